@@ -1,0 +1,58 @@
+# Needs make and a Python >= 3.11, nothing else: packages land in .venv, as wheels, so no compiler is needed.
+#
+# The project itself is never installed. `python -m api`, `-m worker` and `-m local` are run from this folder, which
+# puts it on the module path: no editable install that could go stale, and no build step.
+
+PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done),python3)
+BIN := .venv/bin
+UV_COMPILE := $(BIN)/python -m uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	--custom-compile-command 'make lock' --no-emit-index-url pyproject.toml
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format types check lock clean
+
+help: ## Say what can be made
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+run: .venv/.run ## Start the service here, with a Redis of its own; Ctrl-C stops it
+	@$(BIN)/python -m local
+
+test: .venv/.dev ## Run the tests; ARGS="-k name" picks some
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/.dev ## Look for mistakes and for unformatted files
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m ruff format --check .
+
+format: .venv/.dev ## Format, and mend what can be mended mechanically
+	@$(BIN)/python -m ruff check --fix .
+	@$(BIN)/python -m ruff format .
+
+types: .venv/.dev ## Check the types
+	@$(BIN)/python -m mypy
+
+check: lint types test ## lint, types, test
+
+lock: .venv/.dev ## Renew both lock files from the ranges in pyproject.toml
+	@$(UV_COMPILE) --upgrade --extra embedded --output-file requirements.lock
+	@$(UV_COMPILE) --upgrade --extra dev --constraints requirements.lock --output-file requirements-dev.lock
+
+clean: ## Remove .venv and caches; the data in .runrelay stays
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
+
+# A stamp is newer than the lock it was installed from, so a second run installs nothing. The dev lock holds all
+# of the runtime lock in the same versions: installing it serves both.
+.venv/.run: requirements.lock
+	@$(call install,requirements.lock)
+	@touch $@
+
+.venv/.dev: requirements-dev.lock requirements.lock
+	@$(call install,requirements-dev.lock)
+	@touch .venv/.run $@
+
+define install
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	|| { echo 'runrelay needs Python 3.11 or newer; `$(PYTHON)` is none. Try: make PYTHON=/path/to/python3' >&2; exit 1; } \
+	&& $(PYTHON) local/install.py $(1)
+endef

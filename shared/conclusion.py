@@ -1,0 +1,67 @@
+"""Ends claimed runs that no agent shall run (any more): the same act for a worker that claims and for an API that
+tidies up."""
+
+from __future__ import annotations
+
+import time
+
+from shared.errors import Closed
+from shared.events import Cancelled, Completed, Failed, Terminal, event
+from shared.ledger import Claim, Ledger
+from shared.log import EventLog, Head
+from shared.patience import patiently
+from shared.run import End
+from shared.states import State
+from shared.verdict import Conclude, Settle, Start, verdict
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+async def conclude(claim: Claim, ledger: Ledger, log: EventLog) -> Head | None:
+    """Ends the run if that is the verdict. Answers where its log stands when an agent shall run, None when it has
+    ended.
+
+    Raises Fenced when a later attempt owns the run, LogLost when its log is gone.
+    """
+    head = await patiently(lambda: log.fence(claim.run.run_id, claim.attempt))
+    match verdict(claim, head):
+        case Start():
+            return head
+        case Settle(end):
+            await patiently(lambda: ledger.settle(claim, end))
+        case Conclude(terminal):
+            end = await _close(claim, head, terminal, log)
+            await patiently(lambda: ledger.settle(claim, end))
+    return None
+
+
+async def _close(claim: Claim, head: Head, terminal: Terminal, log: EventLog) -> End:
+    text = await patiently(lambda: log.text(claim.run.run_id, head))
+    end = end_of(terminal, text)
+    run = claim.run
+    last = event(
+        terminal,
+        run_id=run.run_id,
+        session_key=run.session_key,
+        attempt=claim.attempt,
+        seq=head.seq + 1,
+        ts=now_ms(),
+    )
+    try:
+        await patiently(lambda: log.close([last], Head(head.seq + 1, head.chars, head.message), end))
+    except Closed:
+        return await patiently(lambda: log.end(claim.run.run_id)) or end
+    return end
+
+
+def end_of(terminal: Terminal, text: str, detail: str = "") -> End:
+    """The terminal record of a run's last event, with the whole flat text."""
+    match terminal:
+        case Completed(finish_reason=reason, usage=usage):
+            return End(state=State.COMPLETED, text=text, finish_reason=reason, usage=usage)
+        case Failed(code=code, message=message, usage=usage):
+            return End(state=State.FAILED, text=text, code=code, message=message, detail=detail, usage=usage)
+        case Cancelled(reason=reason, usage=usage):
+            return End(state=State.CANCELLED, text=text, reason=reason, usage=usage)

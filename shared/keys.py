@@ -1,0 +1,106 @@
+"""Every name in Redis, and how long it lives. Nothing else spells a key.
+
+The *ledger* (who runs what) shares one hash tag and arq's own key names; it stays on one primary. The *log* of a run
+(what was said) is tagged with the run's id, so logs may live on another Redis or spread over a cluster. No script
+touches both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from arq.constants import in_progress_key_prefix, job_key_prefix, result_key_prefix, retry_key_prefix
+
+from shared.run import CONTRACT
+
+WORKER_TTL_MS = 15_000  # a worker that has not announced itself for this long is dead
+WORKER_MEMORY_MS = (
+    600_000  # agents of dead workers are still accepted for this long: a deploy may leave no worker for a moment
+)
+JOIN_WINDOW_MS = 600_000  # an SDK's retry joins the run of its first try within this time
+BELL_LENGTH = 64  # tokens kept per doorbell: more would only wake workers for nothing
+BELL_TTL_MS = 60_000  # an unheard ring is of no use later: workers also poll
+LANE_CHECK_MS = (
+    30_000  # a run that waits for its session's turn looks at its lane this often, in case a holder vanished
+)
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The names of one namespace. Services with different namespaces may share a Redis."""
+
+    namespace: str
+
+    @property
+    def _ledger(self) -> str:
+        return f"{{{self.namespace}}}:"
+
+    @property
+    def queue(self) -> str:
+        """ZSET, arq's queue: waiting runs by the time from which they may be claimed. Carries the contract's
+        version."""
+        return f"{self._ledger}queue:v{CONTRACT}"
+
+    @property
+    def leases(self) -> str:
+        """ZSET: running runs by the end of their lease."""
+        return f"{self._ledger}leases:v{CONTRACT}"
+
+    @property
+    def runs(self) -> str:
+        """ZSET: every kept run by the time it was accepted. Trimmed to the retention at each submit."""
+        return self._ledger + "runs"
+
+    @property
+    def workers(self) -> str:
+        """HASH: worker id -> its last announcement. Entries older than WORKER_MEMORY_MS are dropped at each
+        announcement."""
+        return self._ledger + "workers"
+
+    @property
+    def control(self) -> str:
+        """Channel: orders to workers."""
+        return self._ledger + "control"
+
+    def run(self, run_id: str) -> str:
+        """HASH: the run record."""
+        return f"{self._ledger}run:{run_id}"
+
+    def bell(self, name: str) -> str:
+        """LIST: a token per run that may be claimed; `name` is an agent id, or `*` for workers that serve any."""
+        return f"{self._ledger}bell:{name}"
+
+    def prefixes(self) -> dict[str, str]:
+        """What the ledger's scripts put ids behind, spliced into their text as the table KEY (`shared/lua.py`)."""
+        return {
+            "queue": self.queue,
+            "leases": self.leases,
+            "runs": self.runs,
+            "workers": self.workers,
+            "control": self.control,
+            "run": self.run(""),
+            "bell": self.bell(""),
+            "lane": self._ledger + "lane:",  # LIST of run ids of one session; the first may run
+            "session": self._ledger + "session:",  # STRING: the credential that first used a session key
+            "transcript": self._ledger + "transcript:",  # LIST of turns as JSON, oldest first
+            "once": self._ledger + "once:",  # STRING: run id and body digest behind an idempotency key
+            "job": job_key_prefix,
+            "lock": in_progress_key_prefix,
+            "result": result_key_prefix,
+            "retry": retry_key_prefix,
+        }
+
+    def transcript(self, session_key: str) -> str:
+        return self.prefixes()["transcript"] + session_key
+
+    def stream(self, run_id: str) -> str:
+        """STREAM: the run's events; entry `0-<seq>`, field `e`."""
+        return f"{self.namespace}:{{{run_id}}}:events"
+
+    def head(self, run_id: str) -> str:
+        """HASH: attempt (the fence), seq, chars, message, and the terminal record once there is one."""
+        return f"{self.namespace}:{{{run_id}}}:head"
+
+    def channel(self, run_id: str) -> str:
+        """Channel: each write to the stream, its events joined by newlines."""
+        return f"{self.namespace}:{{{run_id}}}:live"

@@ -1,0 +1,117 @@
+"""The event log of a run: what was said. A stream is the truth, pub/sub the fast path, and one attempt at a time may
+write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared.errors import Closed, Fenced, LogLost
+from shared.events import AssistantEvent, Event, from_json, to_json
+from shared.flat_text import FlatText
+from shared.keys import Keys
+from shared.lua import log_script
+from shared.redis import Argument, Pipe, Reply, Script
+from shared.run import End
+
+PAGE = 500  # events read at once
+
+
+@dataclass(frozen=True)
+class Head:
+    """Where a log stands: number of its last event, characters of assistant text, number of the last assistant
+    message, its end."""
+
+    seq: int = 0
+    chars: int = 0
+    message: int = 0
+    end: End | None = None
+
+
+class EventLog:
+    def __init__(self, pipe: Pipe, keys: Keys, *, retention_ms: int) -> None:
+        self._pipe = pipe
+        self.keys = keys
+        self._retention_ms = retention_ms
+        self._fence, self._append, self._close = (
+            log_script("fence"),
+            log_script("append"),
+            log_script("close"),
+        )
+
+    def _keys(self, run_id: str) -> tuple[str, str]:
+        return self.keys.stream(run_id), self.keys.head(run_id)
+
+    async def fence(self, run_id: str, attempt: int) -> Head:
+        """Makes `attempt` the only one that may write, and says where the log stands. Raises Fenced when a later one
+        owns it."""
+        reply = await self._pipe.run(self._fence, self._keys(run_id), (attempt, self._retention_ms))
+        match reply:
+            case [1, int(seq), int(chars), int(message), bytes(end)]:
+                return Head(seq, chars, message, End.model_validate_json(end) if end else None)
+            case _:
+                raise Fenced(run_id)
+
+    async def append(self, events: Sequence[Event], head: Head) -> None:
+        """Adds events, numbered without a hole; `head` is where the log stands after them.
+
+        Safe to repeat with the same events. Raises Fenced, Closed or LogLost when they were not taken.
+        """
+        await self._write(self._append, events, head)
+
+    async def close(self, events: Sequence[Event], head: Head, end: End) -> None:
+        """Adds the last events and the terminal record. Raises Closed when there is one already: that one counts."""
+        await self._write(self._close, events, head, end.model_dump_json(by_alias=True))
+
+    async def _write(self, script: Script, events: Sequence[Event], head: Head, *record: str) -> None:
+        first = events[0]
+        place = (first.attempt, self._retention_ms, self.keys.channel(first.run_id), first.seq)
+        texts: tuple[Argument, ...] = (*record, *map(to_json, events))
+        _taken(await self._pipe.run(script, self._keys(first.run_id), (*place, head.chars, head.message, *texts)))
+
+    async def read(self, run_id: str, after: int, *, most: int = PAGE) -> list[Event]:
+        """Events numbered above `after`, in order; empty when there are none (yet)."""
+        reply = await self._pipe.command("XRANGE", self.keys.stream(run_id), f"(0-{after}", "+", "COUNT", most)
+        return [from_json(raw) for raw in _fields(reply)]
+
+    async def text(self, run_id: str, head: Head) -> str:
+        """The flat text up to `head`."""
+        if head.chars == 0:
+            return ""
+        flat, parts, seq = FlatText(), [], 0
+        while seq < head.seq and (events := await self.read(run_id, seq)):
+            parts += [flat.add(said.data) for said in events if isinstance(said, AssistantEvent)]
+            seq = events[-1].seq
+        return "".join(parts)
+
+    async def end(self, run_id: str) -> End | None:
+        """The terminal record, once there is one."""
+        reply = await self._pipe.command("HGET", self.keys.head(run_id), "terminal")
+        return End.model_validate_json(reply) if isinstance(reply, bytes) else None
+
+    async def touch(self, run_id: str) -> None:
+        """Keeps the log of a silent run alive."""
+        for key in self._keys(run_id):
+            await self._pipe.command("PEXPIRE", key, self._retention_ms)
+
+    async def discard(self, run_id: str) -> None:
+        """Forgets the log of a run that was not accepted."""
+        await self._pipe.command("DEL", *self._keys(run_id))
+
+
+def _taken(reply: Reply) -> None:
+    match reply:
+        case b"ok":
+            return
+        case b"closed":
+            raise Closed
+        case b"fenced":
+            raise Fenced
+        case _:
+            raise LogLost
+
+
+def _fields(reply: Reply) -> list[bytes]:
+    """The one field of each entry, as redis-py gives it: (id, {field: value})."""
+    assert isinstance(reply, list), reply
+    return [entry[1][b"e"] for entry in reply if isinstance(entry, tuple)]

@@ -1,0 +1,81 @@
+"""A run: what was asked (`Run`, immutable), and what the ledger knows of it (`RunRecord`)."""
+
+from __future__ import annotations
+
+from typing import Literal
+from uuid import uuid4
+
+from pydantic import Field
+
+from shared.events import Stop, Tokens, Value
+from shared.states import State
+
+CONTRACT = 1  # version of what API and worker write for each other; part of the queue's name and of every record
+
+Lost = Literal["retry_if_silent", "fail", "retry"]
+
+
+class Turn(Value):
+    """One earlier turn of a conversation."""
+
+    role: Literal["user", "assistant", "tool"]
+    content: str
+
+
+class Run(Value):
+    """What a client asked for. Nothing in it changes after `submit`."""
+
+    v: int = CONTRACT
+    run_id: str
+    agent_id: str
+    session_key: str
+    owner: str  # name of the credential that made it
+    model: str  # echoed to the client
+    message: str
+    extra_system_prompt: str = ""
+    history: tuple[Turn, ...] = ()  # what the request carried; a kept transcript takes its place
+    keeps_transcript: bool = False  # the client named its session, so the worker remembers it
+    created_ms: int  # ms since the epoch, clock of the API; `created` of every answer about this run
+    on_disconnect: Literal["cancel", "continue"] | None = None  # None: the agent's own policy
+
+
+def new_run_id() -> str:
+    return f"chatcmpl_{uuid4()}"
+
+
+class Policy(Value):
+    """What an agent allows when its worker is lost. Workers announce it, and note it in each run they claim."""
+
+    on_worker_lost: Lost = "retry_if_silent"
+    max_attempts: int = Field(3, ge=1)
+    on_disconnect: Literal["cancel", "continue"] = "cancel"
+
+
+class End(Value):
+    """How a run ended: its one terminal record, written with its last event. `text` is the whole flat answer."""
+
+    state: Literal[State.COMPLETED, State.FAILED, State.CANCELLED]
+    text: str = ""
+    finish_reason: str = ""  # of a completed run
+    code: str = ""  # of a failed run
+    message: str = ""  # of a failed run, for clients
+    detail: str = ""  # of a failed run, for operators only
+    reason: Stop | None = None  # of a cancelled run
+    usage: Tokens = Tokens()
+
+
+class RunRecord(Value):
+    """The ledger's record of a run. Times are ms since the epoch by Redis's clock, 0 when not yet."""
+
+    v: int
+    run: Run
+    state: State
+    attempt: int = 0  # claims so far: the fence
+    tries: int = 0  # attempts that count against `max_attempts`
+    worker: str = ""
+    cancel: Stop | None = None  # asked for; the owner of the lease ends the run
+    queued_ms: int = 0
+    queued_until_ms: int = 0  # 0 while the run waits for its session's turn
+    started_ms: int = 0
+    ended_ms: int = 0
+    code: str = ""

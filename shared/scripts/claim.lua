@@ -1,0 +1,97 @@
+-- Gives runs to an owner, with a lease. ARGV: 1 owner, 2 lease in ms, 3 most runs, 4 agents served with their policies, as JSON,
+-- 5 one run's id for whoever wants to end just that one, else ''.
+-- Answers, a run each: {id, state it came from, token, attempt, tries, cancel, queued_until, now, spec, policy}.
+local owner, lease, most, only = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[5]
+local serves = cjson.decode(ARGV[4])
+local now = clock()
+local claimed = {}
+
+-- What arq enqueued without us, or what outlived its record.
+local function drop(id)
+  unlease(id)
+  redis.call('ZREM', KEY.queue, id)
+  redis.call('DEL', KEY.job .. id, KEY.retry .. id)
+end
+
+-- Whether the run may be taken now; `named` is true for the one who wants to end just this one.
+local function due(id, run, named)
+  if run.state == 'running' then
+    return redis.call('EXISTS', KEY.lock .. id) == 0
+  end
+  if named then
+    return run.cancel or (tonumber(run.queued_until) > 0 and now >= tonumber(run.queued_until))
+  end
+  if turn(run.session) == id then
+    return true
+  end
+  redis.call('ZADD', KEY.queue, score(now + LANE_CHECK_MS), id)
+  redis.call('PEXPIRE', KEY.run .. id, run.keep)
+  redis.call('PEXPIRE', KEY.job .. id, run.keep)
+  redis.call('PEXPIRE', KEY.lane .. run.session, run.keep)
+  return false
+end
+
+local FIELDS = {'v', 'state', 'agent', 'session', 'cancel', 'queued_until', 'spec', 'keep', 'policy', 'started'}
+
+local function read(id)
+  local values, run = redis.call('HMGET', KEY.run .. id, unpack(FIELDS)), {}
+  for i, name in ipairs(FIELDS) do
+    run[name] = values[i]
+  end
+  return run
+end
+
+-- Claims the run if that may be. Answers whether it still stands where it was found.
+local function take(id, named)
+  local run = read(id)
+  if not run.state or ENDS[run.state] then
+    drop(id)
+    return false
+  end
+  local policy = serves[run.agent] or serves['*'] or (named and (run.policy or '{}'))
+  if not policy or tonumber(run.v) > CONTRACT then
+    return true -- left for a worker that serves it, or for a newer release
+  end
+  if not due(id, run, named) then
+    return run.state == 'running'
+  end
+  local from = move(id, 'running')
+  local attempt = redis.call('HINCRBY', KEY.run .. id, 'attempt', 1)
+  local tries = redis.call('HINCRBY', KEY.run .. id, 'tries', 1)
+  local token = owner .. '/' .. attempt
+  redis.call('HSET', KEY.run .. id, 'worker', owner, 'token', token, 'policy', policy, 'started', run.started or whole(now))
+  redis.call('PEXPIRE', KEY.run .. id, run.keep)
+  redis.call('SET', KEY.lock .. id, token, 'PX', lease)
+  redis.call('ZREM', KEY.queue, id)
+  redis.call('ZADD', KEY.leases, score(now + lease), id)
+  claimed[#claimed + 1] = {
+    id, from, token, attempt, tries, run.cancel or '', tonumber(run.queued_until), whole(now), run.spec, policy}
+  return false
+end
+
+-- In pages, so that runs of agents this owner does not serve cannot hide the ones behind them.
+local function scan(zset)
+  local page, passed = 100, 0
+  while passed < 1000 do
+    local ids = redis.call('ZRANGEBYSCORE', zset, '-inf', score(now), 'LIMIT', passed, page)
+    for _, id in ipairs(ids) do
+      if #claimed == most then
+        return
+      end
+      if take(id, false) then
+        passed = passed + 1
+      end
+    end
+    if #ids < page then
+      return
+    end
+  end
+end
+
+if only ~= '' then
+  take(only, true)
+else
+  scan(KEY.leases) -- a lost run has waited longest
+  scan(KEY.queue)
+end
+return claimed

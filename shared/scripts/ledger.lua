@@ -1,0 +1,76 @@
+-- Common part of every ledger script; the facts above it come from Python (shared/lua.py).
+-- The ledger lives on one primary, so scripts make the names of keys from ids instead of declaring each in KEYS.
+
+-- Time by Redis's clock in ms; the microseconds are its fraction. No two scripts share one, so as a score it keeps exact order.
+local function clock()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + time[2] / 1000
+end
+
+local function score(ms)
+  return string.format('%.3f', ms)
+end
+
+local function whole(ms)
+  return string.format('%.0f', math.floor(ms))
+end
+
+-- The only way to another state. Answers the state it came from, or nil when the table has no such move.
+local function move(id, to)
+  local from = redis.call('HGET', KEY.run .. id, 'state')
+  if not from or not MOVES[from][to] then
+    return nil
+  end
+  redis.call('HSET', KEY.run .. id, 'state', to)
+  return from
+end
+
+local function ring(name)
+  local bell = KEY.bell .. name
+  if redis.call('LLEN', bell) < BELL_LENGTH then
+    redis.call('RPUSH', bell, '1')
+  end
+  redis.call('PEXPIRE', bell, BELL_TTL_MS)
+end
+
+-- From now on a worker may claim the run, and its patience runs.
+local function ready(id, now)
+  local record = redis.call('HMGET', KEY.run .. id, 'bell', 'patience')
+  redis.call('HSET', KEY.run .. id, 'queued_until', whole(now + record[2]))
+  redis.call('ZADD', KEY.queue, score(now), id)
+  ring(record[1])
+end
+
+-- The run whose turn it is in a session. Runs that ended or vanished without leaving the lane are dropped here, so that no lane
+-- waits for a run that is no more.
+local function turn(session)
+  while true do
+    local first = redis.call('LINDEX', KEY.lane .. session, 0)
+    if not first then
+      return nil
+    end
+    local state = redis.call('HGET', KEY.run .. first, 'state')
+    if state and not ENDS[state] then
+      return first
+    end
+    redis.call('LPOP', KEY.lane .. session)
+  end
+end
+
+local function promote(session, now)
+  local first = turn(session)
+  if first and redis.call('HGET', KEY.run .. first, 'queued_until') == '0' then
+    ready(first, now)
+  end
+end
+
+-- Whether `token` still owns the run's lease. The record is the truth; arq's in-progress key only shows it to arq.
+local function owns(id, token)
+  local record = redis.call('HMGET', KEY.run .. id, 'state', 'token')
+  return record[1] == 'running' and record[2] == token
+end
+
+local function unlease(id)
+  redis.call('DEL', KEY.lock .. id)
+  redis.call('ZREM', KEY.leases, id)
+end

@@ -1,0 +1,39 @@
+-- Common part of every log script. KEYS: 1 stream, 2 head. ARGV: 1 attempt, 2 time to live in ms.
+local stream, head = KEYS[1], KEYS[2]
+local attempt, keep = tonumber(ARGV[1]), ARGV[2]
+
+local function refresh()
+  redis.call('PEXPIRE', stream, keep)
+  redis.call('PEXPIRE', head, keep)
+end
+
+-- Writes events from ARGV[from] on and publishes them; `first` is the number of the first. Answers why not, or nil.
+-- A batch whose answer was lost comes again: what stands already is passed over.
+local function write(channel, first, from, fields)
+  local known = redis.call('HMGET', head, 'attempt', 'seq', 'terminal')
+  local seq = tonumber(known[2] or 0)
+  if known[3] then
+    return 'closed'
+  end
+  if attempt > 0 and not known[1] then
+    return 'lost'
+  end
+  if tonumber(known[1] or 0) ~= attempt then
+    return 'fenced'
+  end
+  if first > seq + 1 then
+    return 'lost'
+  end
+  local fresh = {}
+  for i = from + (seq + 1 - first), #ARGV do
+    seq = seq + 1
+    redis.call('XADD', stream, '0-' .. seq, 'e', ARGV[i])
+    fresh[#fresh + 1] = ARGV[i]
+  end
+  if #fresh > 0 then
+    redis.call('HSET', head, 'seq', seq, unpack(fields))
+    redis.call('PUBLISH', channel, table.concat(fresh, '\n'))
+  end
+  refresh()
+  return nil
+end

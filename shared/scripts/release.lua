@@ -1,0 +1,11 @@
+-- Hands a run back to the queue, ahead of nobody: its turn in the session stays its own. ARGV: 1 id, 2 token, 3 tries to give back.
+-- Answers 1, or 0 when the token no longer owns the run.
+local id, token = ARGV[1], ARGV[2]
+if not owns(id, token) or not move(id, 'queued') then
+  return 0
+end
+redis.call('HINCRBY', KEY.run .. id, 'tries', -tonumber(ARGV[3]))
+redis.call('HDEL', KEY.run .. id, 'token')
+unlease(id)
+ready(id, clock())
+return 1

@@ -1,0 +1,46 @@
+-- Ends a run in the ledger: arq's job and result, the transcript, the session's next turn. The log was closed before.
+-- ARGV: 1 id, 2 token, 3 the end as JSON {state, code, job}, 4 user's turn, 5 assistant's turn ('' to remember nothing),
+-- 6 most turns of a transcript, 7 most bytes of it.
+-- Answers 1, or 0 when the token no longer owns the run: whoever does will settle it.
+local id, token = ARGV[1], ARGV[2]
+local ending = cjson.decode(ARGV[3])
+local now = clock()
+local record = KEY.run .. id
+local state = redis.call('HGET', record, 'state')
+if state and ENDS[state] then
+  return 1
+end
+if not owns(id, token) or not move(id, ending.state) then
+  return 0
+end
+
+local fields = redis.call('HMGET', record, 'session', 'keep', 'queued', 'started', 'tries')
+local session, keep = fields[1], fields[2]
+redis.call('HSET', record, 'ended', whole(now), 'code', ending.code)
+redis.call('PEXPIRE', record, keep)
+
+-- Written out because cjson cannot tell an empty object from an empty list.
+local result = string.format(
+  '{"t":%s,"f":"%s","a":["%s"],"k":{},"et":%s,"s":%s,"r":"%s","st":%s,"ft":%s,"q":"%s","id":"%s"}',
+  fields[5], ending.job, id, fields[3], tostring(ending.state == 'completed'), ending.state, fields[4], whole(now), KEY.queue, id)
+redis.call('SET', KEY.result .. id, result, 'PX', keep)
+redis.call('DEL', KEY.job .. id, KEY.retry .. id)
+unlease(id)
+
+if ARGV[4] ~= '' then
+  local transcript, most, bytes = KEY.transcript .. session, tonumber(ARGV[6]), tonumber(ARGV[7])
+  redis.call('RPUSH', transcript, ARGV[4], ARGV[5])
+  redis.call('LTRIM', transcript, -most, -1)
+  local size = 0
+  for _, said in ipairs(redis.call('LRANGE', transcript, 0, -1)) do
+    size = size + #said
+  end
+  while size > bytes and redis.call('LLEN', transcript) > 2 do
+    size = size - #redis.call('LPOP', transcript) - #redis.call('LPOP', transcript)
+  end
+  redis.call('PEXPIRE', transcript, keep)
+end
+
+redis.call('LREM', KEY.lane .. session, 0, id)
+promote(session, now)
+return 1

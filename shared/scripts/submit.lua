@@ -1,0 +1,55 @@
+-- Accepts a run, or says why not. ARGV: 1 the ask, as JSON. Answers {verdict, run id}.
+local ask = cjson.decode(ARGV[1])
+local now = clock()
+local record = KEY.run .. ask.id
+
+-- The same ask again: its answer was lost on the way.
+if redis.call('EXISTS', record) == 1 then
+  return {'accepted', ask.id}
+end
+
+-- Once, not three times: the same key attaches to the run it made.
+local once = KEY.once .. ask.once
+local before = ask.join and redis.call('HMGET', once, 'id', 'digest') or {}
+if before[1] and redis.call('EXISTS', KEY.run .. before[1]) == 1 then
+  if before[2] ~= ask.digest then
+    return {'key_reused', before[1]}
+  end
+  return {'joined', before[1]}
+end
+
+local session = KEY.session .. ask.session
+local holder = redis.call('GET', session)
+if holder and holder ~= ask.owner then
+  return {'session_taken', ''}
+end
+
+local lane = KEY.lane .. ask.session
+if turn(ask.session) and redis.call('LLEN', lane) > ask.max_session then
+  return {'full_session', ''}
+end
+if redis.call('ZCARD', KEY.queue) >= ask.max_total then
+  return {'full_total', ''}
+end
+
+-- A run that waits long must not vanish while it waits; each look at its lane and each renewal sets this anew.
+local keep = whole(ask.keep + ask.patience)
+redis.call('HSET', record,
+  'v', CONTRACT, 'state', 'queued', 'agent', ask.agent, 'session', ask.session, 'owner', ask.owner, 'bell', ask.bell,
+  'spec', ask.spec, 'keep', keep, 'patience', whole(ask.patience), 'attempt', 0, 'tries', 0, 'queued', whole(now), 'queued_until', 0)
+redis.call('PEXPIRE', record, keep)
+redis.call('SET', session, ask.owner, 'PX', keep)
+redis.call('HSET', once, 'id', ask.id, 'digest', ask.digest)
+redis.call('PEXPIRE', once, whole(ask.once_ms))
+redis.call('ZADD', KEY.runs, score(now), ask.id)
+redis.call('ZREMRANGEBYSCORE', KEY.runs, '-inf', score(now - ask.keep - ask.patience))
+redis.call('PEXPIRE', KEY.runs, keep)
+
+redis.call('SET', KEY.job .. ask.id, ask.job, 'PX', keep)
+redis.call('RPUSH', lane, ask.id)
+redis.call('PEXPIRE', lane, keep)
+if turn(ask.session) ~= ask.id then
+  redis.call('ZADD', KEY.queue, score(now + LANE_CHECK_MS), ask.id)
+end
+promote(ask.session, now)
+return {'accepted', ask.id}

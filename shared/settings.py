@@ -1,0 +1,153 @@
+"""Settings: one row each, read once by a `__main__` and passed down as one frozen value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
+
+from shared.errors import SettingsError
+
+_SECRET: dict[str, JsonValue] = {"secret": True}  # the value is never printed
+
+
+def _redis_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"redis", "rediss", "valkey", "valkeys", "unix"} or not (parts.hostname or parts.path):
+        raise ValueError("must be redis://, rediss://, valkey://, valkeys:// or unix:// with a host or a path")
+    _ = parts.port  # a port that is no number raises ValueError here
+    return url
+
+
+def _tokens(value: object) -> object:
+    """`name:token,name:token` as a mapping."""
+    if not isinstance(value, str):
+        return value
+    tokens: dict[str, str] = {}
+    for item in filter(None, (part.strip() for part in value.split(","))):
+        name, colon, token = item.partition(":")
+        if not colon or not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name) or not token:
+            raise ValueError(
+                "must be name:token, several separated by commas; a name has letters, digits, '_', '.' or '-'"
+            )
+        if name in tokens:
+            raise ValueError(f"names the credential {name!r} twice")
+        tokens[name] = token
+    return tokens
+
+
+RedisUrl = Annotated[str, AfterValidator(_redis_url)]
+Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
+
+
+class Settings(BaseModel):
+    """What an operator can set. Field names are the environment's in lower case; an empty variable counts as unset."""
+
+    model_config = ConfigDict(frozen=True)
+
+    port: int = Field(8000, ge=1, le=65535, description="Port the API listens on.")
+    host: str = Field("", description="Address the API binds. Empty: all interfaces, or 127.0.0.1 with `AUTH=none`.")
+    redis_url: RedisUrl = Field(
+        "redis://127.0.0.1:6379",
+        json_schema_extra=_SECRET,
+        description="The ledger's Redis or Valkey, 6.2 or later. `?ssl_cert_reqs=none` accepts self-signed TLS.",
+    )
+    events_redis_url: RedisUrl | None = Field(
+        None,
+        json_schema_extra=_SECRET,
+        description="Another Redis for the event logs. Empty: the same as `REDIS_URL`.",
+    )
+    auth: Literal["token", "none"] = Field(
+        "token", description="`token`: a bearer token is required. `none`: only for a loopback bind."
+    )
+    api_tokens: Annotated[dict[str, str], BeforeValidator(_tokens)] = Field(
+        {}, json_schema_extra=_SECRET, description="Credentials as `name:token`, separated by commas."
+    )
+    clawdbot_gateway_token: str = Field(
+        "", json_schema_extra=_SECRET, description="One more token, of the credential `gateway`."
+    )
+    clawdbot_gateway_password: str = Field(
+        "", json_schema_extra=_SECRET, description="The same, for clients that are set up with a password."
+    )
+    agents_file: Path = Field(Path("agents.toml"), description="The agents a worker serves. Not there: the demo agent.")
+    worker_concurrency: int = Field(10, ge=1, le=10_000, description="Runs one worker executes at once.")
+    drain_seconds: Seconds = Field(25, description="Time a stopping worker gives its runs. Heroku kills after 30.")
+    lease_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
+        10, description="A worker silent for this long has lost its runs. Renewed at a third of it."
+    )
+    max_body_bytes: int = Field(1_048_576, ge=1_024, le=67_108_864, description="Largest request body.")
+    queue_timeout_seconds: Seconds = Field(
+        300, description="A run that no worker took in this time fails (`queue_timeout`)."
+    )
+    run_timeout_seconds: Seconds = Field(
+        600, description="A run that takes longer fails (`run_timeout`), unless its agent says otherwise."
+    )
+    retention_seconds: Annotated[float, Field(ge=60, le=31_536_000)] = Field(
+        86_400, description="How long runs, events and transcripts are kept."
+    )
+    max_waiting_runs: int = Field(10_000, ge=1, description="Runs that may wait in all; more get 429 `queue_full`.")
+    max_waiting_per_session: int = Field(20, ge=1, description="Runs that may wait in one session.")
+    empty_answer: str = Field(
+        "No response from Clawdbot.",
+        min_length=1,
+        description="What a client gets when the agent said nothing.",
+    )
+    namespace: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = Field(
+        "runrelay", description="Prefix of every Redis key but arq's own."
+    )
+    log_format: Literal["text", "json"] = Field("text", description="How log lines look.")
+
+    @property
+    def events_url(self) -> str:
+        return self.events_redis_url or self.redis_url
+
+    @property
+    def bind(self) -> str:
+        return self.host or ("127.0.0.1" if self.auth == "none" else "0.0.0.0")  # noqa: S104 - a service behind a router; with a token
+
+    @property
+    def credentials(self) -> dict[str, frozenset[str]]:
+        """Tokens by the name of their credential."""
+        named = {name: frozenset({token}) for name, token in self.api_tokens.items()}
+        gateway = frozenset(filter(None, (self.clawdbot_gateway_token, self.clawdbot_gateway_password)))
+        return {**named, "gateway": gateway | named.get("gateway", frozenset())} if gateway else named
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A row of the settings table."""
+
+    name: str
+    default: str
+    help: str
+    secret: bool
+
+
+def _row(field: str) -> Setting:
+    info = Settings.model_fields[field]
+    default = "" if info.default is None or info.default == {} else str(info.default)
+    return Setting(field.upper(), default, info.description or "", info.json_schema_extra == _SECRET)
+
+
+SETTINGS: tuple[Setting, ...] = tuple(_row(field) for field in Settings.model_fields)
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """The settings of an environment. Raises SettingsError with one line per wrong value."""
+    given = {row.name.lower(): environment[row.name] for row in SETTINGS if environment.get(row.name, "").strip()}
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as wrong:
+        rows = {row.name.lower(): row for row in SETTINGS}
+        lines = [_complaint(rows[str(e["loc"][0])], given[str(e["loc"][0])], e["msg"]) for e in wrong.errors()]
+        raise SettingsError("\n".join(dict.fromkeys(lines))) from None
+
+
+def _complaint(row: Setting, value: str, message: str) -> str:
+    shown = "(not shown)" if row.secret else repr(value)
+    return f"{row.name}={shown}: {message.removeprefix('Value error, ')}"

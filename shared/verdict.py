@@ -1,0 +1,63 @@
+"""What becomes of a claimed run: one table for workers, which can run it, and for the API, which can only end it.
+Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.errors import ErrorCode
+from shared.events import Cancelled, Failed, Terminal
+from shared.ledger import Claim
+from shared.log import Head
+from shared.run import End
+
+
+@dataclass(frozen=True)
+class Settle:
+    """The log has its end; its writer died before it could tell the ledger."""
+
+    end: End
+
+
+@dataclass(frozen=True)
+class Conclude:
+    """The run ends here, by this last event."""
+
+    terminal: Terminal
+
+
+@dataclass(frozen=True)
+class Start:
+    """The agent may run."""
+
+
+Verdict = Settle | Conclude | Start
+
+
+def verdict(claim: Claim, head: Head) -> Verdict:
+    """`head` is the log as the claim's fence found it, so no earlier attempt can still add to it."""
+    if head.end is not None:
+        return Settle(head.end)
+    if claim.cancel is not None:
+        return Conclude(Cancelled(reason=claim.cancel))
+    if claim.lost:
+        return Start() if _may_retry(claim, head) else Conclude(_failed(ErrorCode.WORKER_LOST))
+    if 0 < claim.queued_until_ms < claim.now_ms:
+        return Conclude(_failed(ErrorCode.QUEUE_TIMEOUT))
+    return Start()
+
+
+def _may_retry(claim: Claim, head: Head) -> bool:
+    """Never a truncated answer that looks whole, and never an agent that edits files twice against its owner's will."""
+    allowed = {"retry": True, "retry_if_silent": head.chars == 0, "fail": False}
+    return allowed[claim.policy.on_worker_lost] and claim.tries <= claim.policy.max_attempts
+
+
+_MESSAGES = {
+    ErrorCode.WORKER_LOST: "The worker was lost before the run had ended.",
+    ErrorCode.QUEUE_TIMEOUT: "No worker took the run in time.",
+}
+
+
+def _failed(code: ErrorCode) -> Failed:
+    return Failed(code=code, message=_MESSAGES[code])

@@ -1,0 +1,12 @@
+"""The smallest agent in Python: it says back what it was told, word by word."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from worker.agents.protocol import AgentInput
+
+
+async def reply(input: AgentInput) -> AsyncIterator[str]:
+    for word in input.message.split(" "):
+        yield f"{word} "
+        await asyncio.sleep(0.05)  # a model would think here

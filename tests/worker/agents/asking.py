@@ -1,0 +1,93 @@
+"""Asking an agent, and waiting for what happens outside of this process."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import psutil
+
+from shared.events import Delta
+from shared.flat_text import FlatText
+from shared.run import Turn
+from worker.agents.command import CommandAgent
+from worker.agents.config import CommandConfig
+from worker.agents.processes import GRACE_SECONDS
+from worker.agents.protocol import Agent, AgentInput, Spoken
+
+Seen = TypeVar("Seen")
+
+PYTHON = {"PATH": "/usr/bin:/bin"}
+
+
+def asked(
+    message: str = "Hi",
+    *,
+    system: str = "",
+    history: Iterable[Turn] = (),
+    session_key: str = "agent:main:openai:1",
+) -> AgentInput:
+    return AgentInput(
+        message=message,
+        extra_system_prompt=system,
+        history=tuple(history),
+        run_id="chatcmpl_1",
+        session_key=session_key,
+        agent_id="main",
+    )
+
+
+async def said(agent: Agent, input: AgentInput | None = None) -> list[Spoken]:
+    """All that the agent says."""
+    return [spoken async for spoken in agent.run(input or asked())]
+
+
+async def answer(agent: Agent, input: AgentInput | None = None) -> str:
+    """The text of all that the agent says."""
+    return text(await said(agent, input))
+
+
+def text(spoken: Iterable[Spoken]) -> str:
+    flat = FlatText()
+    return "".join(flat.add(one) for one in spoken if isinstance(one, Delta))
+
+
+def command_agent(
+    *command: str,
+    environment: dict[str, str] | None = None,
+    work_root: Path = Path("/nowhere"),
+    grace: float = GRACE_SECONDS,
+    **keys: object,
+) -> CommandAgent:
+    config = CommandConfig.model_validate({"kind": "command", "command": command, **keys})
+    return CommandAgent(config, PYTHON if environment is None else environment, work_root=work_root, grace=grace)
+
+
+def script(source: str, *arguments: str, **keys: object) -> CommandAgent:
+    """An agent that is a Python script."""
+    return command_agent(sys.executable, "-c", source, *arguments, **keys)  # type: ignore[arg-type]
+
+
+async def until(look: Callable[[], Seen], *, seconds: float = 20) -> Seen:
+    """What `look` sees, as soon as it is true. Fails with what it saw last."""
+    give_up = time.monotonic() + seconds
+    while not (seen := look()):
+        assert time.monotonic() < give_up, f"saw {seen!r} for {seconds} s"
+        await anyio.sleep(0.01)
+    return seen
+
+
+def gone(*pids: int) -> bool:
+    """Whether none of the processes runs any more. A zombie does not: it only waits for its parent to look."""
+    return not any(_runs(pid) for pid in pids)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

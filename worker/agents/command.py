@@ -1,0 +1,132 @@
+"""Agents of kind `command`: any executable, started once for each run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+from shared.errors import ErrorCode, RunError, SettingsError
+from worker.agents.argument import with_prompt
+from worker.agents.child import Child, child
+from worker.agents.config import SESSION_WORKDIR, CommandConfig
+from worker.agents.jsonl import Speech
+from worker.agents.output import Lines, Output, Text
+from worker.agents.processes import GRACE_SECONDS, End, end
+from worker.agents.prompt import render
+from worker.agents.protocol import AgentInput, Spoken
+from worker.agents.workdir import session_folder
+
+# A new format is a parser of lines, one entry here, and one in `config.CommandConfig.output`.
+_OUTPUTS: dict[str, Callable[[], Output]] = {"text": Text, "jsonl": lambda: Lines(Speech().line)}
+
+
+class CommandAgent:
+    """Starts the command without a shell, gives it the prompt, says what it prints.
+
+    The run fails as `agent_failed` when the command cannot be started, exits with another code than 0 or is
+    killed; the end of its stderr is then the error's detail.
+    """
+
+    def __init__(
+        self,
+        config: CommandConfig,
+        environment: Mapping[str, str],
+        *,
+        work_root: Path,
+        end: End = end,
+        grace: float = GRACE_SECONDS,
+    ) -> None:
+        """Raises SettingsError when the executable or the fixed working directory is not there."""
+        self._config = config
+        self._environment = {name: environment[name] for name in config.env if name in environment}
+        self._work_root = work_root
+        self._folder = None if config.workdir in (None, SESSION_WORKDIR) else Path(config.workdir)
+        self._command = _located(config.command, self._folder or Path.cwd())
+        self._end = end
+        self._grace = grace
+        if self._folder is not None and not self._folder.is_dir():
+            raise SettingsError(f"workdir: {config.workdir} is not a directory")
+        _check_executable(self._command[0], self._environment.get("PATH", os.defpath))
+
+    async def run(self, input: AgentInput) -> AsyncGenerator[Spoken, None]:
+        output = _OUTPUTS[self._config.output]()
+        async with self._child(input) as child:
+            try:
+                while chunk := await child.read():
+                    for spoken in output.feed(chunk):
+                        yield spoken
+                for spoken in output.end():
+                    yield spoken
+                _check_exit(await child.exit_code())
+            except RunError as failure:
+                raise await _with_stderr(failure, child) from None
+
+    def _child(self, input: AgentInput) -> AbstractAsyncContextManager[Child]:
+        stdin, command = self._given(input)
+        folder = self._folder
+        if self._config.workdir == SESSION_WORKDIR:
+            folder = session_folder(self._work_root, input.session_key)
+        return child(
+            command,
+            stdin=stdin,
+            environment={**self._environment, **_named(input)},
+            folder=folder,
+            end=self._end,
+            grace=self._grace,
+        )
+
+    def _given(self, input: AgentInput) -> tuple[bytes | None, Sequence[str]]:
+        """What goes to stdin, and the command line."""
+        match self._config.input:
+            case "stdin":
+                return render(input).encode(errors="replace"), self._command
+            case "json":
+                return input.model_dump_json(by_alias=True).encode() + b"\n", self._command
+            case "argument":
+                return None, with_prompt(self._command, render(input))
+
+
+def _named(input: AgentInput) -> dict[str, str]:
+    return {
+        "RUNRELAY_RUN_ID": input.run_id,
+        "RUNRELAY_SESSION_KEY": input.session_key,
+        "RUNRELAY_AGENT_ID": input.agent_id,
+    }
+
+
+def _located(command: Sequence[str], folder: Path) -> tuple[str, ...]:
+    """`command` with relative paths of files in `folder` made absolute: a session has its own directory."""
+    return tuple(str((folder / item).absolute()) if _is_file(folder, item) else item for item in command)
+
+
+def _is_file(folder: Path, item: str) -> bool:
+    # Not Path.is_file: it raises for an item that is too long for a path, such as the text of a script.
+    return "/" in item and os.path.isfile(folder / item)  # noqa: PTH113
+
+
+def _check_executable(executable: str, path: str) -> None:
+    if shutil.which(executable, path=path) is None:
+        raise SettingsError(f"command: no executable {executable!r} on PATH ({path})")
+
+
+def _check_exit(code: int) -> None:
+    if code > 0:
+        raise RunError(ErrorCode.AGENT_FAILED, f"The agent exited with code {code}.")
+    if code < 0:
+        raise RunError(ErrorCode.AGENT_FAILED, f"The agent was killed by {_signal_name(-code)}.")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
+
+
+async def _with_stderr(failure: RunError, child: Child) -> RunError:
+    detail = "\n".join(filter(None, (failure.detail, await child.errors())))
+    return RunError(failure.code, failure.message, detail)

@@ -1,0 +1,40 @@
+"""The built-in agent, for the time before there is a real one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator
+from itertools import pairwise
+
+from anyio import sleep
+
+from shared.events import Delta
+from worker.agents.protocol import AgentInput, Spoken
+
+GREETING = (
+    "This is runrelay's demo agent: no other agent is set up. "
+    "To add one, write an [agents.main] table into agents.toml; README.md shows how. You said:"
+)
+WORD_SECONDS = 0.02  # so that streaming is seen
+SLOW_WORDS = 100  # what follows comes at once: a demo of streaming need not take an hour
+
+_WORD = re.compile(r"\s*\S+\s*|\s+")
+
+
+class DemoAgent:
+    """Says that it is the demo, and then, as a second message, exactly what it was told."""
+
+    def __init__(self, *, word_seconds: float = WORD_SECONDS) -> None:
+        self._word_seconds = word_seconds
+
+    async def run(self, input: AgentInput) -> AsyncGenerator[Spoken, None]:
+        yield Delta(delta=GREETING)
+        for word in _words(input.message):
+            await sleep(self._word_seconds)
+            yield Delta(delta=word, message=1)
+
+
+def _words(text: str) -> list[str]:
+    ends = [match.end() for match in _WORD.finditer(text)]
+    cuts = [0, *ends[: SLOW_WORDS - 1], len(text)]
+    return [text[a:b] for a, b in pairwise(cuts) if a < b]

@@ -1,0 +1,106 @@
+"""The JSON-lines format: one object per line of a command, or per value that a Python agent yields.
+
+    {"delta": "text"}                                          text of the current assistant message
+    {"message": true}                                          a new assistant message begins {"stream":
+    "tool" | "reasoning" | "usage", "data": {...}}  the data of `shared.events.Tool`, `Reasoning`, `Usage`
+    {"error": {"message": "..."}}                              the run fails, and the client is told why
+
+An object has the keys of one form and no others, so that a slip is seen at once. Inside `data` and `error`,
+unknown keys are ignored, and names may be camelCase or snake_case.
+"""
+
+from __future__ import annotations
+
+import json
+import reprlib
+from collections.abc import Iterator
+
+from pydantic import ValidationError
+
+from shared.errors import ErrorCode, RunError
+from shared.events import Delta, Reasoning, Tool, Usage
+from shared.text import well_formed
+from worker.agents.protocol import Spoken
+
+_STREAMS: dict[str, type[Tool | Reasoning | Usage]] = {"tool": Tool, "reasoning": Reasoning, "usage": Usage}
+_MESSAGE = 1_000  # characters of an agent's own error message that a client gets to see
+
+_repr = reprlib.Repr()  # bounded, and survives an object that cannot be shown
+_repr.maxstring = _repr.maxother = 200
+
+
+class Speech:
+    """Turns what an agent sends into what a run says, and numbers its assistant messages.
+
+    A message gets its number when its first text comes, so that no number is left out and an announcement
+    without text leaves no trace. Every method raises RunError and nothing else.
+    """
+
+    def __init__(self) -> None:
+        self._message = 0
+        self._begun = False  # whether the current message has text
+
+    def line(self, line: bytes) -> Iterator[Spoken]:
+        try:
+            value: object = json.loads(line.decode(errors="replace"))
+        except (ValueError, RecursionError):
+            raise _broken("The agent printed a line that is not JSON.", line) from None
+        if not isinstance(value, dict):
+            raise _broken("The agent printed a line that is not a JSON object.", line)
+        return self.value(value)
+
+    def value(self, value: object) -> Iterator[Spoken]:
+        """What a Python agent yields or returns: text, an object of the format, or a said thing."""
+        match value:
+            case None:
+                pass
+            case str():
+                yield from self._text(value)
+            case Delta(delta=text, message=message):
+                self._message, self._begun = message, True
+                yield Delta(delta=well_formed(text), message=message)
+            case Tool() | Reasoning() | Usage():
+                yield _of_stream(value.stream, value.model_dump())
+            case dict():
+                yield from self._object(value)
+            case _:
+                name = type(value).__name__
+                raise _broken(f"The agent gave a value of type {name}; text or an event was expected.", value)
+
+    def _object(self, value: dict[object, object]) -> Iterator[Spoken]:
+        match value:
+            case {"delta": str(text)} if len(value) == 1:
+                yield from self._text(text)
+            case {"message": True} if len(value) == 1:
+                self._message, self._begun = self._message + self._begun, False
+            case {"stream": "tool" | "reasoning" | "usage" as stream, "data": dict(data)} if len(value) == 2:
+                yield _of_stream(stream, data)
+            case {"error": {"message": str(message)}} if len(value) == 1:
+                raise RunError(ErrorCode.AGENT_FAILED, well_formed(message)[:_MESSAGE] or "The agent failed.")
+            case _:
+                raise _broken("The agent sent an object that is none of the format's.", value)
+
+    def _text(self, text: str) -> Iterator[Spoken]:
+        if text:
+            self._begun = True
+            yield Delta(delta=well_formed(text), message=self._message)
+
+
+def _of_stream(stream: str, data: object) -> Spoken:
+    try:
+        # Through text and back: only so is it sure that it can be written, whatever a Python agent has put
+        # in.
+        plain: object = json.loads(well_formed(json.dumps(data, ensure_ascii=False, allow_nan=False)))
+        return _STREAMS[stream].model_validate(plain)
+    except ValidationError as wrong:
+        first = wrong.errors()[0]
+        place = ".".join(map(str, first["loc"][:3]))
+        message = f"The agent sent a {stream} event with a wrong `{place}`: {first['msg']}."
+        raise _broken(message, data) from None
+    except (TypeError, ValueError, RecursionError) as wrong:
+        raise _broken(f"The agent sent a {stream} event that is not JSON.", wrong) from None
+
+
+def _broken(message: str, seen: object) -> RunError:
+    text = seen.decode(errors="replace") if isinstance(seen, bytes) else seen
+    return RunError(ErrorCode.AGENT_PROTOCOL_ERROR, message, detail=_repr.repr(text))

@@ -1,0 +1,48 @@
+"""`python -m worker`: reads the environment, opens what a worker needs, and serves its agents until it is told to
+stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+
+import uvloop
+
+from shared.errors import SettingsError
+from shared.logs import configure_logs
+from shared.redis import opened, piped
+from shared.settings import Settings, read_settings
+from worker.agents.config import AgentConfig, load_agents
+from worker.agents.opened import open_agents
+from worker.assembly import Connections, assemble
+
+
+async def work(settings: Settings, configs: Mapping[str, AgentConfig], environment: Mapping[str, str]) -> None:
+    """Raises SettingsError when an agent cannot be opened."""
+    async with AsyncExitStack() as stack:
+        agents = await stack.enter_async_context(open_agents(configs, environment))
+        pipes = await stack.enter_async_context(piped(settings.redis_url, settings.events_url))
+        bell = await stack.enter_async_context(opened(settings.redis_url))
+        control = await stack.enter_async_context(opened(settings.redis_url))
+        assembled = assemble(settings, configs, agents, Connections(pipes, bell, control))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, assembled.worker.handle_sig, number)
+        await assembled.run()
+
+
+def main() -> None:
+    try:
+        settings = read_settings(os.environ)
+        configs = load_agents(settings.agents_file, required="AGENTS_FILE" in os.environ)
+        configure_logs(settings.log_format, role="worker")
+        uvloop.run(work(settings, configs, os.environ))
+    except SettingsError as wrong:
+        sys.exit(f"runrelay: {wrong}")
+
+
+if __name__ == "__main__":
+    main()

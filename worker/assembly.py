@@ -1,0 +1,106 @@
+"""Puts a worker together: every part, once, from the settings."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import anyio
+from arq.connections import ArqRedis
+from redis.asyncio import Redis
+
+from shared.conclusion import now_ms
+from shared.keys import Keys
+from shared.ledger import Ledger
+from shared.log import EventLog
+from shared.presence import Announcement, Presence, ServedAgent, process_name
+from shared.redis import Pipes
+from shared.release import RELEASE
+from shared.settings import Settings
+from worker.agents.config import AgentConfig
+from worker.agents.protocol import Agent
+from worker.announcer import Announcer
+from worker.control import Control
+from worker.doorbell import Doorbell
+from worker.job import Job
+from worker.leases import Leases
+from worker.worker import RunWorker
+
+
+@dataclass(frozen=True)
+class Connections:
+    """`bell` and `control` are clients of one connection each to the ledger's Redis: both block on theirs."""
+
+    pipes: Pipes
+    bell: Redis
+    control: Redis
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """A worker and the loops that run beside its runs."""
+
+    worker: RunWorker
+    leases: Leases
+    control: Control
+    announcer: Announcer
+
+    async def run(self) -> None:
+        """Until the worker was told to stop and has drained. Leases are kept and orders heard to the end."""
+        loops = (
+            self.leases.keep,
+            self.leases.touch_forever,
+            self.control.listen,
+            self.announcer.announce_forever,
+        )
+        async with anyio.create_task_group() as beside:
+            for loop in loops:
+                beside.start_soon(loop, name=loop.__qualname__)
+            await self.worker.async_run()
+            beside.cancel_scope.cancel()
+        await self.announcer.announce()
+
+
+def assemble(
+    settings: Settings, configs: Mapping[str, AgentConfig], agents: Mapping[str, Agent], links: Connections
+) -> Assembled:
+    """Agents and connections belong to the caller and outlive the worker."""
+    name, keys = process_name("worker"), Keys(settings.namespace)
+    ledger = Ledger(links.pipes.ledger, keys)
+    events = EventLog(links.pipes.events, keys, retention_ms=int(settings.retention_seconds * 1000))
+    leases = Leases(ledger, events, lease_seconds=settings.lease_seconds)
+    timeouts = {agent: config.timeout_seconds for agent, config in configs.items() if config.timeout_seconds}
+    worker = RunWorker(
+        Job(name, ledger, events, agents, timeouts, settings.run_timeout_seconds),
+        leases,
+        Doorbell(links.bell, keys, configs),
+        redis=ArqRedis(links.pipes.ledger.redis.connection_pool),
+        serves={agent: config.policy for agent, config in configs.items()},
+        slots=settings.worker_concurrency,
+        lease_seconds=settings.lease_seconds,
+        drain_seconds=settings.drain_seconds,
+    )
+    served = {agent: _served(config) for agent, config in configs.items()}
+    announcer = Announcer(Presence(links.pipes.ledger, keys), partial(_announcement, worker, served, now_ms()))
+    return Assembled(worker, leases, Control(links.control, keys, leases), announcer)
+
+
+def _served(config: AgentConfig) -> ServedAgent:
+    return ServedAgent(kind=config.kind, description=config.description, policy=config.policy)
+
+
+def _announcement(worker: RunWorker, served: Mapping[str, ServedAgent], since_ms: int) -> Announcement:
+    return Announcement(
+        worker=worker.name,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        version=RELEASE,
+        state=worker.state,
+        slots=worker.max_jobs,
+        running=worker.job_counter,
+        since_ms=since_ms,
+        agents=served,
+    )

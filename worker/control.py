@@ -1,0 +1,61 @@
+"""Orders to workers over pub/sub: for speed only. What must not be missed is in the run record and seen at each
+renewal."""
+
+from __future__ import annotations
+
+import anyio
+import structlog
+from pydantic import ValidationError
+from redis.asyncio import Redis
+
+from shared.errors import Unavailable
+from shared.events import Stop, Value
+from shared.keys import Keys
+from shared.redis import unavailable
+from worker.leases import Leases
+
+log = structlog.get_logger()
+
+PING_SECONDS = 5.0  # a link that answers no ping for this long is taken anew
+RETRY_SECONDS = 0.5
+
+
+class StopOrder(Value):
+    run: str
+    stop: Stop
+
+
+class Control:
+    def __init__(self, redis: Redis, keys: Keys, leases: Leases) -> None:
+        """`redis` is a client of one connection that nobody else uses."""
+        self._redis = redis
+        self._channel = keys.control
+        self._leases = leases
+
+    async def listen(self) -> None:
+        """Follows orders for ever; takes the connection anew when it breaks."""
+        while True:
+            try:
+                with unavailable():
+                    await self._listen()
+            except Unavailable:
+                await anyio.sleep(RETRY_SECONDS)
+
+    async def _listen(self) -> None:
+        async with self._redis.pubsub() as pubsub:
+            await pubsub.subscribe(self._channel)
+            while True:
+                message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=PING_SECONDS)
+                if message is None:
+                    await pubsub.ping()
+                elif message["type"] == "message":
+                    self._obey(message["data"])
+
+    def _obey(self, data: bytes) -> None:
+        try:
+            order = StopOrder.model_validate_json(data)
+        except ValidationError:
+            log.warning("control.unknown", order=data[:200])  # a later release's
+            return
+        if execution := self._leases.execution(order.run):
+            execution.stop(order.stop)

@@ -1,0 +1,32 @@
+"""The doorbell: a worker with a free slot sleeps until a run may be claimed, and wakes within a millisecond.
+
+The bell is a hint. A token may be lost (a cancelled pop may have taken it) or stale (another worker took the run), so
+whoever wakes, or has slept POLL_SECONDS, looks at the queue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import anyio
+from redis.asyncio import Redis
+
+from shared.errors import Unavailable
+from shared.keys import Keys
+from shared.redis import blocking_pop
+
+POLL_SECONDS = 1.0  # the longest sleep; bounds what a lost token costs
+
+
+class Doorbell:
+    def __init__(self, redis: Redis, keys: Keys, agents: Iterable[str]) -> None:
+        """`redis` is a client of one connection that nobody else uses: a blocking pop holds it."""
+        self._redis = redis
+        self._bells = [keys.bell(agent) for agent in agents]
+
+    async def wait(self) -> None:
+        """Returns at a ring, after POLL_SECONDS, and when Redis is away: then not at once."""
+        try:
+            await blocking_pop(self._redis, self._bells, seconds=POLL_SECONDS)
+        except Unavailable:
+            await anyio.sleep(POLL_SECONDS / 2)

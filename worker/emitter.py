@@ -1,0 +1,150 @@
+"""The emitter: it speaks for one attempt.
+
+What an agent says is numbered, merged and appended to the run's log, one write at a time. The agent never waits for a
+write, only for room: it may be BUFFER_CHARS ahead of Redis. While Redis is away the emitter keeps what it holds and
+tries again; a write whose answer was lost is repeated with the same numbers, and the log passes over what it has.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+
+import anyio
+
+from shared.conclusion import end_of, now_ms
+from shared.errors import Closed, ErrorCode, RunError
+from shared.events import Delta, Event, Queued, Reasoning, Said, Started, Terminal, Tokens, Tool, Usage, event
+from shared.flat_text import FlatText
+from shared.log import EventLog, Head
+from shared.patience import patiently
+from shared.run import End, Run
+from worker.agents.protocol import Spoken
+from worker.merge import merged
+
+BUFFER_CHARS = 262_144  # an agent further ahead of Redis than this waits
+OUTPUT_CHARS = 4_194_304  # a run that says more fails: somebody has to keep and to read it
+TOOL_CHARS = 65_536  # arguments and result of a tool call; larger ones are left out, and that is said
+OTHER_CHARS = 256  # what an event without text counts against the bounds
+
+
+class Emitter:
+    """Say what the agent says with `say`, run `flush_forever` beside it, and finish with `close` or `hand_back`."""
+
+    def __init__(self, log: EventLog, run: Run, attempt: int, head: Head, *, clock: Callable[[], int] = now_ms) -> None:
+        """`head` is the log as this attempt's fence found it."""
+        self._log = log
+        self._run = run
+        self._attempt = attempt
+        self._earlier = head
+        self._head = head
+        self._clock = clock
+        # An attempt that speaks after an earlier one has spoken begins a message of its own.
+        self._first_message = head.message + 1 if head.chars else 0
+        self._pending: deque[Spoken] = deque()
+        self._pending_chars = 0
+        self._said_chars = 0
+        self._unconfirmed: list[Event] = []  # numbered; in the log or about to be
+        self._wake, self._room = anyio.Event(), anyio.Event()
+        self._flat = FlatText(message=head.message, empty=head.chars == 0)
+        self._text: list[str] = []
+        self._usage = Tokens()
+
+    @property
+    def silent(self) -> bool:
+        """Whether no assistant text was said, by this attempt or an earlier one."""
+        return self._head.chars == 0 and not any(isinstance(said, Delta) for said in self._pending)
+
+    async def start(self, worker: str) -> None:
+        """Says that the attempt has begun. Raises Fenced, Closed or LogLost, as every write does."""
+        self._number([Started(attempt=self._attempt, worker=worker)])
+        await self._write()
+
+    async def say(self, spoken: Spoken) -> None:
+        """Takes what the agent says. Waits only while the agent is too far ahead. Raises RunError at the run's
+        bound."""
+        chars = len(spoken.delta) if isinstance(spoken, Delta | Reasoning) else OTHER_CHARS
+        self._said_chars += chars
+        if self._said_chars > OUTPUT_CHARS:
+            raise RunError(ErrorCode.OUTPUT_TOO_LARGE, f"The agent said more than {OUTPUT_CHARS} characters.")
+        while self._pending_chars > BUFFER_CHARS:
+            self._room = anyio.Event()
+            await self._room.wait()
+        self._pending.append(_bounded(spoken))
+        self._pending_chars += chars
+        self._wake.set()
+
+    async def flush_forever(self) -> None:
+        """Writes what was said, as soon as it was said. Raises Fenced, Closed or LogLost when the log takes no more."""
+        while True:
+            await self._wake.wait()
+            self._wake = anyio.Event()
+            self._take()
+            await self._write()
+
+    async def hand_back(self, said: Queued) -> None:
+        """Says that the run waits again, for another worker."""
+        self._take()
+        self._number([said])
+        await self._write()
+
+    async def close(self, terminal: Terminal, *, detail: str = "") -> End:
+        """Writes what is left, the last event and the terminal record.
+
+        Answers the record that counts: an earlier one, when the log was closed already. Raises Fenced or LogLost.
+        """
+        self._take()
+        terminal = terminal.model_copy(update={"usage": self._usage})
+        self._number([terminal])
+        earlier = await patiently(lambda: self._log.text(self._run.run_id, self._earlier))
+        end = end_of(terminal, earlier + "".join(self._text), detail)
+        try:
+            await patiently(lambda: self._log.close(self._unconfirmed, self._head, end))
+        except Closed:
+            return await patiently(lambda: self._log.end(self._run.run_id)) or end
+        return end
+
+    def _take(self) -> None:
+        """Numbers what was said since the last write."""
+        spoken, self._pending, self._pending_chars = self._pending, deque(), 0
+        self._number(self._noted(said) for said in merged(spoken))
+        self._room.set()
+
+    def _noted(self, said: Spoken) -> Spoken:
+        """Keeps what the terminal record will need."""
+        if isinstance(said, Delta):
+            said = Delta(delta=said.delta, message=said.message + self._first_message)
+            self._text.append(self._flat.add(said))
+            self._head = Head(self._head.seq, self._head.chars + len(said.delta), said.message)
+        elif isinstance(said, Usage):
+            self._usage = Tokens(**said.model_dump())
+        return said
+
+    def _number(self, all_said: Iterable[Said]) -> None:
+        run = self._run
+        for said in all_said:
+            self._head = Head(self._head.seq + 1, self._head.chars, self._head.message)
+            self._unconfirmed.append(
+                event(
+                    said,
+                    run_id=run.run_id,
+                    session_key=run.session_key,
+                    attempt=self._attempt,
+                    seq=self._head.seq,
+                    ts=self._clock(),
+                )
+            )
+
+    async def _write(self) -> None:
+        events, head = tuple(self._unconfirmed), self._head
+        if events:
+            await patiently(lambda: self._log.append(events, head))
+            del self._unconfirmed[: len(events)]
+
+
+def _bounded(spoken: Spoken) -> Spoken:
+    if isinstance(spoken, Tool) and len(spoken.model_dump_json()) > TOOL_CHARS:
+        note = {"omitted": f"larger than {TOOL_CHARS} characters"}
+        args, result = (note if value is not None else None for value in (spoken.args, spoken.result))
+        return spoken.model_copy(update={"args": args, "result": result})
+    return spoken

@@ -1,0 +1,27 @@
+"""A claimed run on this worker, and how it is stopped from outside."""
+
+from __future__ import annotations
+
+import anyio
+
+from shared.events import Stop
+from shared.ledger import Claim
+
+
+class Execution:
+    """The first reason to stop counts; it is known before anything is killed."""
+
+    def __init__(self, claim: Claim) -> None:
+        self.claim = claim
+        self.scope = anyio.CancelScope()  # holds the agent, and nothing that writes the end
+        self.stopped: Stop | None = None
+
+    @property
+    def run_id(self) -> str:
+        return self.claim.run.run_id
+
+    def stop(self, reason: Stop) -> None:
+        """Stops the agent. Without effect when it was stopped already."""
+        if self.stopped is None:
+            self.stopped = reason
+            self.scope.cancel()

@@ -1,0 +1,141 @@
+"""The job: runs one attempt of one run, and ends it with exactly one terminal record, whatever the agent does.
+
+First the log is closed, then the ledger is settled. A worker that dies between the two is repaired by whoever takes
+over the lease: it finds the log closed and only settles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+
+import anyio
+import structlog
+
+from shared.conclusion import conclude
+from shared.errors import ErrorCode, Fenced, LogLost, RunError
+from shared.events import Cancelled, Completed, Failed, Queued, Stop, Terminal
+from shared.ledger import Claim, Ledger
+from shared.log import EventLog
+from shared.patience import patiently
+from shared.presence import ANY
+from shared.run import End
+from shared.states import State
+from worker.agents.protocol import Agent, AgentInput
+from worker.emitter import Emitter
+from worker.execution import Execution
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt ended: by the run's last event, or by None when another attempt shall end the run."""
+
+    terminal: Terminal | None
+    detail: str = ""  # for operators
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every attempt on this worker needs. `agents` may hold `*`; `timeouts` are seconds by agent, where it has
+    its own."""
+
+    worker: str
+    ledger: Ledger
+    events: EventLog
+    agents: Mapping[str, Agent]
+    timeouts: Mapping[str, float]
+    timeout_seconds: float
+
+    async def run(self, execution: Execution) -> None:
+        """Brings a claimed run to its end or back to the queue, or leaves it to the worker that owns it by now."""
+        claim = execution.claim
+        try:
+            head = await conclude(claim, self.ledger, self.events)
+            if head is not None:
+                await self._attempt(execution, Emitter(self.events, claim.run, claim.attempt, head))
+        except Fenced:
+            log.warning("run.fenced", run=execution.run_id, attempt=claim.attempt)
+        except LogLost:
+            await self._settle(claim, End(state=State.FAILED, code=ErrorCode.RUN_LOST))
+
+    async def _attempt(self, execution: Execution, emitter: Emitter) -> None:
+        await emitter.start(self.worker)
+        outcome = await self._write_along(execution, emitter)
+        if outcome.terminal is not None:
+            await self._settle(execution.claim, await emitter.close(outcome.terminal, detail=outcome.detail))
+        elif execution.stopped is Stop.DRAIN:
+            await emitter.hand_back(Queued(reason=Stop.DRAIN))
+            await patiently(lambda: self.ledger.release(execution.run_id, execution.claim.token, spend=False))
+
+    async def _settle(self, claim: Claim, end: End) -> None:
+        await patiently(lambda: self.ledger.settle(claim, end))
+        log.info("run.ended", run=claim.run.run_id, state=end.state, code=end.code, detail=end.detail)
+
+    async def _write_along(self, execution: Execution, emitter: Emitter) -> Outcome:
+        """The outcome, with the log written meanwhile. A log that refuses stops the agent and is raised."""
+        try:
+            async with anyio.create_task_group() as pen:
+                pen.start_soon(emitter.flush_forever, name=f"flush {execution.run_id}")
+                outcome = await self._outcome(execution, emitter)
+                pen.cancel_scope.cancel()
+        except ExceptionGroup as refused:
+            raise refused.exceptions[0] from None  # of two tasks, only the flush raises
+        return outcome
+
+    async def _outcome(self, execution: Execution, emitter: Emitter) -> Outcome:
+        """Lets the agent speak until it ends, fails, is stopped or is out of time. Raises nothing."""
+        limit = self.timeouts.get(execution.claim.run.agent_id, self.timeout_seconds)
+        outcome = _failed(ErrorCode.RUN_TIMEOUT, f"The run took longer than {limit:g} seconds.")
+        try:
+            with anyio.move_on_after(limit), execution.scope:
+                await self._speak(execution.claim, emitter)
+                return Outcome(Completed())
+        except RunError as failure:
+            outcome = _failed(failure.code, failure.message, failure.detail)
+        except Exception as bug:  # the agent's own code: whatever it raises is a failed run, never a dead worker
+            log.exception("agent.raised", run=execution.run_id)
+            outcome = _failed(ErrorCode.AGENT_FAILED, f"The agent failed ({type(bug).__name__}).", repr(bug))
+        return _stopped(execution, emitter) or outcome
+
+    async def _speak(self, claim: Claim, emitter: Emitter) -> None:
+        agent = self.agents.get(claim.run.agent_id) or self.agents.get(ANY)
+        if agent is None:
+            raise RunError(ErrorCode.AGENT_NOT_FOUND, f"No agent {claim.run.agent_id!r} is served here any more.")
+        async with aclosing(agent.run(await self._input(claim))) as speech:
+            async for spoken in speech:
+                await emitter.say(spoken)
+
+    async def _input(self, claim: Claim) -> AgentInput:
+        run, history = claim.run, claim.run.history
+        if run.keeps_transcript:
+            history = await patiently(lambda: self.ledger.transcript(run.session_key))
+        return AgentInput(
+            message=run.message,
+            extra_system_prompt=run.extra_system_prompt,
+            history=history,
+            run_id=run.run_id,
+            session_key=run.session_key,
+            agent_id=run.agent_id,
+        )
+
+
+def _stopped(execution: Execution, emitter: Emitter) -> Outcome | None:
+    """What a stop from outside makes of the run; it counts more than what the agent raised while it was ended."""
+    match execution.stopped:
+        case None:
+            return None
+        case Stop.LEASE_LOST:
+            return Outcome(None)
+        case Stop.DRAIN if emitter.silent and execution.claim.policy.on_worker_lost != "fail":
+            return Outcome(None)
+        case Stop.DRAIN:
+            return _failed(ErrorCode.WORKER_LOST, "The worker was stopped before the run had ended.")
+        case reason:
+            return Outcome(Cancelled(reason=reason))
+
+
+def _failed(code: ErrorCode, message: str, detail: str = "") -> Outcome:
+    return Outcome(Failed(code=code, message=message), detail)

@@ -1,0 +1,71 @@
+"""Keeps the leases of all runs on this worker, by one call for all of them."""
+
+from __future__ import annotations
+
+import anyio
+import structlog
+
+from shared.errors import Unavailable
+from shared.events import Stop
+from shared.ledger import Ledger
+from shared.log import EventLog
+from shared.patience import patiently
+from worker.execution import Execution
+
+log = structlog.get_logger()
+
+TOUCH_SECONDS = 15.0  # a quarter of the shortest retention: how often the log of a silent run is kept from expiring
+
+
+class Leases:
+    def __init__(self, ledger: Ledger, events: EventLog, *, lease_seconds: float) -> None:
+        self._ledger = ledger
+        self._events = events
+        self._lease_ms = int(lease_seconds * 1000)
+        self._held: dict[str, Execution] = {}
+
+    def hold(self, execution: Execution) -> None:
+        self._held[execution.run_id] = execution
+
+    def drop(self, execution: Execution) -> None:
+        self._held.pop(execution.run_id, None)
+
+    def execution(self, run_id: str) -> Execution | None:
+        return self._held.get(run_id)
+
+    def stop_all(self, reason: Stop) -> None:
+        for execution in self._held.values():
+            execution.stop(reason)
+
+    async def keep(self) -> None:
+        """Renews at a third of the lease, so that two renewals may fail. Stops runs that were lost or are to be
+        stopped."""
+        while True:
+            await anyio.sleep(self._lease_ms / 3000)
+            if self._held:
+                await patiently(self._renew)
+
+    async def _renew(self) -> None:
+        tokens = {run_id: execution.claim.token for run_id, execution in self._held.items()}
+        for run_id, renewal in (await self._ledger.renew(tokens, lease_ms=self._lease_ms)).items():
+            execution = self._held.get(run_id)
+            if execution is None:
+                continue  # it ended meanwhile
+            if not renewal.held:
+                log.warning("lease.lost", run=run_id, attempt=execution.claim.attempt)
+                execution.stop(Stop.LEASE_LOST)
+            elif renewal.cancel is not None:
+                execution.stop(renewal.cancel)
+
+    async def touch_forever(self) -> None:
+        """Keeps the logs of silent runs alive."""
+        while True:
+            await anyio.sleep(TOUCH_SECONDS)
+            for run_id in tuple(self._held):
+                await self._touch(run_id)
+
+    async def _touch(self, run_id: str) -> None:
+        try:
+            await self._events.touch(run_id)
+        except Unavailable:
+            return  # there are three more chances before anything expires

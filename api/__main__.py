@@ -1,0 +1,68 @@
+"""`python -m api`: reads the environment, opens what the API needs, and serves until it is told to stop."""
+
+from __future__ import annotations
+
+import os
+import sys
+from ipaddress import ip_address
+
+import uvicorn
+import uvloop
+
+from api.app import create_app
+from shared.errors import SettingsError
+from shared.logs import configure_logs
+from shared.presence import process_name
+from shared.redis import opened, piped
+from shared.settings import Settings, read_settings
+
+
+async def serve(settings: Settings) -> None:
+    async with (
+        piped(settings.redis_url, settings.events_url) as pipes,
+        opened(settings.events_url) as pubsub,
+    ):
+        config = uvicorn.Config(
+            create_app(settings, pipes, pubsub, name=process_name("api")),
+            host=settings.bind,
+            port=settings.port,
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=int(settings.drain_seconds),
+        )
+        await uvicorn.Server(config).serve()
+
+
+def checked(settings: Settings) -> Settings:
+    """Raises SettingsError for a service that anybody could use, or nobody."""
+    if settings.auth == "none" and not _is_loopback(settings.bind):
+        raise SettingsError(
+            f"HOST={settings.bind!r}: with AUTH=none the API binds a loopback address only, because whoever reaches it"
+            " can run your agents. Set HOST=127.0.0.1, or AUTH=token and API_TOKENS=name:token."
+        )
+    if settings.auth == "token" and not settings.credentials:
+        raise SettingsError(
+            "API_TOKENS is empty: set API_TOKENS=name:token, or AUTH=none for a service on this machine only."
+        )
+    return settings
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def main() -> None:
+    try:
+        settings = checked(read_settings(os.environ))
+    except SettingsError as wrong:
+        sys.exit(f"runrelay: {wrong}")
+    configure_logs(settings.log_format, role="web")
+    uvloop.run(serve(settings))
+
+
+if __name__ == "__main__":
+    main()

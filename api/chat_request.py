@@ -1,0 +1,75 @@
+"""A chat completion request: the parse at the edge. Nothing untyped gets past it.
+
+A known field of the wrong type counts as absent and an unknown one is ignored: clients send both, and
+are used to being answered.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from api import failures
+from api.json_value import JsonObject, truthy
+from api.prompt import Prompt, read_prompt
+from shared.agent_ids import requested_agent
+from shared.sessions import IllegalSessionKey, Session, resolve_session
+from shared.text import js_trim
+
+AGENT_HEADERS = ("x-clawdbot-agent-id", "x-clawdbot-agent", "x-openclaw-agent-id", "x-agent-id")
+SESSION_HEADERS = ("x-clawdbot-session-key", "x-openclaw-session-key", "x-session-key")
+DEFAULT_MODEL = "clawdbot"  # echoed to clients that name none
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    model: str  # as the client wrote it
+    stream: bool
+    include_usage: bool
+    prompt: Prompt
+    session: Session  # names the agent, too
+    idempotency_key: str | None
+    retry_count: int  # 0 in a first try and for clients that do not count
+
+
+def chat_request(body: JsonObject, headers: Mapping[str, str], served: Container[str]) -> ChatRequest:
+    """`served` holds the ids of the agents that a model may name. Raises Failure 400."""
+    prompt = read_prompt(body.get("messages"))  # first: of several faults, this one is told
+    model = _string(body.get("model"))
+    return ChatRequest(
+        model=DEFAULT_MODEL if model is None else model,
+        stream=truthy(body.get("stream")),
+        include_usage=_include_usage(body.get("stream_options")),
+        prompt=prompt,
+        session=_session(model, _string(body.get("user")), headers, served),
+        idempotency_key=_first(headers, ["idempotency-key"]),
+        retry_count=_count(headers.get("x-stainless-retry-count", "")),
+    )
+
+
+def _session(model: str | None, user: str | None, headers: Mapping[str, str], served: Container[str]) -> Session:
+    requested = requested_agent(_first(headers, AGENT_HEADERS), model, served)
+    try:
+        return resolve_session(requested, header=_first(headers, SESSION_HEADERS), user=user)
+    except IllegalSessionKey as illegal:
+        raise failures.illegal_session_key(str(illegal)) from None
+
+
+def _include_usage(options: JsonValue) -> bool:
+    return isinstance(options, dict) and options.get("include_usage") is True
+
+
+def _string(value: JsonValue) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _first(headers: Mapping[str, str], names: Sequence[str]) -> str | None:
+    """The first of these headers that says something."""
+    return next(filter(None, (js_trim(headers.get(name, "")) for name in names)), None)
+
+
+def _count(text: str) -> int:
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else 0

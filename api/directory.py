@@ -1,0 +1,53 @@
+"""Which agents are served, as the workers announce it; asked of Redis once a second, not once a request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+
+from shared.errors import Unavailable
+from shared.presence import ANY, Presence, Seen, ServedAgent, known_agents, live_agents
+
+FRESH_SECONDS = 1.0
+
+
+class Directory:
+    def __init__(self, presence: Presence) -> None:
+        self._presence = presence
+        self._workers: list[Seen] = []
+        self._read_at = float("-inf")
+        self._reading = asyncio.Lock()
+
+    async def workers(self, *, at_most: float = FRESH_SECONDS) -> list[Seen]:
+        """The workers as they were at most so many seconds ago. Raises Unavailable."""
+        clock = asyncio.get_running_loop().time
+        if clock() - self._read_at > at_most:
+            async with self._reading:  # one asks, the others wait for the same answer
+                if clock() - self._read_at > at_most:
+                    self._workers = await self._presence.workers()
+                    self._read_at = clock()
+        return self._workers
+
+    async def live(self) -> dict[str, ServedAgent]:
+        """Agents that somebody serves now."""
+        return live_agents(await self.workers())
+
+    async def known(self) -> dict[str, ServedAgent]:
+        """Agents a run may be accepted for: served now, or minutes ago by workers that a deploy may bring back.
+
+        While Redis is away, those known before: whether a run is accepted is decided elsewhere.
+        """
+        with suppress(Unavailable):
+            await self.workers()
+        return known_agents(self._workers)
+
+    async def bell(self, agent_id: str) -> str | None:
+        """The doorbell of those who serve the agent; None when nobody does. A new worker is looked for before saying
+        so."""
+        bell = _bell(agent_id, await self.known())
+        return bell or _bell(agent_id, known_agents(await self.workers(at_most=0)))
+
+
+def _bell(agent_id: str, agents: Mapping[str, ServedAgent]) -> str | None:
+    return agent_id if agent_id in agents else ANY if ANY in agents else None

@@ -1,0 +1,171 @@
+"""The error answers, all of them: status, `{"error": {...}}` and headers, as values.
+
+A `Failure` is raised where something is found out and becomes an answer in one place, the app. Before a run
+was accepted a client may try again; afterwards it must not, or its agent would run twice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from api.json_value import JsonObject, compact
+from shared.errors import ErrorCode, KeyReused, QueueFull, Refused, SessionTaken, Unavailable
+from shared.events import Cancelled, Failed, Stop
+
+JSON = "application/json; charset=utf-8"
+
+INVALID = "invalid_request_error"
+API = "api_error"
+
+
+class Failure(Exception):
+    """One error answer."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        type: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.error: JsonObject = {"message": message, "type": type}
+        self.error |= {name: value for name, value in (("code", code), ("param", param)) if value is not None}
+        self.headers = {"Content-Type": JSON, **(headers or {})}
+
+    @property
+    def body(self) -> bytes:
+        return compact({"error": self.error})
+
+
+# --- before a run was accepted ----------------------------------------------------------------------------------------
+
+_CLOSE = {"Connection": "close"}  # nobody reads the rest of the body
+_NO_RETRY = {"x-should-retry": "false"}  # OpenAI's clients heed it; else they repeat any 409, 429, 5xx
+
+
+def unauthorized() -> Failure:
+    return Failure(401, "Unauthorized", "unauthorized", headers={"WWW-Authenticate": "Bearer"})
+
+
+def forbidden(message: str) -> Failure:
+    return Failure(403, message, "forbidden")
+
+
+def payload_too_large() -> Failure:
+    return Failure(413, "payload too large", INVALID, headers=_CLOSE)
+
+
+def invalid_json() -> Failure:
+    return Failure(400, "invalid json", INVALID)
+
+
+def body_not_finished() -> Failure:
+    return Failure(408, "request body not finished in time", INVALID, headers=_CLOSE)
+
+
+def missing_user_message() -> Failure:
+    return Failure(400, "Missing user message in `messages`.", INVALID)
+
+
+def agent_not_found(agent_id: str) -> Failure:
+    message = f"No worker serves the agent `{agent_id}`."
+    return Failure(404, message, INVALID, code=ErrorCode.AGENT_NOT_FOUND, param="model")
+
+
+def illegal_session_key(reason: str) -> Failure:
+    return Failure(400, reason, INVALID, code="illegal_session_key")
+
+
+def internal_error() -> Failure:
+    return Failure(500, "Internal error.", API, code=ErrorCode.INTERNAL_ERROR, headers=_NO_RETRY)
+
+
+def refused(error: Refused | Unavailable) -> Failure:
+    """Why a run was not accepted."""
+    match error:
+        case SessionTaken():
+            message = "The session key belongs to another credential."
+            return Failure(403, message, INVALID, code="session_taken")
+        case KeyReused():
+            message = "The idempotency key was used with another request body."
+            return Failure(409, message, INVALID, code="idempotency_key_reused", headers=_NO_RETRY)
+        case QueueFull(scope=scope):
+            message = "Too many runs wait in this session." if scope == "session" else "Too many runs wait."
+            return Failure(429, message, "rate_limit_error", code="queue_full", headers={"Retry-After": "5"})
+        case _:
+            message = "The service cannot take a run now. Try again."
+            return Failure(503, message, API, code="unavailable", headers={"Retry-After": "2"})
+
+
+# --- after ------------------------------------------------------------------------------------------------------------
+
+RUN_STATUS: dict[str, int] = {
+    ErrorCode.AGENT_FAILED: 500,
+    ErrorCode.AGENT_PROTOCOL_ERROR: 500,
+    ErrorCode.AGENT_NOT_FOUND: 404,
+    ErrorCode.OUTPUT_TOO_LARGE: 500,
+    ErrorCode.UPSTREAM_ERROR: 502,
+    ErrorCode.QUEUE_TIMEOUT: 504,
+    ErrorCode.RUN_TIMEOUT: 504,
+    ErrorCode.WORKER_LOST: 503,
+    ErrorCode.RUN_LOST: 503,
+    ErrorCode.INTERNAL_ERROR: 500,
+}
+
+# A wish is no fault of the server, so no 5xx; 499 is nginx's own and no standard's; 409 says that the
+# state of the run stands in the way of an answer.
+STOP_STATUS: dict[Stop, tuple[int, str]] = {
+    Stop.USER: (409, "was cancelled"),
+    Stop.DISCONNECT: (409, "was cancelled because its client had left"),
+    Stop.TIMEOUT: (504, "was cancelled because its client's time was up"),
+    Stop.DRAIN: (503, "was stopped with its worker"),
+    Stop.LEASE_LOST: (503, "was stopped because its worker had lost it"),
+}
+
+
+def run_headers(run_id: str) -> dict[str, str]:
+    """For every answer about an accepted run, good or bad."""
+    return {"X-Run-Id": run_id, **_NO_RETRY}
+
+
+def run_ended(run_id: str, end: Failed | Cancelled) -> Failure:
+    """Why an accepted run has no whole answer."""
+    if isinstance(end, Failed):
+        return run_failed(run_id, end.code, end.message)
+    status, how = STOP_STATUS[end.reason]
+    return Failure(status, f"Run {run_id} {how}.", API, code="cancelled", headers=run_headers(run_id))
+
+
+def run_failed(run_id: str, code: str, message: str) -> Failure:
+    status = RUN_STATUS.get(code, 500)  # a later release may know more codes
+    return Failure(
+        status,
+        f"Run {run_id} failed: {_for_clients(message) or code}",
+        API if status >= 500 else INVALID,
+        code=code,
+        headers=run_headers(run_id),
+    )
+
+
+# A worker is to send clean messages; but agents write some of them, and this is the last door.
+_TELLTALE = re.compile(
+    r"""Traceback\ \(.*                         # a stack trace
+      | \b(?!https?:)[a-z][a-z0-9+.-]*://\S+   # a connection string
+      | \b\w+://[^\s/]*@\S*                    # a URL with a password
+      | (?<![\w:./])(?:/[\w.@+-]+){2,}/?       # a path
+      | \b[A-Za-z]:\\\S+                       # a path on Windows
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_LONGEST = 500  # characters of a message; the pattern sees twice as many, so that no half secret escapes it
+
+
+def _for_clients(message: str) -> str:
+    first_line, *_ = message.strip().splitlines() or [""]
+    return _TELLTALE.sub("…", first_line[: 2 * _LONGEST])[:_LONGEST]

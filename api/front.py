@@ -1,0 +1,74 @@
+"""From a request to a run that is followed: subscribe, then accept, so that nothing said can be missed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from api.relay import Reader, Relay
+from shared.conclusion import now_ms
+from shared.errors import LogRefused, RunrelayError, Unavailable
+from shared.events import Queued, event
+from shared.ledger import Accepted, Bounds, Ledger, Once
+from shared.log import EventLog, Head
+from shared.patience import patiently
+from shared.run import Run
+
+ACCEPT_SECONDS = 3.0  # how long a request waits for a Redis that hiccups; its answer lost, the ask is simply repeated
+
+
+class Front:
+    def __init__(self, relay: Relay, ledger: Ledger, events: EventLog, bounds: Bounds) -> None:
+        self._relay = relay
+        self._ledger = ledger
+        self._events = events
+        self._bounds = bounds
+
+    @asynccontextmanager
+    async def submitted(self, run: Run, *, bell: str, once: Once) -> AsyncIterator[tuple[Run, Reader]]:
+        """The run that answers the request, and a reader from its first event on.
+
+        It is another run than was handed in when an earlier request had made it. Raises Refused or Unavailable.
+        """
+        async with self._relay.follow(run.run_id) as reader:
+            accepted = await self._accept(run, bell, once)
+            if not accepted.joined:
+                yield run, reader
+                return
+        async with self.attached(accepted.run_id) as joined:
+            yield joined
+
+    @asynccontextmanager
+    async def attached(self, run_id: str, *, after: int = 0) -> AsyncIterator[tuple[Run, Reader]]:
+        """A run that was accepted before, and a reader of its events above `after`. Raises Unavailable."""
+        async with self._relay.follow(run_id, after=after) as reader:
+            record = await self._ledger.record(run_id)
+            if record is None:
+                raise Unavailable("the run has just gone")
+            yield record.run, reader
+
+    async def _accept(self, run: Run, bell: str, once: Once) -> Accepted:
+        try:
+            async with asyncio.timeout(ACCEPT_SECONDS):
+                _, accepted = await asyncio.gather(
+                    self._say_queued(run),  # first: on one Redis both travel together, in this order
+                    patiently(lambda: self._ledger.submit(run, bell=bell, once=once, bounds=self._bounds)),
+                )
+        except TimeoutError:
+            raise Unavailable("no word on whether the run was accepted") from None
+        except RunrelayError:
+            await self._forget(run)
+            raise
+        if accepted.joined:
+            await self._forget(run)
+        return accepted
+
+    async def _say_queued(self, run: Run) -> None:
+        queued = event(Queued(), run_id=run.run_id, session_key=run.session_key, attempt=0, seq=1, ts=now_ms())
+        with suppress(Unavailable, LogRefused):  # a log on another Redis may lag behind: then it begins with the start
+            await self._events.append([queued], Head(seq=1))
+
+    async def _forget(self, run: Run) -> None:
+        with suppress(Unavailable):  # it expires
+            await self._events.discard(run.run_id)

@@ -1,0 +1,133 @@
+"""The hub: one pub/sub connection for all streams of a process, with local fan-out.
+
+Pub/sub delivers at most once, and redis-py subscribes again silently after it lost a connection. So every
+confirmation of a channel that was confirmed before counts as a gap, and so does every connection taken anew. One
+channel is always subscribed: without any, redis-py would not read. A link that answers no ping is taken for dead;
+silence alone proves nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+
+from api.inbox import Inbox
+from shared.errors import Unavailable
+from shared.redis import unavailable
+
+log = structlog.get_logger()
+
+PING_SECONDS = 5.0  # silence after which the link must answer a ping, within the same time
+RETRY_SECONDS = 0.25
+CONFIRM_SECONDS = 2.0  # a Redis that does not confirm a subscription by then is away
+
+
+class Topic:
+    """A channel, its readers, and whether Redis has confirmed it."""
+
+    def __init__(self) -> None:
+        self.inboxes: set[Inbox] = set()
+        self.confirmed = asyncio.Event()
+
+    def gap(self) -> None:
+        for inbox in self.inboxes:
+            inbox.gap()
+
+
+class Hub:
+    def __init__(self, redis: Redis, *, resting: str) -> None:
+        """`redis` is a client of one connection that nobody else uses; `resting` the channel that is always
+        subscribed."""
+        self._redis = redis
+        self._resting = resting
+        self._topics: dict[str, Topic] = {}
+        self._pubsub: PubSub | None = None
+
+    @asynccontextmanager
+    async def subscribe(self, channel: str) -> AsyncIterator[Inbox]:
+        """An inbox that gets all that is published from now on. Raises Unavailable when Redis does not confirm it."""
+        inbox = Inbox()
+        topic = self._topics.get(channel)
+        if topic is None:
+            topic = self._topics[channel] = Topic()
+            await self._tell("subscribe", channel)
+        topic.inboxes.add(inbox)
+        try:
+            await _confirmed(topic)
+            yield inbox
+        finally:
+            topic.inboxes.discard(inbox)
+            if not topic.inboxes and self._topics.get(channel) is topic:
+                del self._topics[channel]
+                await self._tell("unsubscribe", channel)
+
+    async def _tell(self, verb: str, channel: str) -> None:
+        """Without a link nothing is sent: the next one begins with the channels wanted by then."""
+        if self._pubsub is None:
+            return
+        try:
+            with unavailable():
+                await getattr(self._pubsub, verb)(channel)
+        except Unavailable:
+            return  # `listen` finds the link dead as well
+
+    async def listen(self) -> None:
+        """Follows the link for ever; takes it anew when it breaks."""
+        while True:
+            try:
+                with unavailable():
+                    await self._listen()
+            except Unavailable as away:
+                log.warning("hub.unavailable", why=str(away))
+                await anyio.sleep(RETRY_SECONDS)
+
+    async def _listen(self) -> None:
+        async with self._redis.pubsub() as pubsub:
+            await pubsub.subscribe(self._resting, *self._topics)
+            self._pubsub = pubsub
+            try:
+                await self._read(pubsub)
+            finally:
+                self._pubsub = None
+                for topic in self._topics.values():
+                    topic.confirmed.clear()
+                    topic.gap()
+
+    async def _read(self, pubsub: PubSub) -> None:
+        pinged = False
+        while True:
+            message = await pubsub.get_message(timeout=PING_SECONDS)
+            if message is not None:
+                pinged = False
+                self._sort(message["type"], message["channel"], message["data"])
+            elif pinged:
+                raise TimeoutError("no answer to a ping")
+            else:
+                pinged = True
+                await pubsub.ping()
+
+    def _sort(self, kind: str, channel: bytes | None, data: bytes) -> None:
+        topic = self._topics.get(channel.decode()) if channel else None
+        if topic is None:
+            return
+        if kind == "message":
+            for inbox in topic.inboxes:
+                inbox.put(data)
+        elif kind == "subscribe":
+            if topic.confirmed.is_set():
+                topic.gap()
+            topic.confirmed.set()
+
+
+async def _confirmed(topic: Topic) -> None:
+    try:
+        async with asyncio.timeout(CONFIRM_SECONDS):
+            await topic.confirmed.wait()
+    except TimeoutError:
+        raise Unavailable("no confirmation of a subscription") from None

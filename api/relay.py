@@ -1,0 +1,115 @@
+"""The relay: hands each reader the events of its run, in order, each once. It knows nothing of HTTP or of OpenAI.
+
+Pub/sub is the fast path and the stream the truth. A hole in the numbers, a gap of the link, an overflow or a late
+reader is filled from the stream, never guessed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+
+from api.hub import Hub
+from api.inbox import Inbox
+from shared.errors import LogLost, Unavailable
+from shared.events import Cancelled, Completed, Event, Failed, LifecycleEvent, from_json
+from shared.ledger import Ledger
+from shared.log import PAGE, EventLog
+from shared.states import ENDS
+
+AWAY_SECONDS = 0.25  # between attempts to read while Redis is away
+
+
+def is_last(event: Event) -> bool:
+    """Only the terminal event is: lifecycle events before it end nothing."""
+    return isinstance(event, LifecycleEvent) and isinstance(event.data, Completed | Failed | Cancelled)
+
+
+class Relay:
+    def __init__(self, hub: Hub, log: EventLog, ledger: Ledger) -> None:
+        self._hub = hub
+        self._log = log
+        self._ledger = ledger
+
+    @asynccontextmanager
+    async def follow(self, run_id: str, *, after: int | None = None) -> AsyncIterator[Reader]:
+        """A reader of the run's events numbered above `after`; None for a run that has none yet.
+
+        Redis has confirmed the subscription when this is entered, so whatever is queued afterwards is heard. Raises
+        Unavailable when it does not confirm.
+        """
+        async with self._hub.subscribe(self._log.keys.channel(run_id)) as inbox:
+            yield Reader(run_id, inbox, self._log, self._ledger, after)
+
+
+class Reader:
+    """One client's place in a run."""
+
+    def __init__(self, run_id: str, inbox: Inbox, log: EventLog, ledger: Ledger, after: int | None) -> None:
+        self.run_id = run_id
+        self._inbox = inbox
+        self._log = log
+        self._ledger = ledger
+        self._seq = after or 0
+        self._behind = after is not None  # there may be events that only the stream has
+
+    async def batch(self, patience: float) -> list[Event]:
+        """The next events, in order; empty after `patience` seconds without any.
+
+        Raises LogLost when events above the reader's place are not kept any more, or when the run is gone.
+        """
+        clock = asyncio.get_running_loop().time
+        until = clock() + patience
+        while (left := until - clock()) > 0:
+            try:
+                events = self._heard() or await self._missed()
+            except Unavailable:
+                await anyio.sleep(min(left, AWAY_SECONDS))
+                continue
+            if events:
+                return events
+            await self._inbox.filled(left)
+        return await self._look()
+
+    def _heard(self) -> list[Event]:
+        """What pub/sub has brought, up to the first hole."""
+        gap, messages = self._inbox.take()
+        self._behind |= gap
+        events: list[Event] = []
+        for event in (from_json(line) for message in messages for line in message.split(b"\n")):
+            if event.seq > self._seq + 1:
+                self._behind = True
+                break
+            if event.seq == self._seq + 1:
+                self._seq = event.seq
+                events.append(event)
+        return events
+
+    async def _missed(self) -> list[Event]:
+        """What only the stream has, a page at a time."""
+        if not self._behind:
+            return []
+        events = await self._log.read(self.run_id, self._seq)
+        if events and events[0].seq != self._seq + 1:
+            raise LogLost(self.run_id)
+        self._behind = len(events) == PAGE
+        if events:
+            self._seq = events[-1].seq
+        return events
+
+    async def _look(self) -> list[Event]:
+        """After a silence: whether pub/sub lost something, and whether the run is still there."""
+        self._behind = True
+        try:
+            return await self._missed() or await self._gone()
+        except Unavailable:
+            return []
+
+    async def _gone(self) -> list[Event]:
+        record = await self._ledger.record(self.run_id)
+        if record is None or (record.state in ENDS and await self._log.end(self.run_id) is None):
+            raise LogLost(self.run_id)
+        return []

@@ -1,0 +1,28 @@
+"""A real server inside the test: an ASGI app on a free port of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Literal
+
+import uvicorn
+from starlette.types import ASGIApp
+
+Http = Literal["h11", "httptools"]
+
+
+@asynccontextmanager
+async def served(app: ASGIApp, *, http: Http = "httptools") -> AsyncIterator[int]:
+    """The port. It listens before the server starts, so that no client comes too early."""
+    config = uvicorn.Config(app, http=http, ws="none", lifespan="off", log_config=None)
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        serving = asyncio.create_task(server.serve([listening]), name="server")
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            server.should_exit = True
+            await serving

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
+from collections.abc import Callable
 from ipaddress import ip_address
 
+import anyio
 import uvicorn
 import uvloop
 
@@ -16,22 +19,38 @@ from shared.presence import process_name
 from shared.redis import opened, piped
 from shared.settings import Settings, read_settings
 
+LOOK_SECONDS = 0.2  # uvicorn says by a flag, and not by an event, that it was asked to stop
+FAREWELL_SECONDS = 1.0  # for the last frames to reach their clients
+
 
 async def serve(settings: Settings) -> None:
     async with (
         piped(settings.redis_url, settings.events_url) as pipes,
         opened(settings.events_url) as pubsub,
     ):
+        application = create_app(settings, pipes, pubsub, name=process_name("api"))
         config = uvicorn.Config(
-            create_app(settings, pipes, pubsub, name=process_name("api")),
+            application.app,
             host=settings.bind,
             port=settings.port,
             access_log=False,
             log_config=None,
             server_header=False,
-            timeout_graceful_shutdown=int(settings.drain_seconds),
+            timeout_graceful_shutdown=math.ceil(settings.drain_seconds),
         )
-        await uvicorn.Server(config).serve()
+        server = uvicorn.Server(config)
+        async with anyio.create_task_group() as beside:
+            beside.start_soon(_end_streams_in_time, server, application.end_streams, settings.drain_seconds)
+            await server.serve()
+            beside.cancel_scope.cancel()
+
+
+async def _end_streams_in_time(server: uvicorn.Server, end_streams: Callable[[], None], seconds: float) -> None:
+    """After SIGTERM streams go on until their runs end. Those left are told so, before uvicorn cuts them off."""
+    while not server.should_exit:  # noqa: ASYNC110 - a flag of uvicorn, and no event
+        await anyio.sleep(LOOK_SECONDS)
+    await anyio.sleep(max(0, seconds - FAREWELL_SECONDS))
+    end_streams()
 
 
 def checked(settings: Settings) -> Settings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 
 import anyio
 from redis.asyncio import Redis
@@ -23,22 +24,36 @@ from api.health import Health
 from api.hub import Hub
 from api.janitor import Janitor
 from api.models import Models
+from api.readers import Readers
 from api.relay import Relay
+from api.runs import Runs
+from shared.attendance import Attendance
 from shared.errors import Refused, Unavailable
 from shared.keys import Keys
 from shared.ledger import Bounds, Ledger
 from shared.log import EventLog
 from shared.presence import Presence
 from shared.redis import Pipes
+from shared.run_index import RunIndex
 from shared.settings import Settings
+
+Loop = Callable[[], Coroutine[None, None, None]]
 
 
 def gate(settings: Settings) -> Gate:
     return LoopbackOnly() if settings.auth == "none" else Credentials(settings.credentials)
 
 
-def create_app(settings: Settings, pipes: Pipes, pubsub: Redis, *, name: str) -> Starlette:
-    """`pubsub` is a client of one connection, to where the logs are; it and `pipes` outlive the app. `name` is this
+@dataclass(frozen=True)
+class Application:
+    """The ASGI app, and the act that ends its streams before the process stops."""
+
+    app: Starlette
+    end_streams: Callable[[], None]
+
+
+def create_app(settings: Settings, pipes: Pipes, pubsub: Redis, *, name: str) -> Application:
+    """`pubsub` is a client of one connection to where the logs are; it and `pipes` outlive the app. `name` is this
     process among others.
     """
     keys = Keys(settings.namespace)
@@ -46,17 +61,28 @@ def create_app(settings: Settings, pipes: Pipes, pubsub: Redis, *, name: str) ->
     queue_timeout_ms = int(settings.queue_timeout_seconds * 1000)
     ledger = Ledger(pipes.ledger, keys)
     events = EventLog(pipes.events, keys, retention_ms=retention_ms)
+    attendance = Attendance(pipes.ledger, keys)
     bounds = Bounds(retention_ms, queue_timeout_ms, settings.max_waiting_runs, settings.max_waiting_per_session)
     hub = Hub(pubsub, resting=keys.channel(name))
-    janitor = Janitor(name, ledger, events, queue_timeout_ms=queue_timeout_ms)
+    relay, readers = Relay(hub, events, ledger), Readers(attendance)
+    janitor = Janitor(name, ledger, events, attendance, queue_timeout_ms=queue_timeout_ms)
     directory = Directory(Presence(pipes.ledger, keys))
-    front = Front(Relay(hub, events, ledger), ledger, events, bounds)
+    front = Front(relay, readers, ledger, events, bounds)
     door = gate(settings)
-    chat = ChatCompletions(door, directory, front, settings.max_body_bytes, settings.empty_answer)
+    index = RunIndex(pipes.ledger, keys)
+    chat = ChatCompletions(door, directory, front, janitor, settings.max_body_bytes, settings.empty_answer)
+    runs = Runs(door, directory, front, janitor, events, index, settings.max_body_bytes)
     models, health = Models(door, directory), Health(directory)
     app = Starlette(
         routes=[
             Route("/v1/chat/completions", chat.create, methods=["POST"]),
+            Route("/v1/chat/completions/{run_id}", chat.retrieve, methods=["GET"]),
+            Route("/v1/runs", runs.create, methods=["POST"]),
+            Route("/v1/runs", runs.list, methods=["GET"]),
+            Route("/v1/runs/{run_id}", runs.show, methods=["GET"]),
+            Route("/v1/runs/{run_id}/events", runs.follow, methods=["GET"]),
+            Route("/v1/runs/{run_id}/cancel", runs.cancel, methods=["POST"]),
+            Route("/v1/runs/{run_id}/wait", runs.wait, methods=["GET"]),
             Route("/v1/models", models.index, methods=["GET"]),
             Route("/v1/models/{model}", models.show, methods=["GET"]),
             Route("/healthz", health.live, methods=["GET"]),
@@ -69,15 +95,13 @@ def create_app(settings: Settings, pipes: Pipes, pubsub: Redis, *, name: str) ->
             HTTPException: _http,
             Exception: _bug,
         },
-        lifespan=_beside(hub.listen, janitor.tidy_forever),
+        lifespan=_beside(hub.listen, janitor.tidy_forever, readers.attend_forever),
     )
     app.router.redirect_slashes = False
-    return app
+    return Application(app, relay.end)
 
 
-def _beside(
-    *loops: Callable[[], Coroutine[None, None, None]],
-) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+def _beside(*loops: Loop) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     """Runs loops as long as the app."""
 
     @asynccontextmanager

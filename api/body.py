@@ -14,6 +14,8 @@ from starlette.requests import ClientDisconnect, Request
 from api import failures
 from api.json_value import JsonObject
 
+BODY_SECONDS = 30.0  # a body that is not there by then is not coming
+
 # How much of a body that is too large is read and thrown away: pictures in base64 make 20 MiB.
 _DRAIN_BYTES = 32 * 1024 * 1024
 _DRAIN_SECONDS = 10.0

@@ -33,6 +33,7 @@ class ChatRequest:
     session: Session  # names the agent, too
     idempotency_key: str | None
     retry_count: int  # 0 in a first try and for clients that do not count
+    read_timeout: float | None  # seconds that the client waits for an answer, if it says so
 
 
 def chat_request(body: JsonObject, headers: Mapping[str, str], served: Container[str]) -> ChatRequest:
@@ -47,6 +48,7 @@ def chat_request(body: JsonObject, headers: Mapping[str, str], served: Container
         session=_session(model, _string(body.get("user")), headers, served),
         idempotency_key=_first(headers, ["idempotency-key"]),
         retry_count=_count(headers.get("x-stainless-retry-count", "")),
+        read_timeout=_seconds(headers.get("x-stainless-read-timeout", "")),
     )
 
 
@@ -73,3 +75,7 @@ def _first(headers: Mapping[str, str], names: Sequence[str]) -> str | None:
 
 def _count(text: str) -> int:
     return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else 0
+
+
+def _seconds(text: str) -> float | None:
+    return float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) and float(text) > 0 else None

@@ -1,31 +1,34 @@
-"""`POST /v1/chat/completions`."""
+"""`POST /v1/chat/completions`, and coming back to one: `GET /v1/chat/completions/{id}`."""
 
 from __future__ import annotations
 
-import json
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from hashlib import sha256
 
+import anyio
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api import failures
 from api.auth import Gate
-from api.body import parse_json, read_body
+from api.body import BODY_SECONDS, parse_json, read_body
 from api.chat import ChatFold, ChatStream
 from api.chat_request import ChatRequest, chat_request
 from api.directory import Directory
 from api.front import Front
+from api.janitor import Janitor
 from api.json_value import JsonObject
+from api.new_run import digest, new_run
+from api.query import flag, number
 from api.relay import Reader
-from api.streaming import KEEP_ALIVE_SECONDS, FollowingResponse, chat_frames, lost
-from shared.conclusion import now_ms
-from shared.errors import LogLost
+from api.streaming import KEEP_ALIVE_SECONDS, FollowingResponse, chat_frames
+from api.whole import folded, while_connected
+from shared.events import Stop
 from shared.ledger import Once
-from shared.run import Run, new_run_id
+from shared.presence import ServedAgent
+from shared.run import Run
 
-BODY_SECONDS = 30.0  # a body that is not there by then is not coming
+ANSWER_MARGIN = 0.9  # of the client's patience: the rest is for our error to reach it
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class ChatCompletions:
     gate: Gate
     directory: Directory
     front: Front
+    janitor: Janitor
     max_body_bytes: int
     empty_answer: str
     body_seconds: float = BODY_SECONDS
@@ -42,53 +46,55 @@ class ChatCompletions:
         owner = self.gate.authenticate(request.headers)
         body = parse_json(await read_body(request, limit=self.max_body_bytes, seconds=self.body_seconds))
         asked = chat_request(body, request.headers, await self.directory.known())
-        bell = await self.directory.bell(asked.session.agent_id)
-        if bell is None:
-            raise failures.agent_not_found(asked.session.agent_id)
+        bell, agent = await self.directory.find(asked.session.agent_id)
         async with AsyncExitStack() as owned:
-            following = self.front.submitted(_run(asked, owner), bell=bell, once=_once(asked, body))
+            following = self.front.submitted(_run(asked, owner, agent), bell=bell, once=_once(asked, body))
             run, reader = await owned.enter_async_context(following)
-            if asked.stream:
-                chat = ChatStream(run, include_usage=asked.include_usage, empty_answer=self.empty_answer)
-                headers = failures.run_headers(run.run_id)
-                return FollowingResponse(chat_frames(reader, chat), owned.pop_all(), headers)
-            return await self._whole(run, reader)
+            if not asked.stream:
+                return await self._whole(request, run, reader, patience=asked.read_timeout)
+            chat = ChatStream(run, include_usage=asked.include_usage, empty_answer=self.empty_answer)
+            frames = chat_frames(reader, chat, patience=_heartbeat(asked.read_timeout))
+            return FollowingResponse(frames, owned.pop_all(), failures.run_headers(run.run_id))
 
-    async def _whole(self, run: Run, reader: Reader) -> Response:
-        """The same events, folded."""
+    async def retrieve(self, request: Request) -> Response:
+        """The answer of a run that was accepted before: whole, or as a stream from an event on."""
+        owner = self.gate.authenticate(request.headers)
+        run_id, query = request.path_params["run_id"], request.query_params
+        stream, after = flag(query.get("stream"), "stream"), number(query.get("starting_after"), "starting_after")
+        async with AsyncExitStack() as owned:
+            run, reader = await owned.enter_async_context(self.front.owned(run_id, owner))
+            if not stream:
+                return await self._whole(request, run, reader, patience=None)
+            chat = ChatStream(run, include_usage=True, empty_answer=self.empty_answer, with_seq=True)
+            frames = chat_frames(reader, chat, after=after)
+            return FollowingResponse(frames, owned.pop_all(), failures.run_headers(run.run_id))
+
+    async def _whole(self, request: Request, run: Run, reader: Reader, *, patience: float | None) -> Response:
+        """The completion, in time for the client: one whose own timer runs out would post again."""
         fold = ChatFold(run, empty_answer=self.empty_answer)
-        while True:
-            try:
-                events = await reader.batch(KEEP_ALIVE_SECONDS)
-            except LogLost:
-                raise lost(run.run_id) from None
-            for event in events:
-                if completion := fold.feed(event):
-                    headers = {"Content-Type": failures.JSON, **failures.run_headers(run.run_id)}
-                    return Response(completion, headers=headers)
+        with anyio.move_on_after(patience and patience * ANSWER_MARGIN):
+            return await while_connected(request, lambda: folded(reader, fold))
+        if run.foreground:
+            await self.janitor.cancel(run.run_id, Stop.TIMEOUT)
+        raise failures.client_out_of_time(run.run_id, patience or 0)
 
 
-def _run(asked: ChatRequest, owner: str) -> Run:
-    return Run(
-        run_id=new_run_id(),
-        agent_id=asked.session.agent_id,
-        session_key=asked.session.key,
+def _heartbeat(read_timeout: float | None) -> float:
+    """Often enough for a client that gives up after so many seconds without a byte."""
+    return min(KEEP_ALIVE_SECONDS, read_timeout / 2) if read_timeout else KEEP_ALIVE_SECONDS
+
+
+def _run(asked: ChatRequest, owner: str, agent: ServedAgent) -> Run:
+    return new_run(
         owner=owner,
+        session=asked.session,
+        prompt=asked.prompt,
         model=asked.model,
-        message=asked.prompt.message,
-        extra_system_prompt=asked.prompt.extra_system_prompt,
-        history=asked.prompt.history,
-        keeps_transcript=asked.session.stable,
-        created_ms=now_ms(),
-        on_disconnect="continue" if asked.idempotency_key else None,
+        foreground=agent.policy.on_disconnect == "cancel" and asked.idempotency_key is None,
     )
 
 
 def _once(asked: ChatRequest, body: JsonObject) -> Once:
-    """How the request is known again. `stream` does not count: a client may come back for the other form of the
-    answer."""
-    session = asked.session
-    same = {**body, "stream": None, "stream_options": None}
-    place = [session.agent_id, session.key if session.stable else None]
-    digest = sha256(json.dumps([same, place], sort_keys=True).encode()).hexdigest()
-    return Once(digest, key=asked.idempotency_key, join=asked.retry_count > 0)
+    """`stream` does not count: a client may come back for the other form of the answer."""
+    said = {name: value for name, value in body.items() if name not in ("stream", "stream_options")}
+    return Once(digest(asked.session, "chat", said), key=asked.idempotency_key, join=asked.retry_count > 0)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 
+from api import failures
 from shared.errors import Unavailable
 from shared.presence import ANY, Presence, Seen, ServedAgent, known_agents, live_agents
 
@@ -42,12 +43,18 @@ class Directory:
             await self.workers()
         return known_agents(self._workers)
 
-    async def bell(self, agent_id: str) -> str | None:
-        """The doorbell of those who serve the agent; None when nobody does. A new worker is looked for before saying
-        so."""
-        bell = _bell(agent_id, await self.known())
-        return bell or _bell(agent_id, known_agents(await self.workers(at_most=0)))
+    async def find(self, agent_id: str) -> tuple[str, ServedAgent]:
+        """The doorbell of those who serve the agent, and the agent. A new worker is looked for before saying no.
+
+        Raises Failure 404, and Unavailable when Redis does not say.
+        """
+        found = _found(agent_id, await self.known())
+        found = found or _found(agent_id, known_agents(await self.workers(at_most=0)))
+        if found is None:
+            raise failures.agent_not_found(agent_id)
+        return found
 
 
-def _bell(agent_id: str, agents: Mapping[str, ServedAgent]) -> str | None:
-    return agent_id if agent_id in agents else ANY if ANY in agents else None
+def _found(agent_id: str, agents: Mapping[str, ServedAgent]) -> tuple[str, ServedAgent] | None:
+    bell = agent_id if agent_id in agents else ANY
+    return (bell, agents[bell]) if bell in agents else None

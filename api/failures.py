@@ -10,7 +10,17 @@ import re
 from collections.abc import Mapping
 
 from api.json_value import JsonObject, compact
-from shared.errors import ErrorCode, KeyReused, QueueFull, Refused, SessionTaken, Unavailable
+from shared.errors import (
+    Draining,
+    ErrorCode,
+    EventsGone,
+    KeyReused,
+    LogLost,
+    QueueFull,
+    Refused,
+    SessionTaken,
+    Unavailable,
+)
 from shared.events import Cancelled, Failed, Stop
 
 JSON = "application/json; charset=utf-8"
@@ -103,6 +113,15 @@ def refused(error: Refused | Unavailable) -> Failure:
             return Failure(503, message, API, code="unavailable", headers={"Retry-After": "2"})
 
 
+def run_not_found(run_id: str) -> Failure:
+    """Also for a run of another credential: whether it exists is not for everybody to know."""
+    return Failure(404, f"No run `{run_id}`.", INVALID, code="run_not_found")
+
+
+def invalid_value(param: str, reason: str) -> Failure:
+    return Failure(400, f"`{param}`: {reason}", INVALID, code="invalid_value", param=param)
+
+
 # --- after ------------------------------------------------------------------------------------------------------------
 
 RUN_STATUS: dict[str, int] = {
@@ -151,6 +170,23 @@ def run_failed(run_id: str, code: str, message: str) -> Failure:
         code=code,
         headers=run_headers(run_id),
     )
+
+
+def reading_ended(run_id: str, why: LogLost | Draining) -> Failure:
+    """Why a reader gets no more of a run that has not ended for it."""
+    match why:
+        case EventsGone():
+            message, code = "has events after this place that are not kept any more", "events_gone"
+        case LogLost():
+            message, code = "was lost by Redis", ErrorCode.RUN_LOST.value
+        case _:
+            message, code = "goes on, but this server is restarting: read on with the run's id", "server_restarting"
+    return Failure(503, f"Run {run_id} {message}.", API, code=code, headers=run_headers(run_id))
+
+
+def client_out_of_time(run_id: str, seconds: float) -> Failure:
+    message = f"Run {run_id} took longer than the {seconds:g} s that the client waits for an answer."
+    return Failure(504, message, API, code="client_timeout", headers=run_headers(run_id))
 
 
 # A worker is to send clean messages; but agents write some of them, and this is the last door.

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from api import failures
+from api.readers import Readers
 from api.relay import Reader, Relay
 from shared.conclusion import now_ms
 from shared.errors import LogRefused, RunrelayError, Unavailable
@@ -13,14 +15,15 @@ from shared.events import Queued, event
 from shared.ledger import Accepted, Bounds, Ledger, Once
 from shared.log import EventLog, Head
 from shared.patience import patiently
-from shared.run import Run
+from shared.run import Run, RunRecord
 
 ACCEPT_SECONDS = 3.0  # how long a request waits for a Redis that hiccups; its answer lost, the ask is simply repeated
 
 
 class Front:
-    def __init__(self, relay: Relay, ledger: Ledger, events: EventLog, bounds: Bounds) -> None:
+    def __init__(self, relay: Relay, readers: Readers, ledger: Ledger, events: EventLog, bounds: Bounds) -> None:
         self._relay = relay
+        self._readers = readers
         self._ledger = ledger
         self._events = events
         self._bounds = bounds
@@ -32,9 +35,10 @@ class Front:
         It is another run than was handed in when an earlier request had made it. Raises Refused or Unavailable.
         """
         async with self._relay.follow(run.run_id) as reader:
-            accepted = await self._accept(run, bell, once)
+            accepted = await self.accept(run, bell=bell, once=once)
             if not accepted.joined:
-                yield run, reader
+                async with self._readers.reading(run.run_id):
+                    yield run, reader
                 return
         async with self.attached(accepted.run_id) as joined:
             yield joined
@@ -46,9 +50,25 @@ class Front:
             record = await self._ledger.record(run_id)
             if record is None:
                 raise Unavailable("the run has just gone")
-            yield record.run, reader
+            async with self._readers.reading(run_id):
+                yield record.run, reader
 
-    async def _accept(self, run: Run, bell: str, once: Once) -> Accepted:
+    @asynccontextmanager
+    async def owned(self, run_id: str, owner: str, *, after: int = 0) -> AsyncIterator[tuple[Run, Reader]]:
+        """The same for a run of this credential; any other is Failure 404."""
+        await self.record(run_id, owner)
+        async with self.attached(run_id, after=after) as attached:
+            yield attached
+
+    async def record(self, run_id: str, owner: str) -> RunRecord:
+        """What the ledger knows of a run of this credential. Raises Failure 404 and Unavailable."""
+        record = await self._ledger.record(run_id)
+        if record is None or record.run.owner != owner:
+            raise failures.run_not_found(run_id)
+        return record
+
+    async def accept(self, run: Run, *, bell: str, once: Once) -> Accepted:
+        """Accepts a run that nobody here reads. Raises Refused or Unavailable."""
         try:
             async with asyncio.timeout(ACCEPT_SECONDS):
                 _, accepted = await asyncio.gather(

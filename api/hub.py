@@ -48,6 +48,14 @@ class Hub:
         self._resting = resting
         self._topics: dict[str, Topic] = {}
         self._pubsub: PubSub | None = None
+        self.ending = False
+
+    def end(self) -> None:
+        """Tells every reader that this process stops."""
+        self.ending = True
+        for topic in self._topics.values():
+            for inbox in topic.inboxes:
+                inbox.wake()
 
     @asynccontextmanager
     async def subscribe(self, channel: str) -> AsyncIterator[Inbox]:

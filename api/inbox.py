@@ -28,6 +28,10 @@ class Inbox:
         self._gap = True
         self._filled.set()
 
+    def wake(self) -> None:
+        """Lets whoever waits look around."""
+        self._filled.set()
+
     def take(self) -> tuple[bool, list[bytes]]:
         """Whether there was a gap, and the messages since."""
         gap, messages = self._gap, list(self._messages)

@@ -1,4 +1,5 @@
-"""Ends the runs nobody looks after: no worker took them in time, or their worker died and no other may run them again.
+"""Ends the runs no worker looks after: none took them in time, their worker died and no other may run them again, their
+readers have left, or they were cancelled while they waited.
 
 Workers do the same when they claim; the janitor is for the time when none is alive, so that a client is told all the
 same.
@@ -9,10 +10,13 @@ from __future__ import annotations
 import anyio
 import structlog
 
+from shared.attendance import Attendance
 from shared.conclusion import conclude
 from shared.errors import LogRefused, Unavailable
+from shared.events import Stop
 from shared.ledger import Ledger
 from shared.log import EventLog
+from shared.states import State
 
 log = structlog.get_logger()
 
@@ -20,28 +24,45 @@ ROUND_SECONDS = 1.0
 WORKERS_FIRST_MS = (
     1_000  # a lease is over for this long before the janitor looks: a live worker can do more than end the run
 )
+SETTLED_ROUNDS = 10  # while Redis was away no reader could say that it is there: all of them get this time to say so
 LEASE_MS = 10_000  # enough to end a run; if this process dies meanwhile, the next round of another one ends it
 
 
 class Janitor:
-    def __init__(self, name: str, ledger: Ledger, events: EventLog, *, queue_timeout_ms: int) -> None:
+    def __init__(
+        self, name: str, ledger: Ledger, events: EventLog, attendance: Attendance, *, queue_timeout_ms: int
+    ) -> None:
         """`name` is the owner that its claims show."""
         self._name = name
         self._ledger = ledger
         self._events = events
+        self._attendance = attendance
         self._queue_timeout_ms = queue_timeout_ms
+        self._rounds = 0  # in a row that Redis has answered
 
     async def tidy_forever(self) -> None:
         while True:
             await anyio.sleep(ROUND_SECONDS)
             try:
                 await self.tidy()
+                self._rounds += 1
             except Unavailable:
-                continue  # the next round sees the same runs
+                self._rounds = 0  # the next round sees the same runs
 
     async def tidy(self) -> None:
+        """One round. Raises Unavailable."""
         for run_id in await self._ledger.overdue(lost_for_ms=WORKERS_FIRST_MS, waited_ms=self._queue_timeout_ms):
             await self.end(run_id)
+        if self._rounds >= SETTLED_ROUNDS:
+            for run_id in await self._attendance.abandon():
+                await self.end(run_id)
+
+    async def cancel(self, run_id: str, reason: Stop) -> State | None:
+        """Asks for a run to be stopped, and ends it when it still waits. Answers its state by then; None: no run."""
+        state = await self._ledger.cancel(run_id, reason)
+        if state is State.QUEUED:
+            await self.end(run_id)
+        return state
 
     async def end(self, run_id: str) -> None:
         """Ends a run that is overdue, or that waits and was cancelled. Without effect on any other."""

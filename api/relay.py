@@ -14,7 +14,7 @@ import anyio
 
 from api.hub import Hub
 from api.inbox import Inbox
-from shared.errors import LogLost, Unavailable
+from shared.errors import Draining, EventsGone, LogLost, Unavailable
 from shared.events import Cancelled, Completed, Event, Failed, LifecycleEvent, from_json
 from shared.ledger import Ledger
 from shared.log import PAGE, EventLog
@@ -42,15 +42,20 @@ class Relay:
         Unavailable when it does not confirm.
         """
         async with self._hub.subscribe(self._log.keys.channel(run_id)) as inbox:
-            yield Reader(run_id, inbox, self._log, self._ledger, after)
+            yield Reader(run_id, inbox, self._hub, self._log, self._ledger, after)
+
+    def end(self) -> None:
+        """Ends all reading with Draining: this process is about to stop."""
+        self._hub.end()
 
 
 class Reader:
     """One client's place in a run."""
 
-    def __init__(self, run_id: str, inbox: Inbox, log: EventLog, ledger: Ledger, after: int | None) -> None:
+    def __init__(self, run_id: str, inbox: Inbox, hub: Hub, log: EventLog, ledger: Ledger, after: int | None) -> None:
         self.run_id = run_id
         self._inbox = inbox
+        self._hub = hub
         self._log = log
         self._ledger = ledger
         self._seq = after or 0
@@ -59,7 +64,8 @@ class Reader:
     async def batch(self, patience: float) -> list[Event]:
         """The next events, in order; empty after `patience` seconds without any.
 
-        Raises LogLost when events above the reader's place are not kept any more, or when the run is gone.
+        Raises EventsGone when events above the reader's place are not kept any more, LogLost when the run is gone, and
+        Draining when this process is about to stop.
         """
         clock = asyncio.get_running_loop().time
         until = clock() + patience
@@ -71,6 +77,8 @@ class Reader:
                 continue
             if events:
                 return events
+            if self._hub.ending:
+                raise Draining
             await self._inbox.filled(left)
         return await self._look()
 
@@ -94,7 +102,7 @@ class Reader:
             return []
         events = await self._log.read(self.run_id, self._seq)
         if events and events[0].seq != self._seq + 1:
-            raise LogLost(self.run_id)
+            raise EventsGone(self.run_id)
         self._behind = len(events) == PAGE
         if events:
             self._seq = events[-1].seq

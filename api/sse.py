@@ -20,3 +20,9 @@ def comment(text: str) -> bytes:
 
 
 DONE = data(b"[DONE]")
+
+
+def event(name: str, payload: bytes, *, id: int | None = None) -> bytes:
+    """One event with a name. Not for OpenAI clients: they break on `id:` and on names."""
+    number = b"" if id is None else b"id: %d\n" % id
+    return number + b"event: " + name.encode() + b"\n" + data(payload)

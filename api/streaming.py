@@ -10,9 +10,10 @@ from starlette.types import Receive, Scope, Send
 
 from api import sse
 from api.chat import ChatStream
-from api.failures import Failure, run_failed
-from api.relay import Reader
-from shared.errors import ErrorCode, LogLost
+from api.failures import reading_ended
+from api.relay import Reader, is_last
+from shared.errors import Draining, LogLost
+from shared.events import Event, to_json
 
 KEEP_ALIVE_SECONDS = 10.0  # proxies cut a silent response after 30 to 60
 
@@ -29,19 +30,39 @@ class FollowingResponse(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def chat_frames(reader: Reader, chat: ChatStream) -> AsyncIterator[bytes]:
-    """Frames that are ready at once leave in one piece. The first goes out before the agent starts."""
-    yield sse.comment("connected") + chat.begin()
+async def chat_frames(
+    reader: Reader, chat: ChatStream, *, after: int = 0, patience: float = KEEP_ALIVE_SECONDS
+) -> AsyncIterator[bytes]:
+    """Chat chunks of the events above `after`. `reader` starts at the first: how messages join needs all of them.
+
+    Frames that are ready at once leave in one piece. The first one goes out before the agent starts.
+    """
+    yield sse.comment("connected") + (b"" if after else chat.begin())
     while not chat.done:
         try:
-            events = await reader.batch(KEEP_ALIVE_SECONDS)
-        except LogLost:
-            yield chat.fail(lost(reader.run_id))
+            events = await reader.batch(patience)
+        except (LogLost, Draining) as why:
+            yield chat.fail(reading_ended(reader.run_id, why))
             return
-        frames = b"".join(chat.feed(event) for event in events)
+        frames = b"".join(_above(after, event, chat.feed(event)) for event in events)
         if frames or not events:
             yield frames or sse.comment("keep-alive")
 
 
-def lost(run_id: str) -> Failure:
-    return run_failed(run_id, ErrorCode.RUN_LOST, "Redis lost what it had confirmed.")
+def _above(after: int, event: Event, frames: bytes) -> bytes:
+    return frames if event.seq > after else b""
+
+
+async def event_frames(reader: Reader) -> AsyncIterator[bytes]:
+    """The run's own events with their numbers as ids, for clients of runrelay."""
+    yield sse.comment("connected")
+    while True:
+        try:
+            events = await reader.batch(KEEP_ALIVE_SECONDS)
+        except (LogLost, Draining) as why:
+            yield sse.event("error", reading_ended(reader.run_id, why).body)
+            return
+        frames = b"".join(sse.event(event.stream, to_json(event), id=event.seq) for event in events)
+        yield frames or sse.comment("keep-alive")
+        if any(map(is_last, events)):
+            return

@@ -11,6 +11,8 @@ RunrelayError
 │   ├── Fenced             a later attempt owns the run: stop speaking for it
 │   ├── Closed             the run has its terminal record
 │   └── LogLost            Redis came back without what it had confirmed
+│       └── EventsGone         events after a reader's place are not kept any more
+├── Draining           this process is about to stop: go on reading at another one
 └── RunError           what ends a run as failed, with a code that clients see
 
 Divided by whose fault it is. The errors of redis-py become `Unavailable` in `shared/redis.py` and nowhere else.
@@ -67,6 +69,14 @@ class Closed(LogRefused):
 
 class LogLost(LogRefused):
     """The log holds less than it had confirmed, as after a restart of Redis without its data."""
+
+
+class EventsGone(LogLost):
+    """A reader's place points before what is kept. It must be told: what it has and what would come do not join."""
+
+
+class Draining(RunrelayError):
+    """This process stops serving its readers. Their runs go on."""
 
 
 class ErrorCode(StrEnum):

@@ -18,6 +18,8 @@ WORKER_MEMORY_MS = (
     600_000  # agents of dead workers are still accepted for this long: a deploy may leave no worker for a moment
 )
 JOIN_WINDOW_MS = 600_000  # an SDK's retry joins the run of its first try within this time
+GRACE_MS = 10_000  # a foreground run without a reader goes on for this long: phones lose networks, pages are reloaded
+READER_LEASE_MS = GRACE_MS + 3_000  # a reader says every 3 s that it is there
 BELL_LENGTH = 64  # tokens kept per doorbell: more would only wake workers for nothing
 BELL_TTL_MS = 60_000  # an unheard ring is of no use later: workers also poll
 LANE_CHECK_MS = (
@@ -78,6 +80,8 @@ class Keys:
             "runs": self.runs,
             "workers": self.workers,
             "control": self.control,
+            "attended": self._ledger + "attended",  # ZSET of runs that end without readers, by when nobody reads them
+            "owned": self._ledger + "owned:",  # ZSET of one credential's runs by the time they were accepted
             "run": self.run(""),
             "bell": self.bell(""),
             "lane": self._ledger + "lane:",  # LIST of run ids of one session; the first may run

@@ -1,5 +1,4 @@
-"""The ledger: who runs what. Every change is one Lua script; every script is safe to repeat when its answer was
-lost."""
+"""The ledger: who runs what. Every change is one Lua script, and safe to repeat when its answer was lost."""
 
 from __future__ import annotations
 
@@ -10,7 +9,7 @@ from hashlib import sha256
 
 from shared.errors import KeyReused, QueueFull, SessionTaken
 from shared.events import Stop
-from shared.keys import JOIN_WINDOW_MS, Keys
+from shared.keys import GRACE_MS, JOIN_WINDOW_MS, Keys
 from shared.lua import ledger_script
 from shared.redis import Pipe, Reply, mapping, rows, text, texts
 from shared.run import End, Policy, Run, RunRecord, Turn
@@ -106,6 +105,7 @@ class Ledger:
             "job": json.dumps({"t": None, "f": JOB, "a": [run.run_id], "k": {}, "et": run.created_ms}),
             "keep": bounds.retention_ms,
             "patience": bounds.queue_timeout_ms,
+            "grace": GRACE_MS if run.foreground else 0,
             "max_total": bounds.max_waiting,
             "max_session": bounds.max_waiting_per_session,
             "once": once.name(run.owner),

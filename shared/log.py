@@ -74,6 +74,14 @@ class EventLog:
         reply = await self._pipe.command("XRANGE", self.keys.stream(run_id), f"(0-{after}", "+", "COUNT", most)
         return [from_json(raw) for raw in _fields(reply)]
 
+    async def head(self, run_id: str) -> Head:
+        """Where the log stands now; nowhere, when there is none."""
+        names = ("seq", "chars", "message", "terminal")
+        reply = await self._pipe.command("HMGET", self.keys.head(run_id), *names)
+        assert isinstance(reply, list), reply
+        seq, chars, message, end = (value if isinstance(value, bytes) else b"" for value in reply)
+        return Head(int(seq or 0), int(chars or 0), int(message or 0), End.model_validate_json(end) if end else None)
+
     async def text(self, run_id: str, head: Head) -> str:
         """The flat text up to `head`."""
         if head.chars == 0:

@@ -36,7 +36,7 @@ class Run(Value):
     history: tuple[Turn, ...] = ()  # what the request carried; a kept transcript takes its place
     keeps_transcript: bool = False  # the client named its session, so the worker remembers it
     created_ms: int  # ms since the epoch, clock of the API; `created` of every answer about this run
-    on_disconnect: Literal["cancel", "continue"] | None = None  # None: the agent's own policy
+    foreground: bool = True  # it ends when its last reader has left for good
 
 
 def new_run_id() -> str:

@@ -74,3 +74,14 @@ local function unlease(id)
   redis.call('DEL', KEY.lock .. id)
   redis.call('ZREM', KEY.leases, id)
 end
+
+-- Notes that a run shall be stopped; the first reason stays. Answers its state. The message is for speed: the note is seen again at
+-- every renewal, and by whoever claims the run next.
+local function ask_to_stop(id, reason)
+  local state = redis.call('HGET', KEY.run .. id, 'state')
+  if state and not ENDS[state] then
+    redis.call('HSETNX', KEY.run .. id, 'cancel', reason)
+    redis.call('PUBLISH', KEY.control, cjson.encode({run = id, stop = redis.call('HGET', KEY.run .. id, 'cancel')}))
+  end
+  return state
+end

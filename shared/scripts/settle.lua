@@ -25,6 +25,7 @@ local result = string.format(
   fields[5], ending.job, id, fields[3], tostring(ending.state == 'completed'), ending.state, fields[4], whole(now), KEY.queue, id)
 redis.call('SET', KEY.result .. id, result, 'PX', keep)
 redis.call('DEL', KEY.job .. id, KEY.retry .. id)
+redis.call('ZREM', KEY.attended, id)
 unlease(id)
 
 if ARGV[4] ~= '' then

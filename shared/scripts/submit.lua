@@ -41,9 +41,14 @@ redis.call('PEXPIRE', record, keep)
 redis.call('SET', session, ask.owner, 'PX', keep)
 redis.call('HSET', once, 'id', ask.id, 'digest', ask.digest)
 redis.call('PEXPIRE', once, whole(ask.once_ms))
-redis.call('ZADD', KEY.runs, score(now), ask.id)
-redis.call('ZREMRANGEBYSCORE', KEY.runs, '-inf', score(now - ask.keep - ask.patience))
-redis.call('PEXPIRE', KEY.runs, keep)
+for _, index in ipairs({KEY.runs, KEY.owned .. ask.owner}) do
+  redis.call('ZADD', index, score(now), ask.id)
+  redis.call('ZREMRANGEBYSCORE', index, '-inf', score(now - ask.keep - ask.patience))
+  redis.call('PEXPIRE', index, keep)
+end
+if ask.grace > 0 then
+  redis.call('ZADD', KEY.attended, score(now + ask.grace), ask.id)
+end
 
 redis.call('SET', KEY.job .. ask.id, ask.job, 'PX', keep)
 redis.call('RPUSH', lane, ask.id)

@@ -1,0 +1,36 @@
+"""A request as a run."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+
+from pydantic import JsonValue
+
+from api.prompt import Prompt
+from shared.conclusion import now_ms
+from shared.run import Run, new_run_id
+from shared.sessions import Session
+
+
+def new_run(*, owner: str, session: Session, prompt: Prompt, model: str, foreground: bool) -> Run:
+    """`foreground`: the run ends when its last reader has left for good."""
+    return Run(
+        run_id=new_run_id(),
+        agent_id=session.agent_id,
+        session_key=session.key,
+        owner=owner,
+        model=model,
+        message=prompt.message,
+        extra_system_prompt=prompt.extra_system_prompt,
+        history=prompt.history,
+        keeps_transcript=session.stable,
+        created_ms=now_ms(),
+        foreground=foreground,
+    )
+
+
+def digest(session: Session, *said: JsonValue) -> str:
+    """What two requests have in common that ask for the same. A session that is fresh per request does not count."""
+    place: list[JsonValue] = [session.agent_id, session.key if session.stable else None]
+    return sha256(json.dumps([*place, *said], sort_keys=True).encode()).hexdigest()

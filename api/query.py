@@ -1,0 +1,26 @@
+"""Query parameters: the value, or a Failure 400 that says what it must be."""
+
+from __future__ import annotations
+
+import re
+
+from api import failures
+
+
+def flag(text: str | None, name: str) -> bool:
+    """Absent is false."""
+    match text:
+        case None | "false" | "0":
+            return False
+        case "true" | "1":
+            return True
+        case _:
+            raise failures.invalid_value(name, "must be true or false")
+
+
+def number(text: str | None, name: str, *, default: int = 0, most: int = 2**53) -> int:
+    if text is None:
+        return default
+    if not re.fullmatch(r"[0-9]{1,16}", text) or int(text) > most:
+        raise failures.invalid_value(name, f"must be a whole number from 0 to {most}")
+    return int(text)

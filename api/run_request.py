@@ -1,0 +1,47 @@
+"""The body of `POST /v1/runs`."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from api import failures
+from api.json_value import JsonObject
+from api.prompt import Prompt, read_prompt
+from shared.agent_ids import DEFAULT_AGENT, Requested, normalise_agent_id
+from shared.sessions import IllegalSessionKey, Session, resolve_session
+
+
+class RunRequest(BaseModel):
+    """What to run. Either `input` or `messages`; unknown fields are refused, so that a misspelt one is not ignored."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    agent: str = Field(DEFAULT_AGENT, min_length=1, description="Id of the agent.")
+    input: str | None = Field(None, description="What the user says now.")
+    messages: list[JsonValue] | None = Field(None, description="A conversation as in chat completions.")
+    session: str | None = Field(None, description="Session key. Runs of one session are done one after the other.")
+    background: bool = Field(True, description="Go on without readers. If not, the run ends when nobody reads it.")
+
+    @property
+    def prompt(self) -> Prompt:
+        """Raises Failure 400."""
+        if (self.input is None) == (self.messages is None):
+            raise failures.invalid_value("input", "give either `input` or `messages`")
+        return read_prompt(self.messages or [{"role": "user", "content": self.input}])
+
+    def resolved(self) -> Session:
+        """Raises Failure 400."""
+        try:
+            agent = Requested(normalise_agent_id(self.agent), explicit="agent" in self.model_fields_set)
+            return resolve_session(agent, header=self.session, user=None)
+        except IllegalSessionKey as illegal:
+            raise failures.illegal_session_key(str(illegal)) from None
+
+
+def run_request(body: JsonObject) -> RunRequest:
+    """Raises Failure 400 that names the field."""
+    try:
+        return RunRequest.model_validate(body)
+    except ValidationError as wrong:
+        first = wrong.errors()[0]
+        raise failures.invalid_value(".".join(map(str, first["loc"])), first["msg"]) from None

@@ -1,0 +1,80 @@
+"""A run as clients of `/v1/runs` see it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.events import Stop, Tokens
+from shared.log import Head
+from shared.run import RunRecord
+from shared.states import ENDS, State
+
+
+class RunFailure(BaseModel):
+    code: str
+    message: str
+
+
+class RunView(BaseModel):
+    """Times are ms since the epoch; null when it has not come to that."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    object: Literal["run"] = "run"
+    state: State
+    agent: str
+    session: str
+    background: bool = Field(description="Whether the run goes on when nobody reads it.")
+    attempt: int = Field(description="How often a worker has taken the run.")
+    created_ms: int
+    queued_ms: int
+    started_ms: int | None
+    ended_ms: int | None
+    queue_position: int | None = Field(None, description="Runs a worker may take before this one, while it waits.")
+    cancel_requested: Stop | None = None
+    text: str | None = Field(None, description="What the agent has said so far. Not in lists.")
+    last_event: int | None = Field(None, description="Number of the last event. Not in lists.")
+    usage: Tokens | None = None
+    error: RunFailure | None = None
+
+
+class RunPage(BaseModel):
+    object: Literal["list"] = "list"
+    data: list[RunView]
+    next_cursor: str | None = Field(description="`cursor` of the next page; null on the last one.")
+
+
+def summary(record: RunRecord, *, position: int | None = None) -> RunView:
+    """What the ledger alone knows."""
+    run = record.run
+    return RunView(
+        id=run.run_id,
+        state=record.state,
+        agent=run.agent_id,
+        session=run.session_key,
+        background=not run.foreground,
+        attempt=record.attempt,
+        created_ms=run.created_ms,
+        queued_ms=record.queued_ms,
+        started_ms=record.started_ms or None,
+        ended_ms=record.ended_ms or None,
+        queue_position=position,
+        cancel_requested=record.cancel,
+        error=RunFailure(code=record.code, message="") if record.code else None,
+    )
+
+
+def whole(record: RunRecord, head: Head, text: str, *, position: int | None = None) -> RunView:
+    """With what was said. The log closes first: a run whose end stands there has ended."""
+    view = summary(record, position=position)
+    said = {"text": text, "last_event": head.seq}
+    if head.end is None:
+        return view.model_copy(update=said)
+    end = head.end
+    error = RunFailure(code=end.code, message=end.message) if end.code else view.error
+    state = record.state if record.state in ENDS else end.state
+    said = {**said, "text": end.text, "usage": end.usage, "error": error, "state": state, "queue_position": None}
+    return view.model_copy(update=said)

@@ -1,0 +1,139 @@
+"""`/v1/runs`: runs for clients that know they are runs."""
+
+from __future__ import annotations
+
+import re
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import anyio
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api import failures
+from api.auth import Gate
+from api.body import BODY_SECONDS, parse_json, read_body
+from api.directory import Directory
+from api.front import Front
+from api.janitor import Janitor
+from api.new_run import digest, new_run
+from api.query import number
+from api.relay import Reader, is_last
+from api.run_request import run_request
+from api.run_view import RunPage, RunView, summary, whole
+from api.streaming import KEEP_ALIVE_SECONDS, FollowingResponse, event_frames
+from shared.errors import Draining, LogLost
+from shared.events import Stop
+from shared.ledger import Once
+from shared.log import EventLog
+from shared.run import RunRecord
+from shared.run_index import RunIndex
+from shared.states import ENDS, State
+from shared.text import js_trim
+
+MOST_PER_PAGE = 100
+LONGEST_WAIT = 300  # seconds
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Every run belongs to the credential that made it; to any other it is not there."""
+
+    gate: Gate
+    directory: Directory
+    front: Front
+    janitor: Janitor
+    events: EventLog
+    index: RunIndex
+    max_body_bytes: int
+
+    async def create(self, request: Request) -> Response:
+        """202 with the run; an earlier request's, when `Idempotency-Key` says that this is the same one again."""
+        owner = self.gate.authenticate(request.headers)
+        body = parse_json(await read_body(request, limit=self.max_body_bytes, seconds=BODY_SECONDS))
+        asked = run_request(body)
+        session = asked.resolved()
+        bell, _ = await self.directory.find(session.agent_id)
+        run = new_run(
+            owner=owner,
+            session=session,
+            prompt=asked.prompt,
+            model=session.agent_id,
+            foreground=not asked.background,
+        )
+        key = js_trim(request.headers.get("idempotency-key", "")) or None
+        accepted = await self.front.accept(run, bell=bell, once=Once(digest(session, "run", body), key=key))
+        return _json(await self._view(await self.front.record(accepted.run_id, owner)), 202)
+
+    async def list(self, request: Request) -> Response:
+        """Newest first; `state`, `agent` and `session` filter, `limit` and `cursor` page."""
+        owner = self.gate.authenticate(request.headers)
+        query = request.query_params
+        where = {name: query[name] for name in ("state", "agent", "session") if name in query}
+        if where.get("state", State.QUEUED) not in set(State):
+            raise failures.invalid_value("state", f"must be one of {', '.join(State)}")
+        most = number(query.get("limit"), "limit", default=20, most=MOST_PER_PAGE)
+        page = await self.index.page(owner, cursor=_cursor(query.get("cursor", "")), most=most, where=where)
+        records = [await self.front.record(run_id, owner) for run_id in page.run_ids]
+        return _json(RunPage(data=[summary(record) for record in records], next_cursor=page.cursor or None))
+
+    async def show(self, request: Request) -> Response:
+        return _json(await self._view(await self._record(request)))
+
+    async def follow(self, request: Request) -> Response:
+        """The run's events from `Last-Event-ID`, or else `after`, on. 204 when there is nothing left to come."""
+        record = await self._record(request)
+        given = request.headers.get("last-event-id") or request.query_params.get("after")
+        after, head = number(given, "after"), await self.events.head(record.run.run_id)
+        if after > head.seq:
+            raise failures.invalid_value("after", f"the run's last event is {head.seq}")
+        if head.end is not None and after == head.seq:
+            return Response(status_code=204)  # a browser's EventSource comes back for ever, but for this
+        async with AsyncExitStack() as owned:
+            _, reader = await owned.enter_async_context(self.front.attached(record.run.run_id, after=after))
+            return FollowingResponse(event_frames(reader), owned.pop_all(), {"X-Run-Id": record.run.run_id})
+
+    async def cancel(self, request: Request) -> Response:
+        """202 with the run, which ends in a moment; 200 when it has ended already."""
+        record = await self._record(request)
+        state = await self.janitor.cancel(record.run.run_id, Stop.USER)
+        return _json(await self._view(await self._record(request)), 200 if state in ENDS else 202)
+
+    async def wait(self, request: Request) -> Response:
+        """The run as soon as it has ended, or as it is after `timeout` seconds."""
+        record = await self._record(request)
+        seconds = number(request.query_params.get("timeout"), "timeout", default=30, most=LONGEST_WAIT)
+        async with self.front.attached(record.run.run_id) as (_, reader):
+            with anyio.move_on_after(seconds):
+                await _ended(reader)
+        return _json(await self._view(await self._record(request)))
+
+    async def _record(self, request: Request) -> RunRecord:
+        owner = self.gate.authenticate(request.headers)
+        return await self.front.record(request.path_params["run_id"], owner)
+
+    async def _view(self, record: RunRecord) -> RunView:
+        run_id = record.run.run_id
+        head = await self.events.head(run_id)
+        text = head.end.text if head.end else await self.events.text(run_id, head)
+        position = await self.index.position(run_id) if record.state is State.QUEUED else None
+        return whole(record, head, text, position=position)
+
+
+async def _ended(reader: Reader) -> None:
+    try:
+        while not any(map(is_last, await reader.batch(KEEP_ALIVE_SECONDS))):
+            continue
+    except (LogLost, Draining):
+        return  # the run's record tells how it is
+
+
+def _cursor(text: str) -> str:
+    if not re.fullmatch(r"|[0-9]{1,16}(\.[0-9]{1,9})?", text):
+        raise failures.invalid_value("cursor", "must be a `next_cursor`")
+    return text
+
+
+def _json(body: BaseModel, status: int = 200) -> Response:
+    return Response(body.model_dump_json(), status, headers={"Content-Type": failures.JSON})

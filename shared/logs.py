@@ -6,6 +6,7 @@ import logging
 import sys
 from typing import Literal
 
+import stamina
 import structlog
 from structlog.typing import Processor
 
@@ -27,6 +28,7 @@ def configure_logs(form: Literal["text", "json"], **facts: str) -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(**facts)
+    stamina.instrumentation.set_on_retry_hooks([])  # while Redis is away one line says so, not one per run and second
     # What libraries log goes the same way.
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(

@@ -14,7 +14,7 @@ import anyio
 import structlog
 
 from shared.conclusion import conclude
-from shared.errors import ErrorCode, Fenced, LogLost, RunError
+from shared.errors import Closed, ErrorCode, Fenced, LogLost, RunError
 from shared.events import Cancelled, Completed, Failed, Queued, Stop, Terminal
 from shared.ledger import Claim, Ledger
 from shared.log import EventLog
@@ -56,7 +56,7 @@ class Job:
             head = await conclude(claim, self.ledger, self.events)
             if head is not None:
                 await self._attempt(execution, Emitter(self.events, claim.run, claim.attempt, head))
-        except Fenced:
+        except (Fenced, Closed):  # another attempt has taken the run, or ended it
             log.warning("run.fenced", run=execution.run_id, attempt=claim.attempt)
         except LogLost:
             await self._settle(claim, End(state=State.FAILED, code=ErrorCode.RUN_LOST))
@@ -72,7 +72,8 @@ class Job:
 
     async def _settle(self, claim: Claim, end: End) -> None:
         await patiently(lambda: self.ledger.settle(claim, end))
-        log.info("run.ended", run=claim.run.run_id, state=end.state, code=end.code, detail=end.detail)
+        why = {name: said for name, said in (("code", end.code), ("detail", end.detail)) if said}
+        log.info("run.ended", run=claim.run.run_id, state=end.state.value, **why)
 
     async def _write_along(self, execution: Execution, emitter: Emitter) -> Outcome:
         """The outcome, with the log written meanwhile. A log that refuses stops the agent and is raised."""

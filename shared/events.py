@@ -40,11 +40,13 @@ class FinishReason(StrEnum):
 
 
 class Tokens(Value):
-    """Token counts as the agent reported them; zeros when it reported none."""
+    """Token counts as the agent reported them; zeros when it reported none. A total it left out is the sum."""
 
     prompt_tokens: int = Field(0, ge=0)
     completion_tokens: int = Field(0, ge=0)
-    total_tokens: int = Field(0, ge=0)
+    total_tokens: int = Field(
+        default_factory=lambda counts: counts.get("prompt_tokens", 0) + counts.get("completion_tokens", 0), ge=0
+    )
 
 
 # --- said -------------------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ Pipe = TypeVar("Pipe")
 
 
 class Child:
-    """Made by `child`. Its stdin is fed and its stderr drained all the time: only stdout has to be read."""
+    """Made by `start_child`. Its stdin is fed and its stderr drained all the time: only stdout has to be read."""
 
     def __init__(self, process: Process, family: Family, stdin: bytes | None, end: End) -> None:
         self._process = process
@@ -36,8 +36,7 @@ class Child:
         self._reading = anyio.CancelScope()
         self._stderr = bytearray()
         self._drained = anyio.Event()
-        # A task group would have to stay open while the agent, an async generator, yields; anyio forbids
-        # that.
+        # Not a task group: it would be open while the agent, an async generator, yields, which anyio forbids.
         self._minder = asyncio.create_task(self._mind(stdin), name=f"child {process.pid}")
 
     async def read(self) -> bytes:
@@ -63,25 +62,31 @@ class Child:
         return self._stderr.decode(errors="replace").strip()
 
     async def close(self, *, grace: float) -> None:
-        """Ends the child and whatever it started."""
+        """Ends the child and whatever it started, and closes the pipes.
+
+        A child that cannot be ended, as one of another user, is waited for by its minder, not by the run.
+        """
         await self._end(self._family, grace=grace if self._process.returncode is None else LINGER_SECONDS)
         self._minder.cancel()
-        await asyncio.wait({self._minder})
-        with anyio.move_on_after(KILL_SECONDS):
-            await self._process.wait()
-        if self._process.returncode is not None:  # else closing would wait for ever for what we may not end
-            await self._process.aclose()
+        await asyncio.wait({self._minder}, timeout=KILL_SECONDS)
 
     async def _mind(self, stdin: bytes | None) -> None:
-        async with anyio.create_task_group() as pipes:
-            pipes.start_soon(self._drain, name="stderr")
-            if stdin is not None:
-                pipes.start_soon(_feed, _pipe(self._process.stdin), stdin, name="stdin")
-            await self._process.wait()
-            self._patience = LINGER_SECONDS
-            self._reading.deadline = anyio.current_time() + LINGER_SECONDS
-            await anyio.sleep(LINGER_SECONDS)
-            await self._end(self._family, grace=LINGER_SECONDS)
+        try:
+            async with anyio.create_task_group() as pipes:
+                pipes.start_soon(self._drain, name="stderr")
+                if stdin is not None:
+                    pipes.start_soon(_feed, _pipe(self._process.stdin), stdin, name="stdin")
+                await self._process.wait()
+                await self._bound_what_follows()
+                await anyio.sleep_forever()  # until `close`: somebody may still be reading
+        finally:
+            await self._process.aclose()
+
+    async def _bound_what_follows(self) -> None:
+        self._patience = LINGER_SECONDS
+        self._reading.deadline = anyio.current_time() + LINGER_SECONDS
+        await anyio.sleep(LINGER_SECONDS)
+        await self._end(self._family, grace=LINGER_SECONDS)
 
     async def _drain(self) -> None:
         async for chunk in _pipe(self._process.stderr):
@@ -90,7 +95,7 @@ class Child:
 
 
 @asynccontextmanager
-async def child(
+async def start_child(
     command: Sequence[str],
     *,
     stdin: bytes | None,
@@ -115,7 +120,7 @@ async def child(
             start_new_session=True,
         )
     except OSError as error:
-        raise _not_started(error) from error
+        raise _not_started(command[0], error) from error
     child = Child(process, Family.of(process.pid, mark), stdin, end)
     try:
         yield child
@@ -130,10 +135,10 @@ async def _feed(stdin: ByteSendStream, text: bytes) -> None:
     await stdin.aclose()
 
 
-def _not_started(error: OSError) -> RunError:
+def _not_started(executable: str, error: OSError) -> RunError:
     if error.errno == errno.E2BIG:
         return RunError(ErrorCode.AGENT_FAILED, "The message is too long to be an argument of the agent.")
-    return RunError(ErrorCode.AGENT_FAILED, "The agent could not be started.", detail=str(error))
+    return RunError(ErrorCode.AGENT_FAILED, "The agent could not be started.", detail=f"{executable}: {error}")
 
 
 def _pipe(pipe: Pipe | None) -> Pipe:

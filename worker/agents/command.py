@@ -11,7 +11,7 @@ from pathlib import Path
 
 from shared.errors import ErrorCode, RunError, SettingsError
 from worker.agents.argument import with_prompt
-from worker.agents.child import Child, child
+from worker.agents.child import Child, start_child
 from worker.agents.config import SESSION_WORKDIR, CommandConfig
 from worker.agents.jsonl import Speech
 from worker.agents.output import Lines, Output, Text
@@ -70,7 +70,7 @@ class CommandAgent:
         folder = self._folder
         if self._config.workdir == SESSION_WORKDIR:
             folder = session_folder(self._work_root, input.session_key)
-        return child(
+        return start_child(
             command,
             stdin=stdin,
             environment={**self._environment, **_named(input)},

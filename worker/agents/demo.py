@@ -12,8 +12,8 @@ from shared.events import Delta
 from worker.agents.protocol import AgentInput, Spoken
 
 GREETING = (
-    "This is runrelay's demo agent: no other agent is set up. "
-    "To add one, write an [agents.main] table into agents.toml; README.md shows how. You said:"
+    "This is runrelay's demo agent. "
+    "To add a real one, write an [agents.main] table into agents.toml; README.md shows how. You said:"
 )
 WORD_SECONDS = 0.02  # so that streaming is seen
 SLOW_WORDS = 100  # what follows comes at once: a demo of streaming need not take an hour

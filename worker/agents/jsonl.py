@@ -1,9 +1,11 @@
 """The JSON-lines format: one object per line of a command, or per value that a Python agent yields.
 
-    {"delta": "text"}                                          text of the current assistant message
-    {"message": true}                                          a new assistant message begins {"stream":
-    "tool" | "reasoning" | "usage", "data": {...}}  the data of `shared.events.Tool`, `Reasoning`, `Usage`
-    {"error": {"message": "..."}}                              the run fails, and the client is told why
+    {"delta": "text"}                       text of the current assistant message
+    {"message": true}                       a new assistant message begins
+    {"stream": "tool", "data": {...}}       the data of `shared.events.Tool`
+    {"stream": "reasoning", "data": {...}}  of `Reasoning`
+    {"stream": "usage", "data": {...}}      of `Usage`
+    {"error": {"message": "..."}}           the run fails, and the client is told why
 
 An object has the keys of one form and no others, so that a slip is seen at once. Inside `data` and `error`,
 unknown keys are ignored, and names may be camelCase or snake_case.
@@ -88,8 +90,7 @@ class Speech:
 
 def _of_stream(stream: str, data: object) -> Spoken:
     try:
-        # Through text and back: only so is it sure that it can be written, whatever a Python agent has put
-        # in.
+        # Through text and back, so that it is sure to fit into the log, whatever a Python agent has put in.
         plain: object = json.loads(well_formed(json.dumps(data, ensure_ascii=False, allow_nan=False)))
         return _STREAMS[stream].model_validate(plain)
     except ValidationError as wrong:

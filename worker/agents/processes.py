@@ -14,6 +14,7 @@ import signal
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import psutil
@@ -40,24 +41,23 @@ class Family:
     @classmethod
     def of(cls, pid: int, mark: str) -> Family:
         """The family of a process that was just started as the leader of a group."""
-        try:
-            return cls(pid, psutil.Process(pid), mark)
-        except psutil.NoSuchProcess:
-            return cls(pid, None, mark)
+        return cls(pid, _process(pid), mark)
 
     def members(self) -> list[psutil.Process]:
-        """Those alive now. Looks at every process of the machine, which takes up to 0.1 ms each."""
+        """Those alive now. Looks at every process of the machine."""
         descendants = self._descendants()
-        return [process for process in _all() if process in descendants or self._holds(process)]
+        pids = [pid for pid in psutil.pids() if pid in descendants or self._holds(pid)]
+        return [process for process in map(_process, pids) if process is not None and _alive(process)]
 
-    def _descendants(self) -> set[psutil.Process]:
+    def _descendants(self) -> set[int]:
         with suppress(psutil.Error):
-            return set(self.leader.children(recursive=True)) if self.leader else set()
+            if self.leader is not None and self.leader.is_running():
+                return {process.pid for process in self.leader.children(recursive=True)}
         return set()
 
-    def _holds(self, process: psutil.Process) -> bool:
-        with suppress(psutil.Error, ProcessLookupError):
-            return os.getpgid(process.pid) == self.group or process.environ().get(MARK) == self.mark
+    def _holds(self, pid: int) -> bool:
+        with suppress(OSError):
+            return os.getpgid(pid) == self.group or f"{MARK}={self.mark}".encode() in _environment(pid)
         return False
 
 
@@ -83,14 +83,21 @@ async def end(family: Family, *, grace: float) -> None:
     log.error("processes.left", pids=[process.pid for process in members])
 
 
-def _all() -> Iterable[psutil.Process]:
-    # Not psutil.process_iter: it keeps its objects, and refuses to signal one whose pid was given to a new
-    # process.
-    for pid in psutil.pids():
-        with suppress(psutil.Error):
-            process = psutil.Process(pid)
-            if _alive(process):
-                yield process
+def _environment(pid: int) -> bytes:
+    if psutil.LINUX:
+        # psutil would parse it: for a hundred processes 14 ms instead of 2, in which the event loop has to wait.
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    with suppress(psutil.Error):
+        variables = psutil.Process(pid).environ().items()
+        return "\0".join(f"{name}={value}" for name, value in variables).encode()
+    return b""
+
+
+def _process(pid: int) -> psutil.Process | None:
+    # Not from psutil.process_iter: it keeps its objects, and will not signal one whose pid is a newer process's.
+    with suppress(psutil.Error):
+        return psutil.Process(pid)
+    return None
 
 
 def _alive(process: psutil.Process) -> bool:

@@ -6,19 +6,15 @@ import importlib
 import inspect
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from operator import attrgetter
 from pathlib import Path
 
-import anyio
-
 from shared.errors import ErrorCode, RunError, SettingsError
-from worker.agents.cleanup import to_its_end
 from worker.agents.jsonl import Speech
 from worker.agents.protocol import AgentInput, Spoken
+from worker.agents.tasks import CLOSE_SECONDS, in_task
 from worker.agents.threads import in_thread
-
-CLOSE_SECONDS = 5.0  # for what an agent's own generator does when it is closed early
 
 Function = Callable[[AgentInput], object]
 
@@ -26,30 +22,24 @@ Function = Callable[[AgentInput], object]
 class PythonAgent:
     """Calls a function with the input and says what it returns or yields: text, or what `jsonl` describes.
 
-    An async function or async generator runs in the event loop; anything else runs in a thread. One that is
-    stopped gets its cancellation, or its generator is closed, within CLOSE_SECONDS; what runs in a thread is
-    left to itself. What the function raises is raised.
+    An async function or async generator runs in the event loop, anything else in a thread. When it is stopped, the
+    former is cancelled and has CLOSE_SECONDS for its cleanup; the latter is left to itself. What the function raises
+    is raised.
     """
 
-    def __init__(self, function: Function) -> None:
+    def __init__(self, function: Function, *, close_seconds: float = CLOSE_SECONDS) -> None:
         self._function = function
         self._in_loop = _is_async(function)
+        self._close_seconds = close_seconds
 
     async def run(self, input: AgentInput) -> AsyncGenerator[Spoken, None]:
         speech = Speech()
-        try:
-            async with aclosing(_flat(self._results(input))) as values:
-                async for value in values:
-                    for spoken in speech.value(value):
-                        yield spoken
-        except SystemExit as exit:
-            # Let through, it would end the worker and all its runs.
-            raise RunError(ErrorCode.AGENT_FAILED, "The agent called exit().") from exit
-
-    def _results(self, input: AgentInput) -> AsyncGenerator[object, None]:
-        if self._in_loop:
-            return _one(self._function, input)
-        return in_thread(_called(self._function, input), name=f"agent {input.agent_id} {input.run_id}")
+        name = f"agent {input.agent_id} {input.run_id}"
+        call = _one(self._function, input) if self._in_loop else in_thread(_called(self._function, input), name=name)
+        async with aclosing(in_task(_flat(call), name=name, close_seconds=self._close_seconds)) as values:
+            async for value in values:
+                for spoken in speech.value(value):
+                    yield spoken
 
 
 def imported(entry: str) -> Function:
@@ -89,26 +79,20 @@ def _called(function: Function, input: AgentInput) -> Generator[object, None, No
 
 async def _flat(results: AsyncGenerator[object, None]) -> AsyncGenerator[object, None]:
     """The results, awaited and iterated where they can be."""
-    async with aclosing(results):
-        async for result in results:
-            value = await result if isinstance(result, Awaitable) else result
-            if isinstance(value, AsyncIterator):
-                async with _closing(value):
-                    async for item in value:
-                        yield item
-            else:
-                yield value
-
-
-@asynccontextmanager
-async def _closing(items: AsyncIterator[object]) -> AsyncIterator[None]:
     try:
-        yield
-    finally:
-        if isinstance(items, AsyncGenerator):
-            await to_its_end(_close(items), name="close of an agent's generator")
+        async with aclosing(results):
+            async for result in results:
+                value = await result if isinstance(result, Awaitable) else result
+                if isinstance(value, AsyncIterator):
+                    async with _closing(value):
+                        async for item in value:
+                            yield item
+                else:
+                    yield value
+    except SystemExit as exit:
+        # Let through, it would end the worker and all its runs.
+        raise RunError(ErrorCode.AGENT_FAILED, "The agent called exit().") from exit
 
 
-async def _close(items: AsyncGenerator[object, None]) -> None:
-    with anyio.move_on_after(CLOSE_SECONDS):
-        await items.aclose()
+def _closing(items: AsyncIterator[object]) -> AbstractAsyncContextManager[object]:
+    return aclosing(items) if isinstance(items, AsyncGenerator) else nullcontext()

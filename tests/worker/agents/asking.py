@@ -21,7 +21,7 @@ from worker.agents.protocol import Agent, AgentInput, Spoken
 
 Seen = TypeVar("Seen")
 
-PYTHON = {"PATH": "/usr/bin:/bin"}
+PATH = {"PATH": "/usr/bin:/bin"}
 
 
 def asked(
@@ -64,12 +64,12 @@ def command_agent(
     **keys: object,
 ) -> CommandAgent:
     config = CommandConfig.model_validate({"kind": "command", "command": command, **keys})
-    return CommandAgent(config, PYTHON if environment is None else environment, work_root=work_root, grace=grace)
+    return CommandAgent(config, PATH if environment is None else environment, work_root=work_root, grace=grace)
 
 
-def script(source: str, *arguments: str, **keys: object) -> CommandAgent:
+def script(source: str, *, output: str = "text") -> CommandAgent:
     """An agent that is a Python script."""
-    return command_agent(sys.executable, "-c", source, *arguments, **keys)  # type: ignore[arg-type]
+    return command_agent(sys.executable, "-c", source, output=output)
 
 
 async def until(look: Callable[[], Seen], *, seconds: float = 20) -> Seen:

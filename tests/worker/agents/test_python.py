@@ -163,11 +163,12 @@ class Careful:
     """An async generator that cleans up, which takes a moment."""
 
     def __init__(self) -> None:
-        self.cleaned = False
+        self.begun, self.cleaned = anyio.Event(), False
 
     async def speak(self, _: AgentInput) -> AsyncIterator[str]:
         try:
             yield "a"
+            self.begun.set()
             await anyio.sleep_forever()
         finally:
             await asyncio.sleep(0.01)
@@ -182,20 +183,38 @@ async def test_a_closed_agent_has_cleaned_up() -> None:
 
 
 async def test_a_cancelled_agent_has_cleaned_up() -> None:
-    careful, heard = Careful(), asyncio.Event()
-
-    async def listen() -> None:
-        async with aclosing(PythonAgent(careful.speak).run(asked())) as speech:
-            async for _ in speech:
-                heard.set()
-                await asyncio.Event().wait()
-
-    task = asyncio.create_task(listen())
-    await heard.wait()
+    careful = Careful()
+    task = asyncio.create_task(said(PythonAgent(careful.speak)))
+    await careful.begun.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert careful.cleaned
+
+
+async def test_an_agent_in_a_cancelled_scope_has_cleaned_up() -> None:
+    """So our worker stops runs; the agent's author may never have heard of it."""
+    careful = Careful()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(said, PythonAgent(careful.speak))
+        await careful.begun.wait()
+        tasks.cancel_scope.cancel()
+    assert careful.cleaned
+
+
+async def test_an_agent_that_does_not_want_to_end_is_left_to_itself() -> None:
+    may_end = anyio.Event()
+
+    async def stubborn(_: AgentInput) -> AsyncIterator[str]:
+        try:
+            yield "a"
+        finally:
+            await may_end.wait()
+
+    async with aclosing(PythonAgent(stubborn, close_seconds=0.01).run(asked())) as speech:
+        assert await anext(speech) == Delta(delta="a")
+    may_end.set()
+    await until(lambda: "agent main chatcmpl_1" not in {task.get_name() for task in asyncio.all_tasks()})
 
 
 async def test_an_agent_is_found_beside_the_service(tmp_path: Path) -> None:

@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from shared.errors import SettingsError
+from shared.run import Policy
+from worker.agents.config import (
+    DEFAULT_ENV,
+    AgentConfig,
+    CommandConfig,
+    DemoConfig,
+    OpenAIConfig,
+    PythonConfig,
+    load_agents,
+)
+
+
+def written(folder: Path, text: str) -> Path:
+    file = folder / "agents.toml"
+    file.write_text(text)
+    return file
+
+
+def loaded(folder: Path, text: str) -> dict[str, AgentConfig]:
+    return load_agents(written(folder, text), required=True)
+
+
+def complaint(folder: Path, text: str) -> str:
+    """What is said after the name of the file."""
+    with pytest.raises(SettingsError) as wrong:
+        loaded(folder, text)
+    told = str(wrong.value)
+    assert told.startswith(f"{folder / 'agents.toml'}: ")
+    assert "\n" not in told
+    return told.removeprefix(f"{folder / 'agents.toml'}: ")
+
+
+def test_every_kind_can_be_written(tmp_path: Path) -> None:
+    agents = loaded(
+        tmp_path,
+        """
+        [agents.main]
+        kind = "python"
+        entry = "examples.echo:reply"
+
+        [agents.wc]
+        kind = "command"
+        command = ["python3", "examples/count_words.py"]
+        input = "stdin"
+        output = "text"
+        timeout_seconds = 600
+        env = ["PATH", "HOME"]
+        workdir = "{session}"
+
+        [agents.gpt]
+        kind = "openai"
+        base_url = "https://api.openai.com/v1"
+        model = "gpt-4o-mini"
+        api_key_env = "OPENAI_API_KEY"
+
+        [agents."*"]
+        kind = "demo"
+        """,
+    )
+    assert agents == {
+        "main": PythonConfig(kind="python", entry="examples.echo:reply"),
+        "wc": CommandConfig(
+            kind="command",
+            command=("python3", "examples/count_words.py"),
+            timeout_seconds=600,
+            env=("PATH", "HOME"),
+            workdir="{session}",
+        ),
+        "gpt": OpenAIConfig(
+            kind="openai",
+            base_url="https://api.openai.com/v1",
+            model="gpt-4o-mini",
+            api_key_env="OPENAI_API_KEY",
+        ),
+        "*": DemoConfig(),
+    }
+
+
+def test_the_example_in_the_repository_can_be_loaded() -> None:
+    agents = load_agents(Path("agents.example.toml"), required=True)
+    assert {config.kind for config in agents.values()} == {"python", "command"}
+
+
+def test_an_agent_has_its_policy(tmp_path: Path) -> None:
+    text = '[agents.a]\nkind = "demo"\non_worker_lost = "fail"\nmax_attempts = 1\non_disconnect = "continue"\n'
+    assert loaded(tmp_path, text)["a"].policy == Policy(on_worker_lost="fail", max_attempts=1, on_disconnect="continue")
+    assert DemoConfig().policy == Policy()
+
+
+def test_a_file_that_is_not_there_means_the_demo_agent() -> None:
+    assert load_agents(Path("/no/such/agents.toml"), required=False) == {"main": DemoConfig()}
+
+
+def test_a_file_that_was_asked_for_has_to_be_there() -> None:
+    with pytest.raises(SettingsError, match=r"^/no/such/agents.toml: no such file$"):
+        load_agents(Path("/no/such/agents.toml"), required=True)
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be read: Is a directory"):
+        load_agents(tmp_path, required=False)
+
+
+AGENT = '[agents.a]\nkind = "command"\ncommand = ["true"]\n'
+PYTHON = '[agents.a]\nkind = "python"\n'
+OPENAI = '[agents.a]\nkind = "openai"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[agents.a]\nkind =\n", "is not TOML: Invalid value (at line 2, column 7)"),
+        ("", "has no agent; write a table [agents.main]"),
+        ("agents = 1", "has no agent; write a table [agents.main]"),
+        ("[agent.a]\n", "agent: unknown key; did you mean agents?"),
+        ("[agents]\na = 1\n", "[agents.a] must be a table"),
+        ("[agents.a]\n", "[agents.a] kind: must be one of command, python, openai, demo"),
+        ('[agents.a]\nkind = "comand"\n', "[agents.a] kind: must be one of command, python, openai, demo"),
+        ("[agents.a]\nkind = 1\n", "[agents.a] kind: must be one of command, python, openai, demo"),
+        (AGENT + "tiemout_seconds = 1\n", "[agents.a] tiemout_seconds: unknown key; did you mean timeout_seconds?"),
+        (AGENT + "maxAttempts = 1\n", "[agents.a] maxAttempts: unknown key; did you mean max_attempts?"),
+        (
+            PYTHON + 'x = "y"\n',
+            "[agents.a] x: unknown key; allowed are on_worker_lost, max_attempts, on_disconnect, description, "
+            "timeout_seconds, kind, entry",
+        ),
+        (AGENT + "timeout_seconds = 0\n", "[agents.a] timeout_seconds: Input should be greater than 0"),
+        (AGENT + "timeout_seconds = inf\n", "[agents.a] timeout_seconds: Input should be a finite number"),
+        (AGENT + 'input = "stdn"\n', "[agents.a] input: Input should be 'stdin', 'json' or 'argument'"),
+        (AGENT + "max_attempts = 0\n", "[agents.a] max_attempts: Input should be greater than or equal to 1"),
+        (AGENT + 'env = "PATH"\n', "[agents.a] env: Input should be a valid tuple"),
+        (AGENT + 'env = ["A", "B=c"]\n', "[agents.a] env[1]: must be the name of an environment variable"),
+        (
+            AGENT + 'workdir = "/srv/{session}"\n',
+            '[agents.a] workdir: must be a path or "{session}", the directory of the session',
+        ),
+        (
+            '[agents.a]\nkind = "command"\ncommand = []\n',
+            "[agents.a] command: Tuple should have at least 1 item after validation, not 0",
+        ),
+        (
+            '[agents.a]\nkind = "command"\ncommand = ["a\\u0000"]\n',
+            "[agents.a] command[0]: must not hold a NUL character",
+        ),
+        (PYTHON, "[agents.a] entry: is missing"),
+        (PYTHON + 'entry = "echo"\n', "[agents.a] entry: must be module:attribute, such as examples.echo:reply"),
+        (
+            OPENAI + 'model = "m"\nbase_url = "localhost:8000"\n',
+            "[agents.a] base_url: must be an http:// or https:// address, such as https://api.openai.com/v1",
+        ),
+        (
+            OPENAI + 'base_url = "http://h"\nmodel = "m"\napi_key_env = "sk-123"\n',
+            "[agents.a] api_key_env: must be the name of an environment variable",
+        ),
+        (
+            '[agents."My Agent"]\n',
+            '[agents."My Agent"] is not a legal id; allowed are a-z, 0-9, "_" and "-", at most 64, '
+            'a letter or digit first; or "*" for any',
+        ),
+    ],
+)
+def test_the_first_mistake_is_told_in_one_line(tmp_path: Path, text: str, told: str) -> None:
+    assert complaint(tmp_path, text) == told
+
+
+@pytest.mark.parametrize("agent_id", ["Main", "", "-a", "_a", "a" * 65, "ä", "a:b"])
+def test_an_id_that_no_request_could_name_is_refused(tmp_path: Path, agent_id: str) -> None:
+    assert "is not a legal id" in complaint(tmp_path, f'[agents."{agent_id}"]\nkind = "demo"\n')
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        'command = ["sh", "-c", "echo {prompt}"]\ninput = "argument"',
+        'command = ["{prompt}"]\ninput = "argument"',
+        'command = ["agent", "{prompt}"]',
+    ],
+    ids=["as code", "as the executable", "unasked"],
+)
+def test_the_prompt_has_to_stand_where_it_is_data(tmp_path: Path, keys: str) -> None:
+    assert "{prompt} is allowed as an item of its own" in complaint(tmp_path, f'[agents.a]\nkind = "command"\n{keys}\n')
+
+
+def test_a_key_that_was_pasted_into_the_file_is_not_repeated(tmp_path: Path) -> None:
+    for line in ('api_key_env = "sk-secret"', 'base_url = "sk-secret"', 'api_key = "sk-secret"'):
+        assert "sk-secret" not in complaint(tmp_path, OPENAI + f'model = "m"\n{line}\n')
+
+
+def test_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "agents.toml"
+    file.write_bytes(b"\xff")
+    with pytest.raises(SettingsError, match="is not TOML: 'utf-8' codec"):
+        load_agents(file, required=True)
+
+
+@pytest.mark.parametrize("config", [CommandConfig, PythonConfig, OpenAIConfig, DemoConfig])
+def test_every_key_is_documented(config: type[AgentConfig]) -> None:
+    documented = set(re.findall(r"^\| `(\w+)` \|", Path("docs/agents.md").read_text(), re.MULTILINE))
+    assert set(config.model_fields) <= documented
+
+
+def test_the_documented_environment_is_the_default() -> None:
+    assert f"| `env` | {', '.join(f'`{name}`' for name in DEFAULT_ENV)} |" in Path("docs/agents.md").read_text()

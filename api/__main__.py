@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import socket
 import sys
 from collections.abc import Callable
 from ipaddress import ip_address
@@ -23,7 +24,8 @@ LOOK_SECONDS = 0.2  # uvicorn says by a flag, and not by an event, that it was a
 FAREWELL_SECONDS = 1.0  # for the last frames to reach their clients
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, bound: socket.socket) -> None:
+    """Listens on `bound` once all else is ready."""
     async with (
         piped(settings.redis_url, settings.events_url) as pipes,
         opened(settings.events_url) as pubsub,
@@ -31,8 +33,6 @@ async def serve(settings: Settings) -> None:
         application = create_app(settings, pipes, pubsub, name=process_name("api"))
         config = uvicorn.Config(
             application.app,
-            host=settings.bind,
-            port=settings.port,
             access_log=False,
             log_config=None,
             server_header=False,
@@ -41,7 +41,7 @@ async def serve(settings: Settings) -> None:
         server = uvicorn.Server(config)
         async with anyio.create_task_group() as beside:
             beside.start_soon(_end_streams_in_time, server, application.end_streams, settings.drain_seconds)
-            await server.serve()
+            await server.serve([bound])
             beside.cancel_scope.cancel()
 
 
@@ -74,13 +74,27 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
+def bind(settings: Settings) -> socket.socket:
+    """Before anything is opened: left to uvicorn, a port in use is a traceback. Raises SettingsError."""
+    bound = socket.socket(socket.AF_INET6 if ":" in settings.bind else socket.AF_INET)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a restart need not wait for old connections
+    try:
+        bound.bind((settings.bind, settings.port))
+    except OSError as refused:
+        bound.close()
+        where = f"HOST={settings.bind!r}, PORT={settings.port}"
+        raise SettingsError(f"{where}: cannot listen there: {refused.strerror}") from None
+    return bound
+
+
 def main() -> None:
     try:
         settings = checked(read_settings(os.environ))
+        bound = bind(settings)
     except SettingsError as wrong:
         sys.exit(f"runrelay: {wrong}")
     configure_logs(settings.log_format, role="web")
-    uvloop.run(serve(settings))
+    uvloop.run(serve(settings, bound))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from api import failures
+from api import failures, openapi
 from api.auth import Credentials, Gate, LoopbackOnly
 from api.completions import ChatCompletions
 from api.directory import Directory
@@ -87,6 +87,7 @@ def create_app(settings: Settings, pipes: Pipes, pubsub: Redis, *, name: str) ->
             Route("/v1/models/{model}", models.show, methods=["GET"]),
             Route("/healthz", health.live, methods=["GET"]),
             Route("/readyz", health.ready, methods=["GET"]),
+            Route("/openapi.json", openapi.show, methods=["GET"]),
         ],
         exception_handlers={
             Failure: _failure,

@@ -33,6 +33,7 @@ class ChatRequest:
     session: Session  # names the agent, too
     idempotency_key: str | None
     retry_count: int  # 0 in a first try and for clients that do not count
+    rejoins: bool  # another try of this request would be known for one
     read_timeout: float | None  # seconds that the client waits for an answer, if it says so
 
 
@@ -40,14 +41,16 @@ def chat_request(body: JsonObject, headers: Mapping[str, str], served: Container
     """`served` holds the ids of the agents that a model may name. Raises Failure 400."""
     prompt = read_prompt(body.get("messages"))  # first: of several faults, this one is told
     model = _string(body.get("model"))
+    key = _first(headers, ["idempotency-key"])
     return ChatRequest(
         model=DEFAULT_MODEL if model is None else model,
         stream=truthy(body.get("stream")),
         include_usage=_include_usage(body.get("stream_options")),
         prompt=prompt,
         session=_session(model, _string(body.get("user")), headers, served),
-        idempotency_key=_first(headers, ["idempotency-key"]),
+        idempotency_key=key,
         retry_count=_count(headers.get("x-stainless-retry-count", "")),
+        rejoins=key is not None or "x-stainless-retry-count" in headers,
         read_timeout=_seconds(headers.get("x-stainless-read-timeout", "")),
     )
 

@@ -51,7 +51,8 @@ class ChatCompletions:
             following = self.front.submitted(_run(asked, owner, agent), bell=bell, once=_once(asked, body))
             run, reader = await owned.enter_async_context(following)
             if not asked.stream:
-                return await self._whole(request, run, reader, patience=asked.read_timeout)
+                rejoins = asked.rejoins
+                return await self._whole(request, run, reader, patience=asked.read_timeout, repeatable=rejoins)
             chat = ChatStream(run, include_usage=asked.include_usage, empty_answer=self.empty_answer)
             frames = chat_frames(reader, chat, patience=_heartbeat(asked.read_timeout))
             return FollowingResponse(frames, owned.pop_all(), failures.run_headers(run.run_id))
@@ -64,16 +65,19 @@ class ChatCompletions:
         async with AsyncExitStack() as owned:
             run, reader = await owned.enter_async_context(self.front.owned(run_id, owner))
             if not stream:
-                return await self._whole(request, run, reader, patience=None)
+                return await self._whole(request, run, reader, patience=None, repeatable=True)
+            await self.front.place(run_id, after, "starting_after")
             chat = ChatStream(run, include_usage=True, empty_answer=self.empty_answer, with_seq=True)
             frames = chat_frames(reader, chat, after=after)
             return FollowingResponse(frames, owned.pop_all(), failures.run_headers(run.run_id))
 
-    async def _whole(self, request: Request, run: Run, reader: Reader, *, patience: float | None) -> Response:
+    async def _whole(
+        self, request: Request, run: Run, reader: Reader, *, patience: float | None, repeatable: bool
+    ) -> Response:
         """The completion, in time for the client: one whose own timer runs out would post again."""
         fold = ChatFold(run, empty_answer=self.empty_answer)
         with anyio.move_on_after(patience and patience * ANSWER_MARGIN):
-            return await while_connected(request, lambda: folded(reader, fold))
+            return await while_connected(request, lambda: folded(run, reader, fold, repeatable=repeatable))
         if run.foreground:
             await self.janitor.cancel(run.run_id, Stop.TIMEOUT)
         raise failures.client_out_of_time(run.run_id, patience or 0)

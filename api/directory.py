@@ -43,15 +43,15 @@ class Directory:
             await self.workers()
         return known_agents(self._workers)
 
-    async def find(self, agent_id: str) -> tuple[str, ServedAgent]:
+    async def find(self, agent_id: str, *, param: str = "model") -> tuple[str, ServedAgent]:
         """The doorbell of those who serve the agent, and the agent. A new worker is looked for before saying no.
 
-        Raises Failure 404, and Unavailable when Redis does not say.
+        `param` is where the client named it. Raises Failure 404, and Unavailable when Redis does not say.
         """
         found = _found(agent_id, await self.known())
         found = found or _found(agent_id, known_agents(await self.workers(at_most=0)))
         if found is None:
-            raise failures.agent_not_found(agent_id)
+            raise failures.agent_not_found(agent_id, param=param)
         return found
 
 

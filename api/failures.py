@@ -57,6 +57,7 @@ class Failure(Exception):
 
 _CLOSE = {"Connection": "close"}  # nobody reads the rest of the body
 _NO_RETRY = {"x-should-retry": "false"}  # OpenAI's clients heed it; else they repeat any 409, 429, 5xx
+_RETRY = {"x-should-retry": "true"}
 
 
 def unauthorized() -> Failure:
@@ -83,9 +84,9 @@ def missing_user_message() -> Failure:
     return Failure(400, "Missing user message in `messages`.", INVALID)
 
 
-def agent_not_found(agent_id: str) -> Failure:
+def agent_not_found(agent_id: str, *, param: str = "model") -> Failure:
     message = f"No worker serves the agent `{agent_id}`."
-    return Failure(404, message, INVALID, code=ErrorCode.AGENT_NOT_FOUND, param="model")
+    return Failure(404, message, INVALID, code=ErrorCode.AGENT_NOT_FOUND, param=param)
 
 
 def illegal_session_key(reason: str) -> Failure:
@@ -97,7 +98,7 @@ def internal_error() -> Failure:
 
 
 def refused(error: Refused | Unavailable) -> Failure:
-    """Why a run was not accepted."""
+    """Why a run was not accepted, or could not be looked at."""
     match error:
         case SessionTaken():
             message = "The session key belongs to another credential."
@@ -109,7 +110,7 @@ def refused(error: Refused | Unavailable) -> Failure:
             message = "Too many runs wait in this session." if scope == "session" else "Too many runs wait."
             return Failure(429, message, "rate_limit_error", code="queue_full", headers={"Retry-After": "5"})
         case _:
-            message = "The service cannot take a run now. Try again."
+            message = "The service cannot do this now. Try again."
             return Failure(503, message, API, code="unavailable", headers={"Retry-After": "2"})
 
 
@@ -172,8 +173,8 @@ def run_failed(run_id: str, code: str, message: str) -> Failure:
     )
 
 
-def reading_ended(run_id: str, why: LogLost | Draining) -> Failure:
-    """Why a reader gets no more of a run that has not ended for it."""
+def reading_ended(run_id: str, why: LogLost | Draining, *, again: bool = False) -> Failure:
+    """Why a reader gets no more of a run that has not ended for it. `again`: it is to repeat its request."""
     match why:
         case EventsGone():
             message, code = "has events after this place that are not kept any more", "events_gone"
@@ -181,7 +182,13 @@ def reading_ended(run_id: str, why: LogLost | Draining) -> Failure:
             message, code = "was lost by Redis", ErrorCode.RUN_LOST.value
         case _:
             message, code = "goes on, but this server is restarting: read on with the run's id", "server_restarting"
-    return Failure(503, f"Run {run_id} {message}.", API, code=code, headers=run_headers(run_id))
+    headers = run_headers(run_id) | (_RETRY if again else {})
+    return Failure(503, f"Run {run_id} {message}.", API, code=code, headers=headers)
+
+
+def run_unseen(run_id: str) -> Failure:
+    message = f"Run {run_id} was accepted, but how it is cannot be said now."
+    return Failure(503, message, API, code="unavailable", headers=run_headers(run_id) | {"Retry-After": "2"})
 
 
 def client_out_of_time(run_id: str, seconds: float) -> Failure:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 
 from api import failures
@@ -50,7 +50,7 @@ class Front:
             record = await self._ledger.record(run_id)
             if record is None:
                 raise Unavailable("the run has just gone")
-            async with self._readers.reading(run_id):
+            async with self._readers.reading(run_id, returning=True):
                 yield record.run, reader
 
     @asynccontextmanager
@@ -66,6 +66,18 @@ class Front:
         if record is None or record.run.owner != owner:
             raise failures.run_not_found(run_id)
         return record
+
+    async def records(self, run_ids: Iterable[str]) -> list[RunRecord]:
+        """Of these runs, in order; those that have just expired are left out. Raises Unavailable."""
+        records = await asyncio.gather(*map(self._ledger.record, run_ids))
+        return [record for record in records if record is not None]
+
+    async def place(self, run_id: str, after: int, name: str) -> Head:
+        """Where the run's log stands. Raises Failure 400 when that is before `after`, which the client calls `name`."""
+        head = await self._events.head(run_id)
+        if after > head.seq:
+            raise failures.invalid_value(name, f"the run's last event is {head.seq}")
+        return head
 
     async def accept(self, run: Run, *, bell: str, once: Once) -> Accepted:
         """Accepts a run that nobody here reads. Raises Refused or Unavailable."""

@@ -9,8 +9,9 @@ silence alone proves nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import math
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import anyio
 import structlog
@@ -19,12 +20,13 @@ from redis.asyncio.client import PubSub
 
 from api.inbox import Inbox
 from shared.errors import Unavailable
-from shared.redis import unavailable
+from shared.redis import on_shared_link, unavailable
 
 log = structlog.get_logger()
 
 PING_SECONDS = 5.0  # silence after which the link must answer a ping, within the same time
 RETRY_SECONDS = 0.25
+LAST_SECONDS = 0.5  # for what there is to read when this process stops; half of what is left for saying farewell
 CONFIRM_SECONDS = 2.0  # a Redis that does not confirm a subscription by then is away
 
 
@@ -41,32 +43,50 @@ class Topic:
 
 
 class Hub:
-    def __init__(self, redis: Redis, *, resting: str) -> None:
+    def __init__(self, redis: Redis, *, resting: str, ping_seconds: float = PING_SECONDS) -> None:
         """`redis` is a client of one connection that nobody else uses; `resting` the channel that is always
         subscribed."""
         self._redis = redis
         self._resting = resting
+        self._ping_seconds = ping_seconds
         self._topics: dict[str, Topic] = {}
         self._pubsub: PubSub | None = None
-        self.ending = False
+        self._last = math.inf  # when reading ends, by the loop's clock
+        self._lasting: set[anyio.CancelScope] = set()
+
+    @property
+    def ending(self) -> bool:
+        return self._last < math.inf
 
     def end(self) -> None:
         """Tells every reader that this process stops."""
-        self.ending = True
+        self._last = anyio.current_time() + LAST_SECONDS
+        for scope in self._lasting:
+            scope.deadline = self._last
         for topic in self._topics.values():
             for inbox in topic.inboxes:
                 inbox.wake()
+
+    @contextmanager
+    def lasting(self) -> Iterator[None]:
+        """Gives up what is awaited in this block, as an answer of Redis, when this process has no time left for it."""
+        with anyio.CancelScope(deadline=self._last) as scope:
+            self._lasting.add(scope)
+            try:
+                yield
+            finally:
+                self._lasting.discard(scope)
 
     @asynccontextmanager
     async def subscribe(self, channel: str) -> AsyncIterator[Inbox]:
         """An inbox that gets all that is published from now on. Raises Unavailable when Redis does not confirm it."""
         inbox = Inbox()
-        topic = self._topics.get(channel)
-        if topic is None:
-            topic = self._topics[channel] = Topic()
-            await self._tell("subscribe", channel)
+        is_new = channel not in self._topics
+        topic = self._topics.setdefault(channel, Topic())
         topic.inboxes.add(inbox)
         try:
+            if is_new:
+                await self._tell("subscribe", channel)
             await _confirmed(topic)
             yield inbox
         finally:
@@ -80,10 +100,10 @@ class Hub:
         if self._pubsub is None:
             return
         try:
-            with unavailable():
+            with on_shared_link():
                 await getattr(self._pubsub, verb)(channel)
         except Unavailable:
-            return  # `listen` finds the link dead as well
+            self._pubsub = None  # `_read` lets go of a link that has not heard all that it was told
 
     async def listen(self) -> None:
         """Follows the link for ever; takes it anew when it breaks."""
@@ -97,9 +117,11 @@ class Hub:
 
     async def _listen(self) -> None:
         async with self._redis.pubsub() as pubsub:
-            await pubsub.subscribe(self._resting, *self._topics)
-            self._pubsub = pubsub
+            await pubsub.connect()
+            self._pubsub = pubsub  # by now: a reader that comes while it is told of the channels tells it of its own
             try:
+                with on_shared_link():
+                    await pubsub.subscribe(self._resting, *self._topics)
                 await self._read(pubsub)
             finally:
                 self._pubsub = None
@@ -109,8 +131,9 @@ class Hub:
 
     async def _read(self, pubsub: PubSub) -> None:
         pinged = False
-        while True:
-            message = await pubsub.get_message(timeout=PING_SECONDS)
+        while self._pubsub is pubsub:
+            with on_shared_link():
+                message = await pubsub.get_message(timeout=self._ping_seconds)
             if message is not None:
                 pinged = False
                 self._sort(message["type"], message["channel"], message["data"])
@@ -118,7 +141,8 @@ class Hub:
                 raise TimeoutError("no answer to a ping")
             else:
                 pinged = True
-                await pubsub.ping()
+                with on_shared_link():
+                    await pubsub.ping()
 
     def _sort(self, kind: str, channel: bytes | None, data: bytes) -> None:
         topic = self._topics.get(channel.decode()) if channel else None

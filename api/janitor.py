@@ -43,14 +43,18 @@ class Janitor:
     async def tidy_forever(self) -> None:
         while True:
             await anyio.sleep(ROUND_SECONDS)
-            try:
-                await self.tidy()
-                self._rounds += 1
-            except Unavailable:
-                self._rounds = 0  # the next round sees the same runs
+            await self.go_round()
+
+    async def go_round(self) -> None:
+        """One round, as far as Redis lets it."""
+        try:
+            await self.tidy()
+            self._rounds += 1
+        except Unavailable:
+            self._rounds = 0  # the next round sees the same runs
 
     async def tidy(self) -> None:
-        """One round. Raises Unavailable."""
+        """Ends what there is to end. Raises Unavailable."""
         for run_id in await self._ledger.overdue(lost_for_ms=WORKERS_FIRST_MS, waited_ms=self._queue_timeout_ms):
             await self.end(run_id)
         if self._rounds >= SETTLED_ROUNDS:

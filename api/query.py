@@ -18,9 +18,9 @@ def flag(text: str | None, name: str) -> bool:
             raise failures.invalid_value(name, "must be true or false")
 
 
-def number(text: str | None, name: str, *, default: int = 0, most: int = 2**53) -> int:
+def number(text: str | None, name: str, *, default: int = 0, least: int = 0, most: int = 2**53) -> int:
     if text is None:
         return default
-    if not re.fullmatch(r"[0-9]{1,16}", text) or int(text) > most:
-        raise failures.invalid_value(name, f"must be a whole number from 0 to {most}")
+    if not re.fullmatch(r"[0-9]{1,16}", text) or not least <= int(text) <= most:
+        raise failures.invalid_value(name, f"must be a whole number from {least} to {most}")
     return int(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import anyio
@@ -12,6 +12,7 @@ from shared.attendance import Attendance
 from shared.errors import Unavailable
 
 ATTEND_SECONDS = 3.0
+LEAVE_SECONDS = 0.4  # the word is on its way by then, and nobody needs the answer: least of all a process that stops
 
 
 class Readers:
@@ -20,10 +21,12 @@ class Readers:
         self._reading: Counter[str] = Counter()
 
     @asynccontextmanager
-    async def reading(self, run_id: str) -> AsyncIterator[None]:
-        """A client reads the run in this block."""
+    async def reading(self, run_id: str, *, returning: bool = False) -> AsyncIterator[None]:
+        """A client reads the run in this block. `returning`: to one that may be about to end for want of readers."""
         self._reading[run_id] += 1
         try:
+            if returning:
+                await self._attend([run_id])
             yield
         finally:
             self._reading[run_id] -= 1
@@ -34,11 +37,14 @@ class Readers:
     async def attend_forever(self) -> None:
         while True:
             if self._reading:
-                with suppress(Unavailable):  # nobody can cancel anything meanwhile, either
-                    await self._attendance.attend(tuple(self._reading))
+                await self._attend(tuple(self._reading))
             await anyio.sleep(ATTEND_SECONDS)
+
+    async def _attend(self, run_ids: Sequence[str]) -> None:
+        with suppress(Unavailable):  # nobody can cancel anything meanwhile, either
+            await self._attendance.attend(run_ids)
 
     async def _leave(self, run_id: str) -> None:
         # Shielded: a client that leaves cancels whatever served it.
-        with anyio.CancelScope(shield=True), anyio.move_on_after(ATTEND_SECONDS), suppress(Unavailable):
+        with anyio.CancelScope(shield=True), anyio.move_on_after(LEAVE_SECONDS), suppress(Unavailable):
             await self._attendance.leave(run_id)

@@ -67,6 +67,13 @@ class Reader:
         Raises EventsGone when events above the reader's place are not kept any more, LogLost when the run is gone, and
         Draining when this process is about to stop.
         """
+        if events := self._heard():
+            return events
+        with self._hub.lasting():
+            return await self._next(patience)
+        raise Draining
+
+    async def _next(self, patience: float) -> list[Event]:
         clock = asyncio.get_running_loop().time
         until = clock() + patience
         while (left := until - clock()) > 0:
@@ -101,7 +108,7 @@ class Reader:
         if not self._behind:
             return []
         events = await self._log.read(self.run_id, self._seq)
-        if events and events[0].seq != self._seq + 1:
+        if events and events[-1].seq != self._seq + len(events):  # a hole, before them or among them
             raise EventsGone(self.run_id)
         self._behind = len(events) == PAGE
         if events:
@@ -120,4 +127,6 @@ class Reader:
         record = await self._ledger.record(self.run_id)
         if record is None or (record.state in ENDS and await self._log.end(self.run_id) is None):
             raise LogLost(self.run_id)
+        if record.state not in ENDS:
+            await self._log.touch(self.run_id)  # while it waits for its turn no worker keeps it from expiring
         return []

@@ -9,6 +9,7 @@ from api.json_value import JsonObject
 from api.prompt import Prompt, read_prompt
 from shared.agent_ids import DEFAULT_AGENT, Requested, normalise_agent_id
 from shared.sessions import IllegalSessionKey, Session, resolve_session
+from shared.text import js_trim
 
 
 class RunRequest(BaseModel):
@@ -27,6 +28,8 @@ class RunRequest(BaseModel):
         """Raises Failure 400."""
         if (self.input is None) == (self.messages is None):
             raise failures.invalid_value("input", "give either `input` or `messages`")
+        if self.input is not None and not js_trim(self.input):
+            raise failures.invalid_value("input", "says nothing")
         return read_prompt(self.messages or [{"role": "user", "content": self.input}])
 
     def resolved(self) -> Session:

@@ -32,7 +32,7 @@ class RunView(BaseModel):
     created_ms: int
     queued_ms: int
     started_ms: int | None
-    ended_ms: int | None
+    ended_ms: int | None = Field(description="Known a moment after the run has ended.")
     queue_position: int | None = Field(None, description="Runs a worker may take before this one, while it waits.")
     cancel_requested: Stop | None = None
     text: str | None = Field(None, description="What the agent has said so far. Not in lists.")

@@ -23,7 +23,8 @@ from api.relay import Reader, is_last
 from api.run_request import run_request
 from api.run_view import RunPage, RunView, summary, whole
 from api.streaming import KEEP_ALIVE_SECONDS, FollowingResponse, event_frames
-from shared.errors import Draining, LogLost
+from api.whole import while_connected
+from shared.errors import Draining, LogLost, Unavailable
 from shared.events import Stop
 from shared.ledger import Once
 from shared.log import EventLog
@@ -54,17 +55,20 @@ class Runs:
         body = parse_json(await read_body(request, limit=self.max_body_bytes, seconds=BODY_SECONDS))
         asked = run_request(body)
         session = asked.resolved()
-        bell, _ = await self.directory.find(session.agent_id)
+        bell, agent = await self.directory.find(session.agent_id, param="agent")
+        key = js_trim(request.headers.get("idempotency-key", "")) or None
         run = new_run(
             owner=owner,
             session=session,
             prompt=asked.prompt,
             model=session.agent_id,
-            foreground=not asked.background,
+            foreground=not asked.background and agent.policy.on_disconnect == "cancel" and key is None,
         )
-        key = js_trim(request.headers.get("idempotency-key", "")) or None
         accepted = await self.front.accept(run, bell=bell, once=Once(digest(session, "run", body), key=key))
-        return _json(await self._view(await self.front.record(accepted.run_id, owner)), 202)
+        try:
+            return _json(await self._view(await self.front.record(accepted.run_id, owner)), 202)
+        except Unavailable:  # by now a client that posts again must not be told that this is safe
+            raise failures.run_unseen(accepted.run_id) from None
 
     async def list(self, request: Request) -> Response:
         """Newest first; `state`, `agent` and `session` filter, `limit` and `cursor` page."""
@@ -73,9 +77,9 @@ class Runs:
         where = {name: query[name] for name in ("state", "agent", "session") if name in query}
         if where.get("state", State.QUEUED) not in set(State):
             raise failures.invalid_value("state", f"must be one of {', '.join(State)}")
-        most = number(query.get("limit"), "limit", default=20, most=MOST_PER_PAGE)
+        most = number(query.get("limit"), "limit", default=20, least=1, most=MOST_PER_PAGE)
         page = await self.index.page(owner, cursor=_cursor(query.get("cursor", "")), most=most, where=where)
-        records = [await self.front.record(run_id, owner) for run_id in page.run_ids]
+        records = await self.front.records(page.run_ids)
         return _json(RunPage(data=[summary(record) for record in records], next_cursor=page.cursor or None))
 
     async def show(self, request: Request) -> Response:
@@ -84,10 +88,11 @@ class Runs:
     async def follow(self, request: Request) -> Response:
         """The run's events from `Last-Event-ID`, or else `after`, on. 204 when there is nothing left to come."""
         record = await self._record(request)
-        given = request.headers.get("last-event-id") or request.query_params.get("after")
-        after, head = number(given, "after"), await self.events.head(record.run.run_id)
-        if after > head.seq:
-            raise failures.invalid_value("after", f"the run's last event is {head.seq}")
+        given, name = request.headers.get("last-event-id"), "Last-Event-ID"
+        if not given:
+            given, name = request.query_params.get("after"), "after"
+        after = number(given, name)
+        head = await self.front.place(record.run.run_id, after, name)
         if head.end is not None and after == head.seq:
             return Response(status_code=204)  # a browser's EventSource comes back for ever, but for this
         async with AsyncExitStack() as owned:
@@ -105,8 +110,11 @@ class Runs:
         record = await self._record(request)
         seconds = number(request.query_params.get("timeout"), "timeout", default=30, most=LONGEST_WAIT)
         async with self.front.attached(record.run.run_id) as (_, reader):
-            with anyio.move_on_after(seconds):
-                await _ended(reader)
+            return await while_connected(request, lambda: self._when_ended(request, reader, seconds))
+
+    async def _when_ended(self, request: Request, reader: Reader, seconds: float) -> Response:
+        with anyio.move_on_after(seconds):
+            await _ended(reader)
         return _json(await self._view(await self._record(request)))
 
     async def _record(self, request: Request) -> RunRecord:

@@ -35,7 +35,8 @@ async def chat_frames(
 ) -> AsyncIterator[bytes]:
     """Chat chunks of the events above `after`. `reader` starts at the first: how messages join needs all of them.
 
-    Frames that are ready at once leave in one piece. The first one goes out before the agent starts.
+    Frames that are ready at once leave in one piece. The first one goes out before the agent starts. A client that had
+    the run's last event already is only told that this was all.
     """
     yield sse.comment("connected") + (b"" if after else chat.begin())
     while not chat.done:
@@ -50,7 +51,9 @@ async def chat_frames(
 
 
 def _above(after: int, event: Event, frames: bytes) -> bytes:
-    return frames if event.seq > after else b""
+    if event.seq > after:
+        return frames
+    return sse.DONE if is_last(event) else b""
 
 
 async def event_frames(reader: Reader) -> AsyncIterator[bytes]:

@@ -12,32 +12,42 @@ from api import failures
 from api.chat import ChatFold
 from api.relay import Reader
 from api.streaming import KEEP_ALIVE_SECONDS
-from shared.errors import Draining, LogLost
+from shared.conclusion import now_ms
+from shared.errors import Draining, LogLost, RunrelayError
+from shared.keys import JOIN_WINDOW_MS
+from shared.run import Run
+
+REJOIN_MS = JOIN_WINDOW_MS - 60_000  # less than the window: the next try takes its time, and clocks differ
 
 
-async def folded(reader: Reader, fold: ChatFold) -> Response:
-    """The completion. Raises Failure when the run ends in any other way."""
+async def folded(run: Run, reader: Reader, fold: ChatFold, *, repeatable: bool) -> Response:
+    """The completion. Raises Failure when the run ends in any other way.
+
+    `repeatable`: another try of the request would join the run, as long as the run is young. A client of a process that
+    stops is then told to try again, and gets its answer from another one.
+    """
     while True:
         try:
             events = await reader.batch(KEEP_ALIVE_SECONDS)
         except (LogLost, Draining) as why:
-            raise failures.reading_ended(reader.run_id, why) from None
+            again = repeatable and isinstance(why, Draining) and now_ms() - run.created_ms < REJOIN_MS
+            raise failures.reading_ended(run.run_id, why, again=again) from None
         for event in events:
             if completion := fold.feed(event):
-                headers = {"Content-Type": failures.JSON, **failures.run_headers(reader.run_id)}
+                headers = {"Content-Type": failures.JSON, **failures.run_headers(run.run_id)}
                 return Response(completion, headers=headers)
 
 
 async def while_connected(request: Request, answer: Callable[[], Awaitable[Response]]) -> Response:
     """The answer; an empty one, which nobody reads, as soon as the client has left."""
     answers: list[Response] = []
-    problems: list[failures.Failure] = []
+    problems: list[failures.Failure | RunrelayError] = []
 
     async def get_answer(scope: anyio.CancelScope) -> None:
         try:
             answers.append(await answer())
-        except failures.Failure as failure:  # raised outside, where no group wraps it
-            problems.append(failure)
+        except (failures.Failure, RunrelayError) as problem:  # raised outside, where no group wraps it
+            problems.append(problem)
         scope.cancel()
 
     async with anyio.create_task_group() as first:

@@ -184,11 +184,15 @@ _PHASES = frozenset({"queued", "start", "end", "error", "cancelled"})
 
 def _kind(value: Any) -> str:
     if not isinstance(value, dict):  # an event already: pydantic asks when it serialises, too
-        return value.stream if value.stream in _EVENTS else "unknown"
+        return _known(getattr(value, "stream", None))
     stream, data = value.get("stream"), value.get("data")
-    if stream == "lifecycle" and isinstance(data, dict) and data.get("phase") not in _PHASES:
+    if stream == "lifecycle" and isinstance(data, dict) and str(data.get("phase")) not in _PHASES:
         return "unknown"
-    return stream if stream in _EVENTS else "unknown"
+    return _known(stream)
+
+
+def _known(stream: object) -> str:
+    return stream if isinstance(stream, str) and stream in _EVENTS else "unknown"
 
 
 Event = Annotated[

@@ -18,10 +18,15 @@ WORKER_MEMORY_MS = (
     600_000  # agents of dead workers are still accepted for this long: a deploy may leave no worker for a moment
 )
 JOIN_WINDOW_MS = 600_000  # an SDK's retry joins the run of its first try within this time
+OVERTAKE_MS = 30_000  # a first try joins the run of its own retry, which has overtaken it by up to this time
 GRACE_MS = 10_000  # a foreground run without a reader goes on for this long: phones lose networks, pages are reloaded
 READER_LEASE_MS = GRACE_MS + 3_000  # a reader says every 3 s that it is there
 BELL_LENGTH = 64  # tokens kept per doorbell: more would only wake workers for nothing
 BELL_TTL_MS = 60_000  # an unheard ring is of no use later: workers also poll
+WATCH_TTL_MS = 86_400_000  # longer than Redis is ever away
+UNWATCHED_MS = (
+    2_000  # workers and API look at the leases once a second; twice that long nobody looks only without Redis
+)
 LANE_CHECK_MS = (
     30_000  # a run that waits for its session's turn looks at its lane this often, in case a holder vanished
 )
@@ -80,6 +85,7 @@ class Keys:
             "runs": self.runs,
             "workers": self.workers,
             "control": self.control,
+            "watch": self._ledger + "watch",  # HASH: when somebody last looked at the leases, and how long they are
             "attended": self._ledger + "attended",  # ZSET of runs that end without readers, by when nobody reads them
             "owned": self._ledger + "owned:",  # ZSET of one credential's runs by the time they were accepted
             "run": self.run(""),

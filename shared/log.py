@@ -87,7 +87,7 @@ class EventLog:
         if head.chars == 0:
             return ""
         flat, parts, seq = FlatText(), [], 0
-        while seq < head.seq and (events := await self.read(run_id, seq)):
+        while seq < head.seq and (events := await self.read(run_id, seq, most=min(PAGE, head.seq - seq))):
             parts += [flat.add(said.data) for said in events if isinstance(said, AssistantEvent)]
             seq = events[-1].seq
         return "".join(parts)

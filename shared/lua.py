@@ -27,7 +27,15 @@ def ledger_script(act: str, names: keys.Keys) -> Script:
         "KEY": _table({name: _quoted(key) for name, key in names.prefixes().items()}),
         **{
             name: str(getattr(keys, name))
-            for name in ("BELL_LENGTH", "BELL_TTL_MS", "LANE_CHECK_MS", "WORKER_MEMORY_MS")
+            for name in (
+                "BELL_LENGTH",
+                "BELL_TTL_MS",
+                "LANE_CHECK_MS",
+                "OVERTAKE_MS",
+                "UNWATCHED_MS",
+                "WATCH_TTL_MS",
+                "WORKER_MEMORY_MS",
+            )
         },
     }
     head = "\n".join(f"local {name} = {value}" for name, value in facts.items())

@@ -32,6 +32,9 @@ BATCH = 512  # calls that share one round trip at most, so that one batch cannot
 # Answers of a Redis that is up but cannot serve: loading, no quorum, disk full, failover under way.
 _NOT_NOW = ("LOADING", "MISCONF", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "UNBLOCKED")
 
+# How uvloop says, by a RuntimeError, that a connection was reset just before it was written to.
+_RESET = "unable to perform operation on"
+
 
 def connect(url: str, *, max_connections: int, socket_timeout: float | None = SOCKET_TIMEOUT) -> Redis:
     """A client that connects at its first command.
@@ -93,6 +96,21 @@ def unavailable() -> Iterator[None]:
         if not str(answer).startswith(_NOT_NOW):
             raise
         raise Unavailable(_reason(answer)) from answer
+    except RuntimeError as reset:
+        if not str(reset).startswith(_RESET):
+            raise
+        raise Unavailable("reset") from reset
+
+
+@contextmanager
+def on_shared_link() -> Iterator[None]:
+    """The same for a link that one task reads while others write: redis-py has no better word than AttributeError for
+    a link that another task has just found dead."""
+    try:
+        with unavailable():
+            yield
+    except AttributeError as dropped:
+        raise Unavailable("the link was dropped") from dropped
 
 
 def _reason(error: Exception) -> str:
@@ -131,11 +149,11 @@ class Pipe:
 
     async def command(self, *command: Argument) -> Reply:
         """Raises Unavailable when Redis cannot serve now."""
-        return await self._ask(_Call(command))
+        return await self._ask(_Call(_encoded(command)))
 
     async def run(self, script: Script, keys: tuple[str, ...] = (), args: tuple[Argument, ...] = ()) -> Reply:
         """Runs a script by its digest. Raises Unavailable when Redis cannot serve now."""
-        return await self._ask(_Call(("EVALSHA", script.sha, len(keys), *keys, *args), script))
+        return await self._ask(_Call(_encoded(("EVALSHA", script.sha, len(keys), *keys, *args)), script))
 
     async def _ask(self, call: _Call) -> Reply:
         self._waiting.append(call)
@@ -181,13 +199,22 @@ class Pipe:
                     pipe.execute_command(*call.command)
                 answers: list[Reply | Exception] = await pipe.execute(raise_on_error=False)
                 return answers
-        except (RedisError, OSError) as failure:
+        except (RedisError, OSError, RuntimeError) as failure:
             return [failure] * len(calls)
 
     async def aclose(self) -> None:
         """Lets what is under way finish. The connections are the caller's."""
         if self._trips:
             await asyncio.wait(self._trips)
+
+
+def _encoded(command: tuple[Argument, ...]) -> tuple[Argument, ...]:
+    """Text that cannot be encoded fails here, its own call alone, and not in the middle of a round trip.
+
+    The name stays text: by it redis-py finds out how to read the reply.
+    """
+    name, *arguments = command
+    return name, *(part.encode() if isinstance(part, str) else part for part in arguments)
 
 
 async def blocking_pop(redis: Redis, keys: list[str], *, seconds: float) -> None:

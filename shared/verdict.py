@@ -9,7 +9,7 @@ from shared.errors import ErrorCode
 from shared.events import Cancelled, Failed, Terminal
 from shared.ledger import Claim
 from shared.log import Head
-from shared.run import End
+from shared.run import End, Policy
 
 
 @dataclass(frozen=True)
@@ -41,16 +41,16 @@ def verdict(claim: Claim, head: Head) -> Verdict:
     if claim.cancel is not None:
         return Conclude(Cancelled(reason=claim.cancel))
     if claim.lost:
-        return Start() if _may_retry(claim, head) else Conclude(_failed(ErrorCode.WORKER_LOST))
-    if 0 < claim.queued_until_ms < claim.now_ms:
+        again = may_retry(claim.policy, silent=head.chars == 0) and claim.tries <= claim.policy.max_attempts
+        return Start() if again else Conclude(_failed(ErrorCode.WORKER_LOST))
+    if 0 < claim.queued_until_ms <= claim.now_ms:
         return Conclude(_failed(ErrorCode.QUEUE_TIMEOUT))
     return Start()
 
 
-def _may_retry(claim: Claim, head: Head) -> bool:
+def may_retry(policy: Policy, *, silent: bool) -> bool:
     """Never a truncated answer that looks whole, and never an agent that edits files twice against its owner's will."""
-    allowed = {"retry": True, "retry_if_silent": head.chars == 0, "fail": False}
-    return allowed[claim.policy.on_worker_lost] and claim.tries <= claim.policy.max_attempts
+    return {"retry": True, "retry_if_silent": silent, "fail": False}[policy.on_worker_lost]
 
 
 _MESSAGES = {

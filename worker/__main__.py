@@ -16,15 +16,19 @@ from shared.errors import SettingsError
 from shared.logs import configure_logs
 from shared.redis import opened, piped
 from shared.settings import Settings, read_settings
-from worker.agents.config import AgentConfig, load_agents
+from worker.agents.config import AgentConfig, CommandConfig, load_agents
 from worker.agents.opened import open_agents
+from worker.agents.orphans import worker_mark
 from worker.assembly import Connections, assemble
+from worker.guardian import guarded
 
 
 async def work(settings: Settings, configs: Mapping[str, AgentConfig], environment: Mapping[str, str]) -> None:
     """Raises SettingsError when an agent cannot be opened."""
     async with AsyncExitStack() as stack:
         agents = await stack.enter_async_context(open_agents(configs, environment))
+        if any(isinstance(config, CommandConfig) for config in configs.values()):
+            stack.enter_context(guarded(worker_mark()))
         pipes = await stack.enter_async_context(piped(settings.redis_url, settings.events_url))
         bell = await stack.enter_async_context(opened(settings.redis_url))
         control = await stack.enter_async_context(opened(settings.redis_url))

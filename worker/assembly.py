@@ -21,6 +21,7 @@ from shared.redis import Pipes
 from shared.release import RELEASE
 from shared.settings import Settings
 from worker.agents.config import AgentConfig
+from worker.agents.orphans import sweep_forever
 from worker.agents.protocol import Agent
 from worker.announcer import Announcer
 from worker.control import Control
@@ -55,6 +56,7 @@ class Assembled:
             self.leases.touch_forever,
             self.control.listen,
             self.announcer.announce_forever,
+            sweep_forever,
         )
         async with anyio.create_task_group() as beside:
             for loop in loops:

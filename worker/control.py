@@ -16,7 +16,7 @@ from worker.leases import Leases
 
 log = structlog.get_logger()
 
-PING_SECONDS = 5.0  # a link that answers no ping for this long is taken anew
+PING_SECONDS = 5.0  # silence after which the link must answer a ping, within the same time
 RETRY_SECONDS = 0.5
 
 
@@ -26,9 +26,10 @@ class StopOrder(Value):
 
 
 class Control:
-    def __init__(self, redis: Redis, keys: Keys, leases: Leases) -> None:
+    def __init__(self, redis: Redis, keys: Keys, leases: Leases, *, ping_seconds: float = PING_SECONDS) -> None:
         """`redis` is a client of one connection that nobody else uses."""
         self._redis = redis
+        self._ping_seconds = ping_seconds
         self._channel = keys.control
         self._leases = leases
 
@@ -44,8 +45,12 @@ class Control:
     async def _listen(self) -> None:
         async with self._redis.pubsub() as pubsub:
             await pubsub.subscribe(self._channel)
+            pinged = False
             while True:
-                message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=PING_SECONDS)
+                message = await pubsub.get_message(timeout=self._ping_seconds)
+                if message is None and pinged:
+                    raise TimeoutError("no answer to a ping")
+                pinged = message is None
                 if message is None:
                     await pubsub.ping()
                 elif message["type"] == "message":

@@ -19,14 +19,15 @@ POLL_SECONDS = 1.0  # the longest sleep; bounds what a lost token costs
 
 
 class Doorbell:
-    def __init__(self, redis: Redis, keys: Keys, agents: Iterable[str]) -> None:
+    def __init__(self, redis: Redis, keys: Keys, agents: Iterable[str], *, poll_seconds: float = POLL_SECONDS) -> None:
         """`redis` is a client of one connection that nobody else uses: a blocking pop holds it."""
         self._redis = redis
         self._bells = [keys.bell(agent) for agent in agents]
+        self._poll_seconds = poll_seconds
 
     async def wait(self) -> None:
-        """Returns at a ring, after POLL_SECONDS, and when Redis is away: then not at once."""
+        """Returns at a ring, after the time of a poll, and when Redis is away: then not at once."""
         try:
-            await blocking_pop(self._redis, self._bells, seconds=POLL_SECONDS)
+            await blocking_pop(self._redis, self._bells, seconds=self._poll_seconds)
         except Unavailable:
-            await anyio.sleep(POLL_SECONDS / 2)
+            await anyio.sleep(self._poll_seconds / 2)

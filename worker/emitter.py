@@ -25,7 +25,7 @@ from worker.merge import merged
 BUFFER_CHARS = 262_144  # an agent further ahead of Redis than this waits
 OUTPUT_CHARS = 4_194_304  # a run that says more fails: somebody has to keep and to read it
 TOOL_CHARS = 65_536  # arguments and result of a tool call; larger ones are left out, and that is said
-OTHER_CHARS = 256  # what an event without text counts against the bounds
+NAME_CHARS = 256  # of a tool's name and of a call's id, where the call is larger than that
 
 
 class Emitter:
@@ -63,14 +63,15 @@ class Emitter:
     async def say(self, spoken: Spoken) -> None:
         """Takes what the agent says. Waits only while the agent is too far ahead. Raises RunError at the run's
         bound."""
-        chars = len(spoken.delta) if isinstance(spoken, Delta | Reasoning) else OTHER_CHARS
+        spoken = _bounded(spoken)
+        chars = _chars(spoken)
         self._said_chars += chars
         if self._said_chars > OUTPUT_CHARS:
             raise RunError(ErrorCode.OUTPUT_TOO_LARGE, f"The agent said more than {OUTPUT_CHARS} characters.")
         while self._pending_chars > BUFFER_CHARS:
             self._room = anyio.Event()
             await self._room.wait()
-        self._pending.append(_bounded(spoken))
+        self._pending.append(spoken)
         self._pending_chars += chars
         self._wake.set()
 
@@ -142,9 +143,19 @@ class Emitter:
             del self._unconfirmed[: len(events)]
 
 
+def _chars(spoken: Spoken) -> int:
+    """What counts against the bounds. Never 0: an agent that says nothing without end would fill the memory."""
+    match spoken:
+        case Delta(delta=text) | Reasoning(delta=text):
+            return len(text) or 1
+        case _:
+            return len(spoken.model_dump_json())
+
+
 def _bounded(spoken: Spoken) -> Spoken:
-    if isinstance(spoken, Tool) and len(spoken.model_dump_json()) > TOOL_CHARS:
-        note = {"omitted": f"larger than {TOOL_CHARS} characters"}
-        args, result = (note if value is not None else None for value in (spoken.args, spoken.result))
-        return spoken.model_copy(update={"args": args, "result": result})
-    return spoken
+    if not isinstance(spoken, Tool) or len(spoken.model_dump_json()) <= TOOL_CHARS:
+        return spoken
+    note = {"omitted": f"larger than {TOOL_CHARS} characters"}
+    args, result = (note if value is not None else None for value in (spoken.args, spoken.result))
+    name, call = spoken.name[:NAME_CHARS], spoken.tool_call_id[:NAME_CHARS]
+    return spoken.model_copy(update={"args": args, "result": result, "name": name, "tool_call_id": call})

@@ -6,6 +6,7 @@ over the lease: it finds the log closed and only settles.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from shared.patience import patiently
 from shared.presence import ANY
 from shared.run import End
 from shared.states import State
+from shared.verdict import may_retry
 from worker.agents.protocol import Agent, AgentInput
 from worker.emitter import Emitter
 from worker.execution import Execution
@@ -87,18 +89,25 @@ class Job:
         return outcome
 
     async def _outcome(self, execution: Execution, emitter: Emitter) -> Outcome:
-        """Lets the agent speak until it ends, fails, is stopped or is out of time. Raises nothing."""
+        """Lets the agent speak until it ends, fails, is stopped or is out of time.
+
+        What it does once it was told to stop does not count: an answer that was cut off must not look whole.
+        """
         limit = self.timeouts.get(execution.claim.run.agent_id, self.timeout_seconds)
-        outcome = _failed(ErrorCode.RUN_TIMEOUT, f"The run took longer than {limit:g} seconds.")
+        outcome = Outcome(Completed())
         try:
-            with anyio.move_on_after(limit), execution.scope:
+            with anyio.move_on_after(limit) as time, execution.scope:
                 await self._speak(execution.claim, emitter)
-                return Outcome(Completed())
         except RunError as failure:
             outcome = _failed(failure.code, failure.message, failure.detail)
+        except asyncio.CancelledError as stray:
+            if _cancelled():
+                raise
+            outcome = _raised(execution, stray)
         except Exception as bug:  # the agent's own code: whatever it raises is a failed run, never a dead worker
-            log.exception("agent.raised", run=execution.run_id)
-            outcome = _failed(ErrorCode.AGENT_FAILED, f"The agent failed ({type(bug).__name__}).", repr(bug))
+            outcome = _raised(execution, bug)
+        if execution.stopped is None and time.cancel_called:
+            return _failed(ErrorCode.RUN_TIMEOUT, f"The run took longer than {limit:g} seconds.")
         return _stopped(execution, emitter) or outcome
 
     async def _speak(self, claim: Claim, emitter: Emitter) -> None:
@@ -130,12 +139,23 @@ def _stopped(execution: Execution, emitter: Emitter) -> Outcome | None:
             return None
         case Stop.LEASE_LOST:
             return Outcome(None)
-        case Stop.DRAIN if emitter.silent and execution.claim.policy.on_worker_lost != "fail":
+        case Stop.DRAIN if may_retry(execution.claim.policy, silent=emitter.silent):
             return Outcome(None)
         case Stop.DRAIN:
             return _failed(ErrorCode.WORKER_LOST, "The worker was stopped before the run had ended.")
         case reason:
             return Outcome(Cancelled(reason=reason))
+
+
+def _cancelled() -> bool:
+    """Whether somebody cancelled this task: not so when the agent awaited a task of its own that was cancelled."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _raised(execution: Execution, bug: BaseException) -> Outcome:
+    log.error("agent.raised", run=execution.run_id, exc_info=bug)
+    return _failed(ErrorCode.AGENT_FAILED, f"The agent failed ({type(bug).__name__}).", repr(bug))
 
 
 def _failed(code: ErrorCode, message: str, detail: str = "") -> Outcome:

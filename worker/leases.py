@@ -18,17 +18,23 @@ TOUCH_SECONDS = 15.0  # a quarter of the shortest retention: how often the log o
 
 
 class Leases:
-    def __init__(self, ledger: Ledger, events: EventLog, *, lease_seconds: float) -> None:
+    def __init__(
+        self, ledger: Ledger, events: EventLog, *, lease_seconds: float, touch_seconds: float = TOUCH_SECONDS
+    ) -> None:
         self._ledger = ledger
         self._events = events
         self._lease_ms = int(lease_seconds * 1000)
+        self._touch_seconds = touch_seconds
         self._held: dict[str, Execution] = {}
 
     def hold(self, execution: Execution) -> None:
+        if earlier := self._held.get(execution.run_id):
+            earlier.stop(Stop.LEASE_LOST)  # to this very worker, after a pause longer than the lease
         self._held[execution.run_id] = execution
 
     def drop(self, execution: Execution) -> None:
-        self._held.pop(execution.run_id, None)
+        if self._held.get(execution.run_id) is execution:
+            del self._held[execution.run_id]
 
     def execution(self, run_id: str) -> Execution | None:
         return self._held.get(run_id)
@@ -46,11 +52,12 @@ class Leases:
                 await patiently(self._renew)
 
     async def _renew(self) -> None:
-        tokens = {run_id: execution.claim.token for run_id, execution in self._held.items()}
+        asked = dict(self._held)
+        tokens = {run_id: execution.claim.token for run_id, execution in asked.items()}
         for run_id, renewal in (await self._ledger.renew(tokens, lease_ms=self._lease_ms)).items():
-            execution = self._held.get(run_id)
-            if execution is None:
-                continue  # it ended meanwhile
+            execution = asked[run_id]
+            if self._held.get(run_id) is not execution:
+                continue  # it ended meanwhile, or this worker has claimed the run anew
             if not renewal.held:
                 log.warning("lease.lost", run=run_id, attempt=execution.claim.attempt)
                 execution.stop(Stop.LEASE_LOST)
@@ -60,7 +67,7 @@ class Leases:
     async def touch_forever(self) -> None:
         """Keeps the logs of silent runs alive."""
         while True:
-            await anyio.sleep(TOUCH_SECONDS)
+            await anyio.sleep(self._touch_seconds)
             for run_id in tuple(self._held):
                 await self._touch(run_id)
 

@@ -134,15 +134,17 @@ class RunWorker(Worker):
         """Gives a run its slot and its task; both are arq's, so arq's counters and health record know of it."""
         self.job_counter += 1
         self._leases.hold(execution)
-        task = self.loop.create_task(self._job.run(execution), name=f"run {execution.run_id}")
-        self.tasks[execution.run_id] = task
+        # Not by run alone: after a pause longer than its lease a worker may claim a run that it is about to let go of.
+        name = f"run {execution.run_id} attempt {execution.claim.attempt}"
+        task = self.loop.create_task(self._job.run(execution), name=name)
+        self.tasks[name] = task
         task.add_done_callback(partial(self._ended, execution))
 
     def _ended(self, execution: Execution, task: asyncio.Task[None]) -> None:
         self.job_counter -= 1
         self.jobs_complete += 1
         self._leases.drop(execution)
-        del self.tasks[execution.run_id]
+        del self.tasks[task.get_name()]
         self._slot_freed.set()
         if not task.cancelled() and (bug := task.exception()) is not None:
             # Not the agent: it cannot get here. Its lease will run out and another worker finds out what stands.

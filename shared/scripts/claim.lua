@@ -13,22 +13,31 @@ local function drop(id)
   redis.call('DEL', KEY.job .. id, KEY.retry .. id)
 end
 
+-- A run that waits for its session's turn lives on and looks at its lane again, whoever looked: there may be no worker with a free slot.
+local function wait_on(id, run)
+  redis.call('ZADD', KEY.queue, score(now + LANE_CHECK_MS), id)
+  redis.call('PEXPIRE', KEY.run .. id, run.keep)
+  redis.call('PEXPIRE', KEY.job .. id, run.keep)
+  redis.call('PEXPIRE', KEY.lane .. run.session, run.keep)
+end
+
 -- Whether the run may be taken now; `named` is true for the one who wants to end just this one.
 local function due(id, run, named)
   if run.state == 'running' then
     return redis.call('EXISTS', KEY.lock .. id) == 0
   end
+  local until_ms = tonumber(run.queued_until)
+  if named and (run.cancel or until_ms > 0) then
+    return run.cancel or now >= until_ms
+  end
+  if turn(run.session) ~= id then
+    wait_on(id, run)
+    return false
+  end
   if named then
-    return run.cancel or (tonumber(run.queued_until) > 0 and now >= tonumber(run.queued_until))
+    ready(id, now) -- the run before it has vanished
   end
-  if turn(run.session) == id then
-    return true
-  end
-  redis.call('ZADD', KEY.queue, score(now + LANE_CHECK_MS), id)
-  redis.call('PEXPIRE', KEY.run .. id, run.keep)
-  redis.call('PEXPIRE', KEY.job .. id, run.keep)
-  redis.call('PEXPIRE', KEY.lane .. run.session, run.keep)
-  return false
+  return not named
 end
 
 local FIELDS = {'v', 'state', 'agent', 'session', 'cancel', 'queued_until', 'spec', 'keep', 'policy', 'started'}
@@ -91,6 +100,7 @@ end
 if only ~= '' then
   take(only, true)
 else
+  watch(now, lease)
   scan(KEY.leases) -- a lost run has waited longest
   scan(KEY.queue)
 end

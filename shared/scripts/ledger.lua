@@ -59,7 +59,8 @@ end
 
 local function promote(session, now)
   local first = turn(session)
-  if first and redis.call('HGET', KEY.run .. first, 'queued_until') == '0' then
+  local record = first and redis.call('HMGET', KEY.run .. first, 'state', 'queued_until') or {}
+  if record[1] == 'queued' and record[2] == '0' then -- not one that somebody has taken before its turn, in order to end it
     ready(first, now)
   end
 end
@@ -68,6 +69,22 @@ end
 local function owns(id, token)
   local record = redis.call('HMGET', KEY.run .. id, 'state', 'token')
   return record[1] == 'running' and record[2] == token
+end
+
+-- A lease is over when its owner was silent for too long, and not when nobody could be heard. So each look at the leases is noted, and
+-- when there was none for half of one, Redis was away: who holds one then gets the time of a lease to say that it is still there. Of a
+-- short lease half is less than the time between two looks, and it would never be over.
+local function watch(now, lease)
+  local known = redis.call('HMGET', KEY.watch, 'at', 'lease')
+  lease = lease or tonumber(known[2] or 0)
+  if lease > 0 and known[1] and now - known[1] > math.max(lease / 2, UNWATCHED_MS) then
+    for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEY.leases, '-inf', score(now + lease))) do
+      redis.call('ZADD', KEY.leases, score(now + lease), id)
+      redis.call('SET', KEY.lock .. id, redis.call('HGET', KEY.run .. id, 'token') or '', 'PX', whole(lease))
+    end
+  end
+  redis.call('HSET', KEY.watch, 'at', whole(now), 'lease', whole(lease))
+  redis.call('PEXPIRE', KEY.watch, WATCH_TTL_MS)
 end
 
 local function unlease(id)

@@ -2,6 +2,7 @@
 -- Answers, a run each: 'held', 'lost' (another owner has it, or it has ended), or 'cancel:<reason>' (held, and asked to stop).
 local lease = tonumber(ARGV[1])
 local now = clock()
+watch(now, lease)
 local answers = {}
 for i = 2, #ARGV, 2 do
   local id, token = ARGV[i], ARGV[i + 1]

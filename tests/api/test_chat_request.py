@@ -26,6 +26,8 @@ def test_the_least_a_client_can_send() -> None:
         session=Session(request.session.key, "main", stable=False),
         idempotency_key=None,
         retry_count=0,
+        rejoins=False,
+        read_timeout=None,
     )
 
 
@@ -117,3 +119,18 @@ def test_the_idempotency_key(header: str, key: str | None) -> None:
 )
 def test_the_retry_count(header: str, count: int) -> None:
     assert asked({"x-stainless-retry-count": header}).retry_count == count
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Idempotency-Key": "k"}, {"x-stainless-retry-count": "0"}, {"x-stainless-retry-count": "1"}]
+)
+def test_another_try_is_known_of_clients_that_count_or_have_a_key(headers: dict[str, str]) -> None:
+    assert asked(headers).rejoins
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("600", 600), ("0.5", 0.5), ("", None), ("0", None), ("-1", None), ("None", None), ("inf", None), ("1e3", None)],
+)
+def test_how_long_the_client_waits(header: str, seconds: float | None) -> None:
+    assert asked({"x-stainless-read-timeout": header}).read_timeout == seconds

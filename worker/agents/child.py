@@ -10,13 +10,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
-from uuid import uuid4
 
 import anyio
 from anyio.abc import ByteSendStream, Process
 
 from shared.errors import ErrorCode, RunError
 from worker.agents.cleanup import to_its_end
+from worker.agents.orphans import new_mark
 from worker.agents.processes import KILL_SECONDS, MARK, End, Family
 
 LINGER_SECONDS = 0.5  # given to the pipes after the child has ended, in case one it started still holds them
@@ -110,7 +110,7 @@ async def start_child(
     all it started have ended; a child that has not ended by itself gets `grace` seconds between SIGTERM and
     SIGKILL.
     """
-    mark = uuid4().hex
+    mark = new_mark()
     try:
         process = await anyio.open_process(
             command,

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from shared.errors import ErrorCode, RunError, SettingsError
+from shared.errors import RunError, SettingsError
 from worker.agents.argument import with_prompt
 from worker.agents.child import Child, start_child
-from worker.agents.config import SESSION_WORKDIR, CommandConfig
+from worker.agents.config import CommandConfig
+from worker.agents.formats.named import FORMATS
 from worker.agents.jsonl import Speech
 from worker.agents.output import Lines, Output, Text
+from worker.agents.presets import SESSION_WORKDIR
 from worker.agents.processes import GRACE_SECONDS, End, end
 from worker.agents.prompt import render
 from worker.agents.protocol import AgentInput, Spoken
 from worker.agents.workdir import session_folder
 
-# A new format is a parser of lines, one entry here, and one in `config.CommandConfig.output`.
-_OUTPUTS: dict[str, Callable[[], Output]] = {"text": Text, "jsonl": lambda: Lines(Speech().line)}
+_OUTPUTS: Mapping[str, Callable[[], Output]] = {"text": Text, "jsonl": lambda: Lines(Speech().line), **FORMATS}
 
 
 class CommandAgent:
@@ -45,7 +45,7 @@ class CommandAgent:
         self._environment = {name: environment[name] for name in config.env if name in environment}
         self._work_root = work_root
         self._folder = None if config.workdir in (None, SESSION_WORKDIR) else Path(config.workdir)
-        self._command = _located(config.command, self._folder or Path.cwd())
+        self._command = _located((*config.command, *config.args), self._folder or Path.cwd())
         self._end = end
         self._grace = grace
         if self._folder is not None and not self._folder.is_dir():
@@ -61,7 +61,7 @@ class CommandAgent:
                         yield spoken
                 for spoken in output.end():
                     yield spoken
-                _check_exit(await child.exit_code())
+                output.ended(await child.exit_code())
             except RunError as failure:
                 raise await _with_stderr(failure, child) from None
 
@@ -111,20 +111,6 @@ def _is_file(folder: Path, item: str) -> bool:
 def _check_executable(executable: str, path: str) -> None:
     if shutil.which(executable, path=path) is None:
         raise SettingsError(f"command: no executable {executable!r} on PATH ({path})")
-
-
-def _check_exit(code: int) -> None:
-    if code > 0:
-        raise RunError(ErrorCode.AGENT_FAILED, f"The agent exited with code {code}.")
-    if code < 0:
-        raise RunError(ErrorCode.AGENT_FAILED, f"The agent was killed by {_signal_name(-code)}.")
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # a real-time signal
-        return f"signal {number}"
 
 
 async def _with_stderr(failure: RunError, child: Child) -> RunError:

@@ -17,9 +17,7 @@ from shared.errors import SettingsError
 from shared.presence import ANY
 from shared.run import Policy
 from worker.agents.argument import PLACEHOLDER, is_place
-
-DEFAULT_ENV = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR")
-SESSION_WORKDIR = "{session}"
+from worker.agents.presets import DEFAULT_ENV, PRESETS, SESSION_WORKDIR, filled
 
 
 def _entry(text: str) -> str:
@@ -74,15 +72,23 @@ class CommandConfig(_Config):
     """An executable and its arguments, never run through a shell."""
 
     kind: Literal["command"]
+    preset: Literal["claude", "codex", "gemini", "opencode", "pi", "openclaw"] | None = None  # fills in what follows
     command: tuple[Word, ...] = Field(min_length=1)
+    args: tuple[Word, ...] = ()  # put behind `command`, such as the model that a preset is to use
     input: Literal["stdin", "json", "argument"] = "stdin"
-    output: Literal["text", "jsonl"] = "text"
+    output: Literal["text", "jsonl", "claude", "codex", "gemini", "opencode", "pi", "openclaw"] = "text"
     env: tuple[VariableName, ...] = DEFAULT_ENV  # what of the worker's environment the command gets
     workdir: Annotated[str, AfterValidator(_workdir)] | None = None  # None: the worker's own directory
 
+    @model_validator(mode="before")
+    @classmethod
+    def _filled(cls, written: dict[str, object]) -> dict[str, object]:
+        preset = written.get("preset")
+        return filled(preset, written) if isinstance(preset, str) and preset in PRESETS else written
+
     @model_validator(mode="after")
     def _place_of_prompt(self) -> CommandConfig:
-        for index, item in enumerate(self.command):
+        for index, item in enumerate((*self.command, *self.args)):
             if PLACEHOLDER in item and not (index and self.input == "argument" and is_place(item)):
                 raise ValueError(
                     f"command: {PLACEHOLDER} is allowed as an item of its own, or as --option={PLACEHOLDER}, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
@@ -26,6 +27,10 @@ class Output(Protocol):
         """Takes the end of stdout. Raises RunError likewise."""
         ...
 
+    def ended(self, code: int) -> None:
+        """Takes the exit code, which is negative for a signal. Raises RunError when there is no whole answer."""
+        ...
+
 
 class Text:
     """All of stdout is the answer. What is no UTF-8 becomes U+FFFD, wherever the bytes were cut."""
@@ -39,6 +44,9 @@ class Text:
     def end(self) -> Iterator[Spoken]:
         return self._said(self._decoder.decode(b"", final=True))
 
+    def ended(self, code: int) -> None:
+        check_exit(code)
+
     def _said(self, text: str) -> Iterator[Spoken]:
         if text:
             yield Delta(delta=text)
@@ -47,25 +55,46 @@ class Text:
 class Lines:
     """Each line of stdout is parsed by itself, also an unfinished last one. Blank lines are skipped."""
 
-    def __init__(self, parse: Parser) -> None:
+    def __init__(self, parse: Parser, *, max_line: int = MAX_LINE) -> None:
         self._parse = parse
-        self._rest = b""
+        self._max_line = max_line
+        self._rest = bytearray()
 
     def feed(self, chunk: bytes) -> Iterator[Spoken]:
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
-        for line in lines:
+        head, *tails = chunk.split(b"\n")
+        self._rest += head
+        for tail in tails:
+            line, self._rest = self._rest, bytearray(tail)
             yield from self._said(line)
-        _bounded(self._rest)
+        self._check(self._rest)
 
     def end(self) -> Iterator[Spoken]:
         return self._said(self._rest)
 
-    def _said(self, line: bytes) -> Iterator[Spoken]:
+    def ended(self, code: int) -> None:
+        check_exit(code)
+
+    def _said(self, line: bytearray) -> Iterator[Spoken]:
+        self._check(line)
         if line.strip():
-            yield from self._parse(_bounded(line))
+            yield from self._parse(bytes(line))
+
+    def _check(self, line: bytearray) -> None:
+        if len(line) > self._max_line:
+            text = f"The agent printed a line of more than {self._max_line} bytes."
+            raise RunError(ErrorCode.OUTPUT_TOO_LARGE, text)
 
 
-def _bounded(line: bytes) -> bytes:
-    if len(line) > MAX_LINE:
-        raise RunError(ErrorCode.OUTPUT_TOO_LARGE, f"The agent printed a line of more than {MAX_LINE} bytes.")
-    return line
+def check_exit(code: int) -> None:
+    """Raises RunError for another exit code than 0."""
+    if code > 0:
+        raise RunError(ErrorCode.AGENT_FAILED, f"The agent exited with code {code}.")
+    if code < 0:
+        raise RunError(ErrorCode.AGENT_FAILED, f"The agent was killed by {_signal_name(-code)}.")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"

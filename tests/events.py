@@ -1,0 +1,30 @@
+"""Events of a made-up run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shared.events import Delta, Event, Said, event
+from shared.log import Head
+
+RUN_ID = "chatcmpl_made_up"
+
+
+def said(*all_said: Said, first: int = 1, attempt: int = 1, run_id: str = RUN_ID) -> list[Event]:
+    """These things, numbered from `first`."""
+    return [
+        event(one, run_id=run_id, session_key="s", attempt=attempt, seq=seq, ts=seq)
+        for seq, one in enumerate(all_said, first)
+    ]
+
+
+def deltas(*texts: str, first: int = 1, attempt: int = 1, run_id: str = RUN_ID) -> list[Event]:
+    return said(*(Delta(delta=text) for text in texts), first=first, attempt=attempt, run_id=run_id)
+
+
+def head_after(events: Sequence[Event], before: Head | None = None) -> Head:
+    """Where the log stands after these events."""
+    before = before or Head()
+    spoken = [one.data for one in events if isinstance(one.data, Delta)]
+    chars = before.chars + sum(len(delta.delta) for delta in spoken)
+    return Head(events[-1].seq, chars, spoken[-1].message if spoken else before.message)

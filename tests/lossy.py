@@ -1,0 +1,41 @@
+"""A Redis that fails as planned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from redis.asyncio import Redis
+
+from shared.errors import Unavailable
+from shared.redis import Argument, Pipe, Reply, Script
+
+Fault = Literal["", "before", "after"]  # before the call gets to Redis, or after, so that only the answer is lost
+
+
+class LossyPipe(Pipe):
+    """Each call meets the next of the planned faults; then all is well."""
+
+    def __init__(self, redis: Redis, faults: Iterable[Fault] = ()) -> None:
+        super().__init__(redis)
+        self.faults = list(faults)
+
+    async def command(self, *command: Argument) -> Reply:
+        fault = self._before()
+        return _after(fault, await super().command(*command))
+
+    async def run(self, script: Script, keys: tuple[str, ...] = (), args: tuple[Argument, ...] = ()) -> Reply:
+        fault = self._before()
+        return _after(fault, await super().run(script, keys, args))
+
+    def _before(self) -> Fault:
+        fault: Fault = self.faults.pop(0) if self.faults else ""
+        if fault == "before":
+            raise Unavailable("planned")
+        return fault
+
+
+def _after(fault: Fault, answer: Reply) -> Reply:
+    if fault == "after":
+        raise Unavailable("planned")
+    return answer

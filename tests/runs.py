@@ -1,0 +1,85 @@
+"""Runs for tests, and what time does to them, done at once."""
+
+from __future__ import annotations
+
+from itertools import count
+
+from shared.ledger import Accepted, Bounds, Claim, Ledger, Once
+from shared.run import End, Policy, Run
+from shared.states import State
+from tests.broker import KEYS, Look
+
+LEASE_MS = 60_000  # longer than any test: leases end when a test ends them
+BOUNDS = Bounds(retention_ms=60_000, queue_timeout_ms=60_000, max_waiting=10_000, max_waiting_per_session=100)
+ONCE = Once(digest="digest")
+ANYTHING = {"*": Policy()}
+DONE = End(state=State.COMPLETED, text="Done.")
+
+_numbers = count(1)
+
+
+def a_run(session: str | None = None, **fields: object) -> Run:
+    """A run that no other is like; of a session of its own unless one is named."""
+    number = next(_numbers)
+    known: dict[str, object] = {
+        "run_id": f"chatcmpl_{number}",
+        "agent_id": "main",
+        "session_key": session or f"agent:main:openai:{number}",
+        "owner": "alice",
+        "model": "main",
+        "message": "Hi",
+        "created_ms": 1_700_000_000_000,
+    }
+    return Run.model_validate(known | fields)
+
+
+async def submit(
+    ledger: Ledger, run: Run, *, once: Once = ONCE, bounds: Bounds = BOUNDS, bell: str = "main"
+) -> Accepted:
+    return await ledger.submit(run, bell=bell, once=once, bounds=bounds)
+
+
+async def claim(ledger: Ledger, owner: str = "w1", *, most: int = 10) -> list[Claim]:
+    """Runs claimed by a worker that serves any agent."""
+    return await ledger.claim(owner, serves=ANYTHING, lease_ms=LEASE_MS, most=most)
+
+
+async def claim_one(ledger: Ledger, owner: str = "w1") -> Claim:
+    (claimed,) = await claim(ledger, owner, most=1)
+    return claimed
+
+
+async def running(ledger: Ledger, run: Run | None = None) -> Claim:
+    """A run of its own, accepted and claimed."""
+    await submit(ledger, run or a_run())
+    return await claim_one(ledger)
+
+
+def end_lease(look: Look, run_id: str) -> None:
+    """The owner has been silent for too long."""
+    look.delete(KEYS.prefixes()["lock"] + run_id)
+    look.zadd(KEYS.leases, {run_id: 0}, xx=True)
+
+
+def end_patience(look: Look, run_id: str) -> None:
+    """The run has waited for a worker for too long."""
+    look.hset(KEYS.run(run_id), "queued_until", "1")
+    look.zadd(KEYS.queue, {run_id: 1}, xx=True)
+
+
+def end_lane_check(look: Look, run_id: str) -> None:
+    """It is time to look again whether it is the run's turn."""
+    look.zadd(KEYS.queue, {run_id: 1}, xx=True)
+
+
+def forget(look: Look, run_id: str) -> None:
+    """Redis has lost the run's record, as by eviction."""
+    look.delete(KEYS.run(run_id))
+
+
+def lane(look: Look, run: Run) -> list[str]:
+    return [item.decode() for item in look.lrange(KEYS.prefixes()["lane"] + run.session_key, 0, -1)]
+
+
+def members(look: Look, zset: str) -> list[str]:
+    return [item.decode() for item in look.zrange(zset, 0, -1)]

@@ -1,0 +1,375 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from itertools import pairwise
+
+import pytest
+from redis.asyncio import Redis
+
+from shared.errors import Closed, Fenced, LogLost
+from shared.events import Completed, Delta, Event, Queued, Stop, Tool, to_json
+from shared.flat_text import BETWEEN_MESSAGES
+from shared.log import PAGE, EventLog, Head
+from shared.redis import Pipe
+from shared.run import End
+from shared.states import State
+from tests.broker import KEYS, Look
+from tests.events import RUN_ID, deltas, head_after, said
+
+END = End(state=State.COMPLETED, text="ab")
+
+
+@asynccontextmanager
+async def heard(redis: Redis) -> AsyncIterator[list[bytes]]:
+    """What is published meanwhile."""
+    published: list[bytes] = []
+    async with redis.pubsub() as pubsub:
+        await pubsub.subscribe(KEYS.channel(RUN_ID))
+        assert await pubsub.get_message(timeout=5)
+        yield published
+        await redis.publish(KEYS.channel(RUN_ID), b"that was all")
+        while (message := await pubsub.get_message(timeout=5)) and message["data"] != b"that was all":
+            published.append(message["data"])
+
+
+async def append(log: EventLog, events: Sequence[Event], before: Head | None = None) -> Head:
+    after = head_after(events, before)
+    await log.append(events, after)
+    return after
+
+
+async def stored(log: EventLog) -> list[Event]:
+    return await log.read(RUN_ID, 0)
+
+
+# --- fence ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_log_begins_at_nothing(log: EventLog) -> None:
+    assert await log.fence(RUN_ID, 1) == Head()
+    assert await log.head(RUN_ID) == Head()
+    assert await stored(log) == []
+
+
+async def test_a_fence_says_where_the_log_stands(log: EventLog) -> None:
+    await log.fence(RUN_ID, 1)
+    events = said(Delta(delta="Hello", message=0), Delta(delta="🙂", message=2), Tool(phase="start", name="t"))
+    after = await append(log, events)
+    assert after == Head(3, 6, 2)
+    assert await log.fence(RUN_ID, 2) == await log.head(RUN_ID) == after
+
+
+async def test_fencing_again_after_a_lost_answer_says_the_same(log: EventLog) -> None:
+    assert await log.fence(RUN_ID, 1) == await log.fence(RUN_ID, 1)
+
+
+async def test_a_later_attempt_takes_the_log_from_an_earlier_one(log: EventLog) -> None:
+    await log.fence(RUN_ID, 1)
+    before = await append(log, deltas("a"))
+    await log.fence(RUN_ID, 2)
+    with pytest.raises(Fenced):
+        await append(log, deltas("b", first=2), before)
+    with pytest.raises(Fenced):
+        await log.close(said(Completed(), first=2), Head(2, 1), END)
+    with pytest.raises(Fenced):
+        await log.fence(RUN_ID, 1)
+    await append(log, deltas("c", first=2, attempt=2), before)
+    assert [one.attempt for one in await stored(log)] == [1, 2]
+
+
+async def test_nobody_writes_without_a_fence(log: EventLog) -> None:
+    """Otherwise a log that Redis has lost would begin anew in the middle of an answer."""
+    with pytest.raises(LogLost):
+        await append(log, deltas("a"))
+    with pytest.raises(LogLost):
+        await log.close(said(Completed()), Head(1), END)
+    assert await stored(log) == []
+
+
+async def test_a_run_may_say_that_it_is_queued_before_any_attempt(log: EventLog) -> None:
+    await append(log, said(Queued(), attempt=0))
+    assert await log.fence(RUN_ID, 1) == Head(1)
+    await append(log, deltas("a", first=2), Head(1))
+    assert [one.seq for one in await stored(log)] == [1, 2]
+
+
+async def test_what_comes_after_the_first_fence_is_no_word_from_before_it(log: EventLog) -> None:
+    """The API's word that a run is queued may be late: the worker has begun without it."""
+    await log.fence(RUN_ID, 1)
+    with pytest.raises(Fenced):
+        await append(log, said(Queued(), attempt=0))
+
+
+async def test_a_closed_log_shows_its_end_to_the_next_fence(log: EventLog) -> None:
+    await log.fence(RUN_ID, 1)
+    await log.close(said(Completed()), Head(1), END)
+    assert await log.fence(RUN_ID, 2) == Head(1, end=END)
+    assert await log.end(RUN_ID) == END
+
+
+# --- append -----------------------------------------------------------------------------------------------------------
+
+
+async def test_events_come_back_as_they_were(log: EventLog) -> None:
+    await log.fence(RUN_ID, 1)
+    events = said(
+        Delta(delta="a\r\n\u2028🙂"), Tool(phase="result", name="t", result={"x": [1, None]}), Queued(reason=Stop.DRAIN)
+    )
+    await append(log, events)
+    assert await stored(log) == events
+
+
+async def test_what_is_published_is_what_is_stored(log: EventLog, redis: Redis) -> None:
+    events = deltas("a", "b\n\nc", "d")
+    await log.fence(RUN_ID, 1)
+    async with heard(redis) as published:
+        before = await append(log, events[:2])
+        await append(log, events[2:], before)
+    lines = [line for message in published for line in message.split(b"\n")]
+    assert lines == [to_json(one) for one in events]
+    entries = await redis.xrange(KEYS.stream(RUN_ID))
+    assert [fields[b"e"] for _, fields in entries] == lines
+    assert [entry_id for entry_id, _ in entries] == [b"0-1", b"0-2", b"0-3"]
+    assert len(published) == 2
+
+
+async def test_the_last_event_is_published_with_the_close(log: EventLog, redis: Redis) -> None:
+    await log.fence(RUN_ID, 1)
+    last = said(Completed())
+    async with heard(redis) as published:
+        await log.close(last, Head(1), END)
+    assert published == [to_json(last[0])]
+
+
+async def test_a_batch_that_comes_again_is_stored_and_published_once(log: EventLog, redis: Redis) -> None:
+    events = deltas("a", "b")
+    await log.fence(RUN_ID, 1)
+    async with heard(redis) as published:
+        await append(log, events)
+        await append(log, events)
+    assert await stored(log) == events
+    assert len(published) == 1
+    assert await log.head(RUN_ID) == head_after(events)
+
+
+@pytest.mark.parametrize("already", range(4))
+async def test_of_a_batch_that_stands_in_part_the_rest_is_added(log: EventLog, already: int) -> None:
+    """A batch whose answer was lost comes again with what was said since."""
+    events = deltas("a", "b", "c")
+    await log.fence(RUN_ID, 1)
+    if already:
+        await append(log, events[:already])
+    await append(log, events)
+    assert await stored(log) == events
+    assert await log.head(RUN_ID) == Head(3, 3)
+
+
+async def test_an_old_batch_that_arrives_late_changes_nothing(log: EventLog) -> None:
+    """Two connections may overtake each other."""
+    events = deltas("a", "b", "c")
+    await log.fence(RUN_ID, 1)
+    await append(log, events)
+    await log.append(events[:1], Head(1, 1))
+    assert await log.head(RUN_ID) == Head(3, 3)
+    assert await stored(log) == events
+
+
+async def test_a_hole_in_the_numbers_is_refused(log: EventLog) -> None:
+    await log.fence(RUN_ID, 1)
+    await append(log, deltas("a"))
+    with pytest.raises(LogLost):
+        await log.append(deltas("c", first=3), Head(3, 2))
+    with pytest.raises(LogLost):
+        await log.close(said(Completed(), first=3), Head(3, 2), END)
+    assert [one.seq for one in await stored(log)] == [1]
+
+
+async def test_a_log_that_came_back_shorter_is_lost(log: EventLog, look: Look) -> None:
+    """As after a restart from a snapshot, or a failover to a replica that lagged behind."""
+    await log.fence(RUN_ID, 1)
+    events = deltas("a", "b", "c")
+    await append(log, events)
+    look.xtrim(KEYS.stream(RUN_ID), maxlen=0)
+    look.hset(KEYS.head(RUN_ID), mapping={"seq": 1, "chars": 1})
+    with pytest.raises(LogLost):
+        await log.append(deltas("d", first=4), Head(4, 4))
+
+
+async def test_a_log_that_is_gone_is_lost(log: EventLog, look: Look) -> None:
+    await log.fence(RUN_ID, 1)
+    before = await append(log, deltas("a"))
+    look.delete(KEYS.head(RUN_ID), KEYS.stream(RUN_ID))
+    with pytest.raises(LogLost):
+        await append(log, deltas("b", first=2), before)
+    with pytest.raises(LogLost):
+        await log.close(said(Completed(), first=2), Head(2), END)
+    assert not look.exists(KEYS.head(RUN_ID), KEYS.stream(RUN_ID))
+
+
+async def test_concurrent_writers_of_one_attempt_leave_no_hole(log: EventLog, redis: Redis) -> None:
+    """Each repeats all that it knows, as an emitter does after a lost answer."""
+    events = deltas(*map(str, range(40)))
+    await log.fence(RUN_ID, 1)
+    pipe = Pipe(redis)
+    another = EventLog(pipe, KEYS, retention_ms=60_000)
+    writes = [append((log, another)[upto % 2], events[:upto]) for upto in range(1, 41)]
+    await asyncio.gather(*writes)
+    await pipe.aclose()
+    assert await stored(log) == events
+
+
+# --- close ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        End(state=State.COMPLETED, text="a\u2028🙂", finish_reason="length"),
+        End(state=State.FAILED, text="", code="agent_failed", message="It broke.", detail="Traceback …"),
+        End(state=State.CANCELLED, reason=Stop.TIMEOUT),
+    ],
+)
+async def test_the_terminal_record_comes_back_as_it_was(log: EventLog, end: End) -> None:
+    await log.fence(RUN_ID, 1)
+    assert await log.end(RUN_ID) is None
+    await log.close(said(Completed()), Head(1), end)
+    assert await log.end(RUN_ID) == end
+
+
+async def test_a_closed_log_takes_nothing_more(log: EventLog) -> None:
+    await log.fence(RUN_ID, 1)
+    await log.close(deltas("a") + said(Completed(), first=2), Head(2, 1), END)
+    for attempt in (1, 2):
+        await log.fence(RUN_ID, attempt)
+        with pytest.raises(Closed):
+            await log.append(deltas("b", first=3, attempt=attempt), Head(3, 2))
+        with pytest.raises(Closed):
+            await log.close(said(Completed(), first=3, attempt=attempt), Head(3), End(state=State.FAILED))
+    assert await log.head(RUN_ID) == Head(2, 1, end=END)
+    assert len(await stored(log)) == 2
+
+
+async def test_a_close_that_comes_again_finds_the_log_closed(log: EventLog) -> None:
+    """Its writer looks up the record that counts: its own."""
+    last = said(Completed())
+    await log.fence(RUN_ID, 1)
+    await log.close(last, Head(1), END)
+    with pytest.raises(Closed):
+        await log.close(last, Head(1), END)
+    assert await log.end(RUN_ID) == END
+    assert await stored(log) == last
+
+
+async def test_a_close_repeats_what_may_be_missing(log: EventLog) -> None:
+    events = deltas("a", "b") + said(Completed(), first=3)
+    await log.fence(RUN_ID, 1)
+    await append(log, events[:1])
+    await log.close(events, Head(3, 2), END)
+    assert await stored(log) == events
+
+
+# --- read -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def long_log(log: EventLog) -> list[Event]:
+    """More than two pages."""
+    events = deltas(*(f"{n} " for n in range(2 * PAGE + 7)))
+    await log.fence(RUN_ID, 1)
+    await append(log, events)
+    return events
+
+
+async def test_a_log_is_read_in_pages(log: EventLog, long_log: list[Event]) -> None:
+    read: list[Event] = []
+    pages = []
+    while page := await log.read(RUN_ID, read[-1].seq if read else 0):
+        pages.append(len(page))
+        read += page
+    assert read == long_log
+    assert pages == [PAGE, PAGE, 7]
+
+
+@pytest.mark.parametrize("after", [0, 1, 499, 500, 1006, 1007, 5000])
+async def test_a_log_is_read_from_any_place(log: EventLog, long_log: list[Event], after: int) -> None:
+    assert await log.read(RUN_ID, after, most=3) == long_log[after : after + 3]
+
+
+async def test_the_text_of_a_long_log_is_whole(log: EventLog, long_log: list[Event]) -> None:
+    assert await log.text(RUN_ID, await log.head(RUN_ID)) == "".join(f"{n} " for n in range(2 * PAGE + 7))
+
+
+async def test_the_text_is_the_messages_joined(log: EventLog) -> None:
+    events = said(Delta(delta="a"), Tool(phase="start", name="t"), Delta(delta="b"), Delta(delta="c", message=1))
+    await log.fence(RUN_ID, 1)
+    head = await append(log, events)
+    assert await log.text(RUN_ID, head) == f"ab{BETWEEN_MESSAGES}c"
+    assert await log.text(RUN_ID, Head()) == ""
+
+
+async def test_the_text_ends_where_the_head_stands(log: EventLog, long_log: list[Event]) -> None:
+    """An attempt that was fenced since may have been writing."""
+    assert await log.text(RUN_ID, Head(2, 4)) == "0 1 "
+
+
+async def test_there_may_be_no_log(log: EventLog) -> None:
+    assert await stored(log) == []
+    assert await log.end("none") is None
+    assert await log.head("none") == Head()
+
+
+# --- life -------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_touched_log_lives_on(log: EventLog, look: Look) -> None:
+    await log.fence(RUN_ID, 1)
+    await append(log, deltas("a"))
+    names = (KEYS.stream(RUN_ID), KEYS.head(RUN_ID))
+    for name in names:
+        look.pexpire(name, 1_000)
+    await log.touch(RUN_ID)
+    assert all(look.pttl(name) > 1_000 for name in names)
+
+
+async def test_each_write_keeps_the_log_alive(log: EventLog, look: Look) -> None:
+    await log.fence(RUN_ID, 1)
+    before = Head()
+    for write in range(1, 4):
+        look.pexpire(KEYS.head(RUN_ID), 1_000)
+        look.pexpire(KEYS.stream(RUN_ID), 1_000)
+        before = await append(log, deltas("a", first=write), before)
+        assert look.pttl(KEYS.head(RUN_ID)) > 1_000
+        assert look.pttl(KEYS.stream(RUN_ID)) > 1_000
+
+
+async def test_a_discarded_log_is_gone(log: EventLog, look: Look) -> None:
+    await append(log, said(Queued(), attempt=0))
+    await log.discard(RUN_ID)
+    assert look.dbsize() == 0
+
+
+async def test_logs_do_not_mix(log: EventLog) -> None:
+    for run_id, text in (("r1", "one"), ("r2", "two")):
+        await log.fence(run_id, 1)
+        await append(log, deltas(text, run_id=run_id))
+    assert [await log.text(run_id, await log.head(run_id)) for run_id in ("r1", "r2")] == ["one", "two"]
+
+
+async def test_a_log_needs_only_its_own_keys(redis: Redis, log: EventLog, look: Look) -> None:
+    """All of them carry the run's hash tag, so that logs may spread over a cluster."""
+    await log.fence(RUN_ID, 1)
+    await log.close(deltas("a") + said(Completed(), first=2), Head(2, 1), END)
+    names = {name.decode() for name in look.keys()}  # noqa: SIM118 - Redis's
+    assert names == {KEYS.stream(RUN_ID), KEYS.head(RUN_ID)}
+    assert all(f"{{{RUN_ID}}}" in name for name in (*names, KEYS.channel(RUN_ID)))
+
+
+async def test_numbers_have_no_holes_whatever_the_batches(log: EventLog) -> None:
+    await log.fence(RUN_ID, 1)
+    events, cuts = deltas(*map(str, range(60))), (0, 1, 3, 10, 31, 59, 60)
+    before = Head()
+    for start, end in pairwise(cuts):
+        before = await append(log, events[start:end], before)
+    assert [one.seq for one in await stored(log)] == list(range(1, 61))

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+
+from shared.keys import WORKER_MEMORY_MS, WORKER_TTL_MS
+from shared.presence import Announcement, Presence, ServedAgent, known_agents, live_agents, process_name
+from shared.redis import Pipe
+from shared.run import Policy
+from tests.broker import KEYS, Look
+
+
+@pytest.fixture
+def presence(pipe: Pipe) -> Presence:
+    return Presence(pipe, KEYS)
+
+
+def announcement(
+    worker: str = "w1", *agents: str, state: Literal["serving", "draining", "gone"] = "serving"
+) -> Announcement:
+    served = {agent: ServedAgent(kind="python", policy=Policy(max_attempts=7)) for agent in agents or ("main",)}
+    return Announcement(
+        worker=worker, host="h\u2028", pid=1, version="1", state=state, slots=10, running=3, since_ms=1, agents=served
+    )
+
+
+def silent_for(look: Look, worker: str, ms: int) -> None:
+    _, _, text = (look.hget(KEYS.workers, worker) or b"").partition(b" ")
+    seconds, _ = look.time()
+    look.hset(KEYS.workers, worker, b"%d %b" % (seconds * 1000 - ms, text))
+
+
+async def test_what_a_worker_announces_is_seen(presence: Presence) -> None:
+    assert await presence.workers() == []
+    await presence.announce(announcement("w1", "main", "*"))
+    (seen,) = await presence.workers()
+    assert seen.announcement == announcement("w1", "main", "*")
+    assert 0 <= seen.age_ms < WORKER_TTL_MS
+    assert seen.live
+
+
+async def test_a_worker_has_one_entry(presence: Presence) -> None:
+    await presence.announce(announcement("w1", "old"))
+    await presence.announce(announcement("w1", "new"))
+    await presence.announce(announcement("w2"))
+    assert known_agents(await presence.workers()).keys() == {"new", "main"}
+
+
+async def test_a_silent_worker_is_dead_and_remembered(presence: Presence, look: Look) -> None:
+    await presence.announce(announcement())
+    silent_for(look, "w1", WORKER_TTL_MS + 1000)
+    workers = await presence.workers()
+    assert [seen.live for seen in workers] == [False]
+    assert live_agents(workers) == {}
+    assert known_agents(workers).keys() == {"main"}
+
+
+async def test_a_worker_long_dead_is_forgotten(presence: Presence, look: Look) -> None:
+    await presence.announce(announcement("w1"))
+    silent_for(look, "w1", WORKER_MEMORY_MS + 1000)
+    await presence.announce(announcement("w2"))
+    assert [seen.announcement.worker for seen in await presence.workers()] == ["w2"]
+
+
+@pytest.mark.parametrize("state", ["draining", "gone"])
+async def test_a_worker_that_stops_serves_nothing_new(presence: Presence, state: Literal["draining", "gone"]) -> None:
+    await presence.announce(announcement("w1", "main", state=state))
+    workers = await presence.workers()
+    assert live_agents(workers) == {}
+    assert known_agents(workers).keys() == {"main"}
+
+
+async def test_the_policy_of_an_agent_is_announced(presence: Presence) -> None:
+    await presence.announce(announcement())
+    assert live_agents(await presence.workers())["main"].policy == Policy(max_attempts=7)
+
+
+def test_no_two_processes_have_the_same_name() -> None:
+    assert process_name("api") != process_name("api")
+    assert process_name("worker").startswith("worker-")

@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import asyncio
+
+import anyio
+import anyio.lowlevel
+import pytest
+from fakeredis import FakeAsyncRedis, FakeServer
+from redis import exceptions
+from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
+
+from shared.errors import Unavailable
+from shared.redis import (
+    BATCH,
+    Pipe,
+    Reply,
+    Script,
+    blocking_pop,
+    connect,
+    mapping,
+    opened,
+    piped,
+    rows,
+    text,
+    texts,
+    unavailable,
+)
+from tests.broker import Broker, Look, RealBroker, Valkey, looking, opened_client
+from tests.wait import wait_until
+
+ECHO = Script("return {KEYS[1] or '', ARGV[1]}")
+TTL = ("PX", 60_000)
+
+
+# --- connecting -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("redis://host", {"host": "host"}),
+        ("redis://u:p%40%2Fss@host:7000/3", {"username": "u", "password": "p@/ss", "port": 7000, "db": 3}),
+        ("valkey://host:7000", {"host": "host", "port": 7000}),
+        ("rediss://host?ssl_cert_reqs=none", {"ssl_cert_reqs": "none"}),
+        ("valkeys://valkey.example?ssl_cert_reqs=none", {"host": "valkey.example", "ssl_cert_reqs": "none"}),
+        ("unix:///run/redis.sock", {"path": "/run/redis.sock"}),
+    ],
+)
+def test_all_of_a_url_counts(url: str, expected: dict[str, object]) -> None:
+    options = connect(url, max_connections=1).connection_pool.connection_kwargs
+    assert {name: options.get(name) for name in expected} == expected
+
+
+def test_a_url_with_tls_connects_with_tls() -> None:
+    pool = connect("valkeys://host", max_connections=1).connection_pool
+    assert pool.connection_class.__name__ == "SSLConnection"
+
+
+async def test_a_client_waits_for_a_connection_instead_of_opening_one_more(real_broker: Broker) -> None:
+    with looking(real_broker) as look:
+        before = connections(look)
+        async with opened_client(real_broker, connections=2) as client:
+            await asyncio.gather(*(client.get("k") for _ in range(50)))
+            assert len(connections(look) - before) == 2
+
+
+async def test_what_was_opened_is_closed(real_broker: RealBroker) -> None:
+    with looking(real_broker) as look:
+        before = connections(look)
+        async with opened(real_broker.url) as client:
+            await client.ping()
+            assert len(connections(look) - before) == 1
+        await wait_until(lambda: not connections(look) - before, "the connection is closed")
+
+
+def connections(look: Look) -> set[str]:
+    return {client["id"] for client in look.client_list()}
+
+
+async def test_logs_may_have_a_redis_of_their_own(real_broker: RealBroker) -> None:
+    async with piped(real_broker.url, real_broker.url) as same:
+        assert same.ledger is same.events
+    async with piped(real_broker.url, real_broker.url + "/1") as two:
+        assert two.ledger is not two.events
+        await two.events.command("SET", "k", "v", *TTL)
+        assert await two.ledger.command("GET", "k") is None
+
+
+# --- round trips ------------------------------------------------------------------------------------------------------
+
+
+class CountingRedis(FakeAsyncRedis):
+    """Counts round trips; the first waits for the test."""
+
+    trips = 0
+    go_on: asyncio.Event
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
+        self.trips += 1
+        return super().pipeline(transaction, shard_hint)
+
+
+async def test_calls_share_round_trips() -> None:
+    redis = CountingRedis(server=FakeServer())
+    pipe = Pipe(redis, lanes=1)
+    answers = await asyncio.gather(*(pipe.command("ECHO", str(number)) for number in range(100)))
+    assert answers == [b"%d" % number for number in range(100)]
+    assert redis.trips == 1
+    await redis.aclose()
+
+
+async def test_a_round_trip_has_so_many_calls_and_no_more() -> None:
+    redis = CountingRedis(server=FakeServer())
+    pipe = Pipe(redis, lanes=1)
+    answers = await asyncio.gather(*(pipe.command("ECHO", str(number)) for number in range(2 * BATCH + 1)))
+    assert len(answers) == 2 * BATCH + 1
+    assert redis.trips == 3
+    await redis.aclose()
+
+
+async def test_calls_of_one_lane_keep_their_order(redis: Redis, look: Look) -> None:
+    pipe = Pipe(redis, lanes=1)
+    await asyncio.gather(*(pipe.command("RPUSH", "k", number) for number in range(2 * BATCH)))
+    await pipe.command("PEXPIRE", "k", 60_000)
+    assert look.lrange("k", 0, -1) == [b"%d" % number for number in range(2 * BATCH)]
+
+
+async def test_each_call_gets_its_own_answer(pipe: Pipe) -> None:
+    """One that fails, too."""
+    calls = [
+        pipe.command("SET", "k", "v", *TTL),
+        pipe.command("LPUSH", "k", "x"),
+        pipe.run(Script("return redis.error_reply('MINE no')")),
+        pipe.command("GET", "k"),
+        pipe.run(ECHO, ("k",), ("v",)),
+    ]
+    done, *wrong, got, echo = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(error) for error in wrong] == [exceptions.ResponseError] * 2
+    assert got == b"v"
+    assert echo == [b"k", b"v"]
+    assert done
+
+
+async def test_a_call_that_cannot_be_sent_harms_no_other(pipe: Pipe) -> None:
+    """They would wait for ever."""
+    calls = [pipe.command("ECHO", "a"), pipe.command("ECHO", "\ud800"), pipe.run(ECHO, (), ("b",))]
+    one, wrong, other = await asyncio.gather(*calls, return_exceptions=True)
+    assert one == b"a"
+    assert other == [b"", b"b"]
+    assert isinstance(wrong, UnicodeEncodeError)
+
+
+async def test_a_redis_that_has_forgotten_a_script_is_told_it_again(pipe: Pipe, look: Look) -> None:
+    other = Script("return ARGV[1] .. '!'")
+    for _ in range(2):
+        look.script_flush()
+        calls = (pipe.run(ECHO, ("k",), ("a",)), pipe.command("ECHO", "b"), pipe.run(other, (), ("c",)))
+        assert list(await asyncio.gather(*calls)) == [[b"k", b"a"], b"b", b"c!"]
+
+
+async def test_a_caller_that_gives_up_costs_no_connection_and_no_other_call(real_broker: Broker) -> None:
+    """redis-py would drop the connection of a command that is cancelled."""
+    with looking(real_broker) as look:
+        async with opened_client(real_broker, connections=1) as client:
+            pipe = Pipe(client, lanes=1)
+            await pipe.command("PING")
+            before = connections(look)
+            async with anyio.create_task_group() as group:
+                group.start_soon(pipe.command, "PING")
+                await anyio.lowlevel.checkpoint()
+                await anyio.lowlevel.checkpoint()
+                group.cancel_scope.cancel()
+            assert await pipe.command("ECHO", "a") == b"a"
+            assert connections(look) == before
+            await pipe.aclose()
+
+
+async def test_closing_lets_what_is_under_way_finish(redis: Redis, look: Look) -> None:
+    pipe = Pipe(redis)
+    async with anyio.create_task_group() as group:
+        group.start_soon(pipe.command, "SET", "k", "v", *TTL)
+        await anyio.lowlevel.checkpoint()
+        await pipe.aclose()
+        assert look.get("k") == b"v"
+
+
+# --- a Redis that is away ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        exceptions.ConnectionError("at secret:6379"),
+        exceptions.TimeoutError("secret"),
+        exceptions.OutOfMemoryError("secret"),
+        exceptions.ReadOnlyError("secret"),
+        exceptions.BusyLoadingError("secret"),
+        exceptions.AuthenticationError("secret"),
+        ConnectionResetError("secret"),
+        TimeoutError("secret"),
+        exceptions.ResponseError("MISCONF secret"),
+        exceptions.ResponseError("NOREPLICAS secret"),
+        exceptions.ResponseError("MASTERDOWN secret"),
+        exceptions.ResponseError("UNBLOCKED secret"),
+    ],
+    ids=lambda error: f"{type(error).__name__} {str(error)[:10]}",
+)
+def test_not_now_is_told_without_an_address(error: Exception) -> None:
+    with pytest.raises(Unavailable) as away, unavailable():
+        raise error
+    assert "secret" not in str(away.value)
+
+
+@pytest.mark.parametrize("error", [exceptions.ResponseError("ERR user_script:1"), ValueError(), KeyError()])
+def test_a_bug_is_not_told_as_not_now(error: Exception) -> None:
+    with pytest.raises(type(error)), unavailable():
+        raise error
+
+
+async def test_nobody_listens(unused_port: int) -> None:
+    async with opened_client(RealBroker(f"redis://127.0.0.1:{unused_port}")) as client:
+        pipe = Pipe(client)
+        answers = await asyncio.gather(*(pipe.command("PING") for _ in range(5)), return_exceptions=True)
+        assert [type(answer) for answer in answers] == [Unavailable] * 5
+
+
+async def test_calls_go_on_when_redis_is_back(own_valkey: Valkey) -> None:
+    async with opened_client(RealBroker(own_valkey.url)) as client:
+        pipe = Pipe(client)
+        assert await pipe.run(ECHO, ("k",), ("a",)) == [b"k", b"a"]
+        own_valkey.kill()
+        with pytest.raises(Unavailable):
+            await pipe.run(ECHO, ("k",), ("a",))
+        own_valkey.start()
+        assert await pipe.run(ECHO, ("k",), ("a",)) == [b"k", b"a"]
+        await pipe.aclose()
+
+
+@pytest.mark.parametrize("trouble", [("CONFIG", "SET", "maxmemory", "1"), ("REPLICAOF", "127.0.0.1", "1")])
+async def test_a_redis_that_cannot_take_writes_is_away(own_valkey: Valkey, trouble: tuple[str, ...]) -> None:
+    """Its memory is full, or it has become a replica; by a script as by a command."""
+    broker = RealBroker(own_valkey.url)
+    with looking(broker) as look:
+        look.execute_command(*trouble)
+    async with opened_client(broker) as client:
+        pipe = Pipe(client)
+        with pytest.raises(Unavailable):
+            await pipe.command("SET", "k", "v")
+        with pytest.raises(Unavailable):
+            await pipe.run(Script("return redis.call('SET', KEYS[1], 'v')"), ("k",))
+        await pipe.aclose()
+
+
+# --- replies ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_blocking_pop_takes_one(redis: Redis, look: Look) -> None:
+    look.rpush("b", "1", "2")
+    look.pexpire("b", 60_000)
+    await blocking_pop(redis, ["a", "b"], seconds=20)
+    assert look.lrange("b", 0, -1) == [b"2"]
+
+
+async def test_a_blocking_pop_has_patience(redis: Redis) -> None:
+    await blocking_pop(redis, ["a"], seconds=0.01)
+
+
+def test_replies_become_text() -> None:
+    assert text("ä".encode()) == "ä"
+    assert texts([b"a", 1]) == ["a", "1"]
+    assert rows([[b"a", 1], []]) == [["a", "1"], []]
+
+
+@pytest.mark.parametrize("reply", [[b"a", b"1", b"b", b"2"], {b"a": b"1", b"b": b"2"}])
+def test_names_and_values_become_a_mapping(reply: Reply) -> None:
+    assert mapping(reply) == {"a": "1", "b": "2"}

@@ -1,0 +1,60 @@
+"""Connections that are lost between two steps of redis-py, which then speaks in other words than its own errors."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self, cast
+
+import pytest
+from redis.asyncio import Redis
+
+from shared.errors import Unavailable
+from shared.redis import Pipe, on_shared_link, unavailable
+
+RESET = "unable to perform operation on <TCPTransport closed=True reading=False 0x1>; the handler is closed"
+
+
+class Broken:
+    """A client whose pipeline raises."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def pipeline(self, *, transaction: bool) -> Self:
+        return self
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None: ...
+
+    def execute_command(self, *command: str) -> None: ...
+
+    async def execute(self, *, raise_on_error: bool) -> list[object]:
+        raise self._error
+
+
+async def test_a_call_on_a_connection_that_was_just_reset_is_answered() -> None:
+    """Else whoever asked would wait for ever."""
+    with pytest.raises(Unavailable):
+        await Pipe(cast("Redis", Broken(RuntimeError(RESET)))).command("PING")
+
+
+async def test_a_call_that_meets_a_bug_is_answered_with_the_bug() -> None:
+    with pytest.raises(RuntimeError, match="a bug"):
+        await Pipe(cast("Redis", Broken(RuntimeError("a bug")))).command("PING")
+
+
+def test_a_reset_means_not_now() -> None:
+    with pytest.raises(Unavailable), unavailable():
+        raise RuntimeError(RESET)
+
+
+def test_a_bug_stays_a_bug() -> None:
+    with pytest.raises(RuntimeError, match="a bug"), unavailable():
+        raise RuntimeError("a bug")
+
+
+def test_a_link_dropped_by_another_task_means_not_now() -> None:
+    with pytest.raises(Unavailable), on_shared_link():
+        raise AttributeError("'NoneType' object has no attribute 'writelines'")

@@ -1,0 +1,36 @@
+"""What agents may say, for property tests."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from shared.events import Delta, Reasoning, Tool, Usage
+from worker.agents.protocol import Spoken
+
+texts = st.text(st.characters(codec="utf-8"), max_size=12)
+
+
+def _deltas(numbers: st.SearchStrategy[int]) -> st.SearchStrategy[Spoken]:
+    return st.builds(Delta, delta=texts, message=numbers)
+
+
+def spoken(messages: int = 3) -> st.SearchStrategy[list[Spoken]]:
+    """Anything an agent says, its messages in order."""
+    other = st.one_of(
+        st.builds(Reasoning, delta=texts),
+        st.builds(Tool, phase=st.sampled_from(["start", "update", "result"]), name=texts, args=st.none() | texts),
+        st.builds(Usage, prompt_tokens=st.integers(0, 9), total_tokens=st.integers(0, 9)),
+    )
+    one: st.SearchStrategy[Spoken] = st.one_of(_deltas(st.integers(0, messages - 1)), other)
+    return st.lists(one, max_size=30).map(_in_order)
+
+
+def _in_order(said: list[Spoken]) -> list[Spoken]:
+    """A message that has ended is not taken up again."""
+    message, ordered = 0, list[Spoken]()
+    for one in said:
+        if isinstance(one, Delta):
+            message = max(message, one.message)
+            one = Delta(delta=one.delta, message=message)
+        ordered.append(one)
+    return ordered

@@ -1,0 +1,116 @@
+"""The laws of the tree: who may import whom, who may read the environment, and what an import may do."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("api", "worker", "shared", "local")
+FILES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
+
+# What each package may import of ours, besides itself.
+ALLOWED = {"api": {"shared"}, "worker": {"shared"}, "shared": set(), "local": {"shared", "api", "worker"}}
+
+
+def name_of(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts)
+
+
+def nodes(file: Path) -> Iterator[ast.AST]:
+    return ast.walk(ast.parse(file.read_text(), str(file)))
+
+
+def imported(file: Path) -> set[str]:
+    """Every module that the file imports, wherever in it."""
+    found = set()
+    for node in nodes(file):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: a relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
+    return found
+
+
+def reads_environment(node: ast.AST) -> bool:
+    match node:
+        case ast.Attribute(value=ast.Name(id="os"), attr="environ" | "environb" | "getenv" | "getenvb"):
+            return True
+        case ast.ImportFrom(module="os", names=names):
+            return any(alias.name in {"environ", "environb", "getenv", "getenvb"} for alias in names)
+    return False
+
+
+def is_broad(node: ast.AST) -> bool:
+    if not isinstance(node, ast.ExceptHandler):
+        return False
+    if node.type is None:
+        return True
+    return any(isinstance(part, ast.Name) and part.id in {"Exception", "BaseException"} for part in ast.walk(node.type))
+
+
+def places(found: Iterator[tuple[Path, ast.AST]]) -> list[str]:
+    return [f"{file.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}" for file, node in found]
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_a_package_imports_only_what_it_may(file: Path) -> None:
+    package = file.relative_to(ROOT).parts[0]
+    ours = {name.partition(".")[0] for name in imported(file)} & set(PACKAGES)
+    assert ours <= ALLOWED[package] | {package}
+
+
+def test_only_an_entry_point_reads_the_environment() -> None:
+    readers = ((file, node) for file in FILES if file.name != "__main__.py" for node in nodes(file))
+    assert places((file, node) for file, node in readers if reads_environment(node)) == []
+
+
+def test_one_broad_except_in_the_whole_project() -> None:
+    """Where any failure of an agent becomes a failed run."""
+    handlers = ((file, node) for file in FILES for node in nodes(file))
+    found = places((file, node) for file, node in handlers if is_broad(node))
+    assert [place.partition(":")[0] for place in found] == ["worker/job.py"], found
+
+
+def test_no_test_patches_anything() -> None:
+    """What a test needs otherwise is handed in."""
+    files = sorted(file for file in (ROOT / "tests").rglob("*.py") if "node_modules" not in file.parts)
+    patches = ((file, node) for file in files for node in nodes(file))
+    found = places(
+        (file, node)
+        for file, node in patches
+        if (isinstance(node, ast.arg) and node.arg == "monkeypatch")
+        or (isinstance(node, ast.ImportFrom) and node.module == "unittest.mock")
+        or (isinstance(node, ast.Import) and any(alias.name.startswith("unittest.mock") for alias in node.names))
+    )
+    assert found == []
+
+
+IMPORT_ALL = """
+import importlib, sys
+
+def deny(event, args):
+    if event in {"socket.connect", "socket.bind", "socket.getaddrinfo", "subprocess.Popen", "os.fork", "os.exec"}:
+        raise SystemExit(f"an import does {event} {args}")
+
+names = sys.argv[1:]
+sys.addaudithook(deny)
+for name in names:
+    importlib.import_module(name)
+    print(name)
+"""
+
+
+def test_importing_every_module_connects_to_nothing_and_starts_nothing() -> None:
+    names = [name_of(file).removesuffix(".__init__") for file in FILES]
+    process = subprocess.run(
+        [sys.executable, "-W", "error", "-c", IMPORT_ALL, *names], cwd=ROOT, capture_output=True, text=True
+    )
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.split() == names

@@ -1,0 +1,106 @@
+"""A whole worker inside the test process."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import anyio
+from arq.connections import ArqRedis
+from redis.asyncio import Redis
+
+from shared.ledger import Ledger
+from shared.log import EventLog
+from shared.redis import Pipe
+from shared.run import Policy
+from tests.broker import KEYS, Broker, opened_client
+from worker.agents.protocol import Agent
+from worker.control import Control
+from worker.doorbell import POLL_SECONDS, Doorbell
+from worker.job import Job
+from worker.leases import Leases
+from worker.worker import RunWorker
+
+
+class HeardDoorbell(Doorbell):
+    """Says when the worker sleeps."""
+
+    sleeping: anyio.Event
+
+    async def wait(self) -> None:
+        self.sleeping.set()
+        await super().wait()
+
+
+@dataclass
+class Crew:
+    """A worker with the loops beside it. `redis` is the client that its pipe uses."""
+
+    worker: RunWorker
+    leases: Leases
+    control: Control
+    ledger: Ledger
+    log: EventLog
+    redis: Redis
+    sleeping: anyio.Event
+    ended: anyio.Event = field(default_factory=anyio.Event)
+
+    def signal(self) -> None:
+        self.worker.handle_sig(signal.SIGTERM)
+
+    async def work(self) -> None:
+        async with anyio.create_task_group() as beside:
+            beside.start_soon(self.leases.keep)
+            beside.start_soon(self.control.listen)
+            await self.worker.async_run()
+            beside.cancel_scope.cancel()
+        self.ended.set()
+
+
+@asynccontextmanager
+async def crew(
+    broker: Broker,
+    agents: Mapping[str, Agent],
+    *,
+    name: str = "w1",
+    job: type[Job] = Job,
+    slots: int = 10,
+    poll_seconds: float = POLL_SECONDS,
+    lease_seconds: float = 60,
+    drain_seconds: float = 0,
+) -> AsyncIterator[Crew]:
+    """A worker, not yet working."""
+    async with (
+        opened_client(broker) as client,
+        opened_client(broker, connections=1) as bell,
+        opened_client(broker, connections=1) as control,
+    ):
+        pipe = Pipe(client)
+        ledger, log = Ledger(pipe, KEYS), EventLog(pipe, KEYS, retention_ms=60_000)
+        leases = Leases(ledger, log, lease_seconds=lease_seconds)
+        doorbell = HeardDoorbell(bell, KEYS, agents, poll_seconds=poll_seconds)
+        doorbell.sleeping = anyio.Event()
+        worker = RunWorker(
+            job(name, ledger, log, agents, {}, 60),
+            leases,
+            doorbell,
+            redis=ArqRedis(client.connection_pool),
+            serves=dict.fromkeys(agents, Policy()),
+            slots=slots,
+            lease_seconds=lease_seconds,
+            drain_seconds=drain_seconds,
+        )
+        yield Crew(worker, leases, Control(control, KEYS, leases), ledger, log, client, doorbell.sleeping)
+        await pipe.aclose()
+
+
+@asynccontextmanager
+async def working(crew: Crew) -> AsyncIterator[Crew]:
+    """It works in this block; at the end it is told to stop, twice, and has stopped."""
+    async with anyio.create_task_group() as group:
+        group.start_soon(crew.work)
+        yield crew
+        crew.signal()
+        crew.signal()

@@ -1,0 +1,70 @@
+"""What `preset = "..."` fills in of an agent of kind `command`. Every key can be written beside it, and then counts.
+
+All take the prompt on stdin, so that no option parser sees it. They may write in the directory in which they work,
+which is the session's own, and nowhere else as far as the CLI can see to that: nobody is there to be asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+SESSION_WORKDIR = "{session}"
+DEFAULT_ENV = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR")
+
+_NETWORK = "HTTP_PROXY HTTPS_PROXY NO_PROXY NODE_EXTRA_CA_CERTS SSL_CERT_FILE "
+_ANTHROPIC = "ANTHROPIC_API_KEY ANTHROPIC_BASE_URL "
+_OPENAI = "OPENAI_API_KEY OPENAI_BASE_URL "
+_GOOGLE = "GEMINI_API_KEY GOOGLE_API_KEY "
+_ANY = _ANTHROPIC + _OPENAI + _GOOGLE + "OPENROUTER_API_KEY "
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Words are separated by spaces."""
+
+    command: str
+    env: str  # what it gets beside DEFAULT_ENV and what concerns the network
+
+
+PRESETS: Mapping[str, Preset] = {
+    "claude": Preset(
+        "claude -p --output-format stream-json --verbose --include-partial-messages --permission-mode acceptEdits",
+        _ANTHROPIC + "ANTHROPIC_AUTH_TOKEN ANTHROPIC_MODEL CLAUDE_CODE_OAUTH_TOKEN CLAUDE_CONFIG_DIR "
+        "CLAUDE_CODE_MAX_RETRIES CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
+    ),
+    "codex": Preset(
+        "codex exec --json --skip-git-repo-check --sandbox workspace-write",
+        _OPENAI + "CODEX_API_KEY CODEX_HOME",
+    ),
+    "gemini": Preset(
+        "gemini --output-format stream-json --approval-mode auto_edit --skip-trust",
+        _GOOGLE + "GEMINI_MODEL GEMINI_CLI_HOME GOOGLE_GEMINI_BASE_URL GOOGLE_CLOUD_PROJECT GOOGLE_CLOUD_LOCATION "
+        "GOOGLE_GENAI_USE_VERTEXAI GOOGLE_APPLICATION_CREDENTIALS",
+    ),
+    "opencode": Preset(
+        "opencode run --format json --thinking",
+        _ANY + "OPENCODE_API_KEY OPENCODE_CONFIG OPENCODE_DISABLE_AUTOUPDATE OPENCODE_DISABLE_MODELS_FETCH "
+        "XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CACHE_HOME",
+    ),
+    "pi": Preset(
+        "pi --mode json -p --no-session",
+        _ANY + "PI_CODING_AGENT_DIR PI_OFFLINE PI_TELEMETRY",
+    ),
+    "openclaw": Preset(
+        "openclaw agent exec --json --message-file -",
+        _ANY + "OPENCLAW_CONFIG_PATH OPENCLAW_STATE_DIR",
+    ),
+}
+
+
+def filled(preset: str, written: Mapping[str, object]) -> dict[str, object]:
+    """The keys of an agent: those of the preset, and over them what is written."""
+    it = PRESETS[preset]
+    return {
+        "command": it.command.split(),
+        "output": preset,
+        "env": [*DEFAULT_ENV, *_NETWORK.split(), *it.env.split()],
+        "workdir": SESSION_WORKDIR,
+        **written,
+    }

@@ -10,16 +10,25 @@ UV_COMPILE := $(BIN)/python -m uv pip compile --quiet --universal --generate-has
 	--custom-compile-command 'make lock' --no-emit-index-url pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format types check lock clean
+.PHONY: help run test chaos test-agents record-agents lint format types check lock clean
 
 help: ## Say what can be made
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/.run ## Start the service here, with a Redis of its own; Ctrl-C stops it
 	@$(BIN)/python -m local
 
 test: .venv/.dev ## Run the tests; ARGS="-k name" picks some
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-agents: .venv/.dev tests/agents/node_modules/.installed ## Test with the real agent CLIs, from npm
+	@$(BIN)/python -m pytest -rs tests/agents $(ARGS)
+
+record-agents: .venv/.dev tests/agents/node_modules/.installed ## Record anew what the agent CLIs print; ARGS="codex pi"
+	@$(BIN)/python -m tests.agents.record $(ARGS)
+
+chaos: .venv/.dev ## Kill, pause, cut and restart everything under load; ARGS="--runs 1000 --seed 7"
+	@$(BIN)/python -m chaos $(ARGS)
 
 lint: .venv/.dev ## Look for mistakes and for unformatted files
 	@$(BIN)/python -m ruff check .
@@ -50,6 +59,11 @@ clean: ## Remove .venv and caches; the data in .runrelay stays
 .venv/.dev: requirements-dev.lock requirements.lock
 	@$(call install,requirements-dev.lock)
 	@touch .venv/.run $@
+
+# Not `npm ci`, which refuses a lock without the packages of machines that nobody here has.
+tests/agents/node_modules/.installed: tests/agents/package-lock.json | .venv/.dev
+	@cd tests/agents && PATH="$(CURDIR)/$(BIN):$$PATH" npm install --no-save --no-audit --no-fund
+	@touch $@
 
 define install
 $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \

@@ -1,0 +1,26 @@
+# One image for `web` and `worker`; docker-compose.yml and the Procfile say which command makes it which.
+
+FROM python:3.13-slim AS packages
+RUN python -m venv /venv
+COPY requirements.lock ./
+RUN /venv/bin/pip install --no-cache-dir --require-hashes --only-binary :all: --no-deps --requirement requirements.lock
+
+FROM python:3.13-slim
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+RUN useradd --create-home --uid 10001 runrelay
+WORKDIR /app
+COPY --from=packages /venv /venv
+COPY shared shared
+COPY api api
+COPY worker worker
+# Your agents.toml comes along when there is one. What your agents need is best added in an image built on this one.
+COPY examples examples
+COPY agents*.toml ./
+# Where agents keep the files of a session.
+RUN mkdir .runrelay && chown runrelay .runrelay
+USER runrelay
+
+EXPOSE 8000
+# For `web`. A worker serves no HTTP: switch the check off there (--no-healthcheck).
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ.get('PORT') or 8000), timeout=2); c.request('GET', '/healthz'); sys.exit(c.getresponse().status != 200)"]
+CMD ["python", "-m", "api"]

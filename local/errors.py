@@ -1,0 +1,5 @@
+from shared.errors import RunrelayError
+
+
+class StartError(RunrelayError):
+    """Why the service cannot start on this machine: one line for the person at the terminal."""

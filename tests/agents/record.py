@@ -1,0 +1,106 @@
+"""Records what the real CLIs print: `make record-agents`, optionally with `ARGS="claude codex"`.
+
+The records are what the tests of the formats read (tests/worker/agents/formats/fixtures). Machine paths, ids and
+addresses are replaced.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.agents import clis
+from tests.agents.clis import CLIS, Cli
+from tests.agents.model import served_model
+from worker.agents.config import CommandConfig
+
+FIXTURES = Path(__file__).parents[1] / "worker/agents/formats/fixtures"
+CASES = {
+    "hello": clis.HELLO,
+    "note": clis.NOTE,
+    "thinking": clis.THINKING,
+    "limit": clis.LIMIT,
+    "refused-key": clis.REFUSED_KEY,
+    "rate-limit": clis.RATE_LIMIT,
+    "too-long": clis.TOO_LONG,
+}
+SECONDS = 100.0
+
+_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_NO_WORD = re.compile(r"[^A-Za-z0-9]")
+_ID = re.compile(rf"{_UUID}|\b(?:msg|prt|ses|req|resp|chatcmpl)[_-][A-Za-z0-9_-]{{12,}}")
+
+
+def main(names: list[str]) -> None:
+    with served_model() as url:
+        for cli in (CLIS[name] for name in names or CLIS):
+            record(cli, url)
+
+
+def record(cli: Cli, url: str) -> None:
+    folder = FIXTURES / cli.name
+    folder.mkdir(parents=True, exist_ok=True)
+    command = CommandConfig.model_validate({"kind": "command", "preset": cli.name}).command
+    exits = {}
+    for case, prompt in CASES.items():
+        if prompt == clis.RATE_LIMIT and cli.waits_at_limits:
+            continue
+        printed, exits[case] = _run([*command, *cli.args], cli, prompt, url)
+        (folder / f"{case}.jsonl").write_text(printed)
+    about = {"version": _version(command[0]), "command": " ".join(command), "exits": exits}
+    (folder / "about.json").write_text(json.dumps(about, indent=2) + "\n")
+
+
+def _run(command: list[str], cli: Cli, prompt: str, url: str) -> tuple[str, int]:
+    """What it prints, and its exit code. Each run has a home of its own: some CLIs remember a failure."""
+    with TemporaryDirectory() as folder:
+        home, work = Path(folder, "home"), Path(folder, "work")
+        home.mkdir()
+        work.mkdir()
+        done = subprocess.run(
+            [_located(command[0]), *command[1:]],
+            cwd=work,
+            env=cli.settled(home, url),
+            input=prompt,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+    return _scrubbed(done.stdout, {str(home): "/home/user", str(work): "/work", url: "http://model"}), done.returncode
+
+
+def _version(executable: str) -> str:
+    with TemporaryDirectory() as home:
+        environment = {"PATH": clis.PATH, "HOME": home}
+        done = subprocess.run(
+            [_located(executable), "--version"], env=environment, capture_output=True, text=True, check=True
+        )
+    found = re.search(r"\d+\.\d+\.\d+", done.stdout + done.stderr)  # pi says it on stderr
+    assert found, done.stdout
+    return found[0]
+
+
+def _located(executable: str) -> str:
+    found = shutil.which(executable, path=clis.PATH)
+    assert found, f"no {executable}; `make test-agents` installs it"
+    return found
+
+
+def _scrubbed(text: str, replaced: Mapping[str, str]) -> str:
+    for old, new in replaced.items():
+        text = text.replace(old, new).replace(old.lstrip("/"), new.lstrip("/"))
+        text = text.replace(old.removeprefix("http://"), new.removeprefix("http://"))
+        text = text.replace(_NO_WORD.sub("-", old), _NO_WORD.sub("-", new))  # a path as the name of a folder
+    ids: dict[str, str] = {}
+    return _ID.sub(lambda found: ids.setdefault(found[0], f"id-{len(ids) + 1}"), text)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,67 @@
+"""The real CLIs behind the whole service, asked by the official OpenAI client."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import openai
+import pytest
+
+from tests.agents.clis import CLIS, HELLO, NOTE, PATH, REFUSED_KEY
+from tests.e2e.service import ALICE, started
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@dataclass(frozen=True)
+class Served:
+    client: openai.OpenAI
+    work: Path
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, model: str) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("agents")
+    home, work = folder / "home", folder / "work"
+    variables: dict[str, str] = {}
+    tables = []
+    for cli in CLIS.values():
+        variables |= cli.settled(home, model)
+        (work / cli.name).mkdir(parents=True)
+        keys = f"args = {json.dumps(cli.args)}\nworkdir = {json.dumps(str(work / cli.name))}"
+        tables.append(f'[agents.{cli.name}]\nkind = "command"\npreset = "{cli.name}"\n{keys}\n')
+    agents = folder / "agents.toml"
+    agents.write_text("\n".join(tables))
+    with started(folder, settings={**variables, "PATH": PATH, "AGENTS_FILE": str(agents)}) as service:
+        yield Served(openai.OpenAI(base_url=f"{service.url}/v1", api_key=ALICE, max_retries=0, timeout=200), work)
+
+
+def told(message: str) -> list[openai.types.chat.ChatCompletionMessageParam]:
+    return [{"role": "user", "content": message}]
+
+
+@pytest.mark.parametrize("agent", CLIS)
+def test_a_whole_answer(served: Served, agent: str) -> None:
+    answer = served.client.chat.completions.create(model=agent, messages=told(HELLO))
+    assert answer.choices[0].message.content == "Hello from the model, said in several pieces."
+    assert answer.usage
+    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (12, 9)
+
+
+@pytest.mark.parametrize("agent", CLIS)
+def test_a_stream_and_a_tool(served: Served, agent: str) -> None:
+    stream = served.client.chat.completions.create(model=agent, messages=told(NOTE), stream=True)
+    answer = "".join(chunk.choices[0].delta.content or "" for chunk in stream)
+    assert answer.endswith("The note is written.")
+    assert (served.work / agent / "note.txt").read_text().strip() == "from the agent"
+
+
+@pytest.mark.parametrize("agent", ["claude", "codex"])
+def test_a_failure(served: Served, agent: str) -> None:
+    with pytest.raises(openai.APIStatusError) as failed:
+        served.client.chat.completions.create(model=agent, messages=told(REFUSED_KEY))
+    assert failed.value.code == "upstream_error"
+    assert "refused this service's credentials" in failed.value.message

@@ -1,0 +1,59 @@
+"""What the Procfile of a test starts in place of the service: `python stand_in.py <kind>`"""
+
+import http.server
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+AGENT_STARTED = Path("agent.started")
+
+
+class Web(http.server.BaseHTTPRequestHandler):
+    """Says the environment that it was given. Ready at once, or once the worker's agent is there."""
+
+    wait_for_agent = False
+
+    def do_GET(self) -> None:
+        body = json.dumps(dict(os.environ)).encode()
+        self.send_response(503 if self.wait_for_agent and not AGENT_STARTED.exists() else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def web_waiting_for_agent() -> None:
+    Web.wait_for_agent = True
+    web()
+
+
+def web() -> None:
+    address = (os.environ["HOST"], int(os.environ["PORT"]))
+    http.server.ThreadingHTTPServer(address, Web).serve_forever()
+
+
+def worker() -> None:
+    while True:
+        time.sleep(1)
+
+
+def stubborn() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    worker()
+
+
+def with_agent() -> None:
+    """Its agent has a process group of its own, and holds the worker's output open."""
+    subprocess.Popen([sys.executable, __file__, "stubborn"], start_new_session=True)
+    AGENT_STARTED.touch()
+    worker()
+
+
+if __name__ == "__main__":
+    {kind.__name__: kind for kind in (web, web_waiting_for_agent, worker, stubborn, with_agent)}[sys.argv[1]]()

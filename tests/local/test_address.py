@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import pytest
+
+from local.address import Address, ready
+from tests.e2e.service import free_port
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:80"),
+        ("0.0.0.0", "http://127.0.0.1:80"),  # noqa: S104
+        ("::", "http://[::1]:80"),
+        ("::1", "http://[::1]:80"),
+        ("localhost", "http://localhost:80"),
+    ],
+)
+def test_where_a_client_on_this_machine_finds_it(host: str, url: str) -> None:
+    assert Address(host, 80).url == url
+
+
+def test_nobody_there_is_not_ready() -> None:
+    assert not ready(Address("127.0.0.1", free_port()))

@@ -1,0 +1,79 @@
+"""The service as the Procfile has it, started and used as the person at the terminal does."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.e2e.process import environment
+from tests.local.conftest import Start
+from tests.local.session import REAL, Session
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+    """For tests that only use it."""
+    session = Session(tmp_path_factory.mktemp("local"), REAL, {})
+    try:
+        yield session.ready()
+    finally:
+        session.end()
+
+
+def run(*command: str) -> str:
+    done = subprocess.run(command, env=environment({}), capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def token(session: Session) -> str:
+    return session.said.partition('api_key="')[2].partition('"')[0]
+
+
+def test_says_where_it_is(session: Session) -> None:
+    assert f"runrelay is ready: {session.url}\n" in session.said
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_printed_curl_line_streams_an_answer(session: Session) -> None:
+    (line,) = [line for line in session.said.splitlines() if line.startswith("curl ")]
+    frames = run("/bin/sh", "-c", line).split("\n\n")
+    assert '"delta":{"role":"assistant"}' in frames[1]
+    assert frames[-2:] == ["data: [DONE]", ""]
+
+
+def test_the_printed_python_lines_stream_an_answer(session: Session) -> None:
+    lines = session.said.partition("has the package openai):\n\n")[2].partition("\nCtrl-C stops it.")[0]
+    assert "Say hello" in run(sys.executable, "-c", lines)
+
+
+def test_nobody_gets_in_without_the_token(session: Session) -> None:
+    assert httpx.get(f"{session.url}/v1/models").status_code == 401
+
+
+def test_ctrl_c_leaves_no_process(start: Start) -> None:
+    session = start(REAL).ready()
+    session.press_ctrl_c()
+    assert session.exit_code() == 0
+    assert session.left_over() == []
+    assert session.said.endswith("runrelay: stopped\n")
+    assert "Traceback" not in session.said
+
+
+def test_the_next_start_knows_the_runs_and_the_token_of_the_last(start: Start) -> None:
+    body = {"model": "main", "messages": [{"role": "user", "content": "once"}]}
+
+    def answer() -> object:
+        session = start(REAL).ready()
+        headers = {"Authorization": f"Bearer {token(session)}", "Idempotency-Key": "one"}
+        said = httpx.post(f"{session.url}/v1/chat/completions", json=body, headers=headers, timeout=30).json()
+        session.press_ctrl_c()
+        assert session.exit_code() == 0
+        return said["id"]
+
+    assert answer() == answer()

@@ -1,0 +1,112 @@
+"""However it ends, nothing is left of it, and what ended it is said in one line."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.waiting import until
+from tests.local.conftest import Start
+from tests.local.session import Session, stand_in
+
+ENDED = "runrelay: stopped, because one of its processes ended; what it said stands above\n"
+
+
+def last_line(session: Session) -> str:
+    return session.said.splitlines(keepends=True)[-1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_request_to_stop_stops_everything(start: Start, number: signal.Signals) -> None:
+    session = start().ready()
+    session.send(number)
+    assert session.exit_code() == 0
+    assert session.left_over() == []
+    assert last_line(session) == "runrelay: stopped\n"
+
+
+def test_ctrl_c_before_it_is_ready(start: Start) -> None:
+    session = start()
+    until(lambda: "worker started" in session.said)
+    session.press_ctrl_c()
+    assert session.exit_code() == 0
+    assert session.left_over() == []
+    assert "Traceback" not in session.said
+
+
+def test_a_worker_that_ignores_the_request_is_killed(start: Start) -> None:
+    session = start(stand_in("stubborn")).ready()
+    session.send(signal.SIGTERM)
+    assert session.exit_code() == 0
+    assert session.left_over() == []
+
+
+def test_a_second_request_does_not_wait_for_it(start: Start) -> None:
+    session = start(stand_in("stubborn")).ready()
+    session.send(signal.SIGTERM)
+    until(lambda: "sending SIGTERM to worker" in session.said)
+    session.send(signal.SIGINT)
+    assert session.exit_code() == 0
+    assert session.left_over() == []
+    assert "SIGKILL" not in session.said, "the runner waited its 5 s"
+
+
+@pytest.mark.parametrize("name", ["web", "worker"])
+def test_a_process_that_ends_stops_everything(start: Start, name: str) -> None:
+    session = start().ready()
+    session.process(f"stand_in.py {name}").kill()
+    assert session.exit_code() == 1
+    assert session.left_over() == []
+    assert last_line(session) == ENDED
+
+
+def test_a_process_that_says_why_it_ends(start: Start) -> None:
+    session = start("web: python -c 'import sys; sys.exit(\"WORKER_CONCURRENCY=0: too few\")'\n")
+    assert session.exit_code() == 1
+    assert session.said.count("WORKER_CONCURRENCY=0: too few") == 1
+    assert last_line(session) == ENDED
+
+
+def test_what_a_killed_worker_leaves_behind_is_ended_too(start: Start) -> None:
+    """An agent in a process group of its own, which also keeps the runner from seeing that the worker is gone."""
+    session = start(stand_in("with_agent", "web_waiting_for_agent")).ready()
+    session.process("stand_in.py with_agent").kill()
+    assert session.exit_code() == 1
+    assert session.left_over() == []
+    assert last_line(session) == ENDED
+
+
+def test_the_runner_killed(start: Start) -> None:
+    session = start().ready()
+    session.process("-m local.procfile").kill()
+    assert session.exit_code() == 1
+    assert session.left_over() == []
+
+
+def test_valkey_killed(start: Start) -> None:
+    session = start().ready()
+    session.valkey().kill()
+    assert session.exit_code() == 1
+    assert session.left_over() == []
+    assert last_line(session) == (
+        "runrelay: stopped, because the embedded Redis ended; its log: .runrelay/valkey/valkey.log\n"
+    )
+
+
+def test_a_valkey_that_does_not_answer_is_killed(start: Start) -> None:
+    session = start().ready()
+    session.valkey().suspend()
+    session.send(signal.SIGTERM)
+    assert session.exit_code() == 0
+    assert session.left_over() == []
+
+
+def test_killed_outright_it_takes_its_processes_along_and_the_next_start_its_valkey(start: Start, folder: Path) -> None:
+    killed = start().ready()
+    killed.send(signal.SIGKILL)
+    valkey = killed.valkey()
+    until(lambda: killed.left_over() == [valkey])
+    start().ready()
+    assert killed.left_over() == []

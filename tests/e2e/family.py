@@ -1,0 +1,9 @@
+"""An agent of kind `command`: it starts a process in a session of its own, says both pids, and stays."""
+
+import os
+import subprocess
+import time
+
+child = subprocess.Popen(["/bin/sleep", "600"], start_new_session=True)
+print(os.getpid(), child.pid, flush=True)
+time.sleep(600)

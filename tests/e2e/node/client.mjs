@@ -1,0 +1,39 @@
+// Makes one call with the official Node client and prints, as JSON, what came of it.
+// argv: the case as JSON {client, call, params, options, retryOpens}: a file is made when the client posts again.
+import { writeFileSync } from "node:fs";
+import OpenAI from "openai";
+
+const { client: how, call, params, options, retryOpens } = JSON.parse(process.argv[2]);
+let posts = 0;
+const heard = [];
+
+function counted(...request) {
+  posts += 1;
+  if (posts === 2 && retryOpens) writeFileSync(retryOpens, "");
+  return fetch(...request);
+}
+
+const client = new OpenAI({ ...how, fetch: counted });
+
+const calls = {
+  whole: () => client.chat.completions.create(params, options),
+  async raw() {
+    const { data, response } = await client.chat.completions.create(params, options).withResponse();
+    return { id: data.id, headers: Object.fromEntries(response.headers) };
+  },
+  async stream() {
+    for await (const chunk of await client.chat.completions.create({ ...params, stream: true }, options)) heard.push(chunk);
+  },
+  helper() {
+    return client.chat.completions.stream(params, options).on("content", (delta) => heard.push(delta)).finalChatCompletion();
+  },
+  async models() {
+    for await (const model of client.models.list()) heard.push(model.id);
+  },
+  model: () => client.models.retrieve(params),
+};
+
+const told = ({ constructor, status, code, message }) => ({ error: { name: constructor.name, status, code, message } });
+
+const outcome = await calls[call]().then((result) => ({ result }), told);
+console.log(JSON.stringify({ heard, posts, ...outcome }));

@@ -1,0 +1,172 @@
+"""SIGTERM, as every deploy sends it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.e2e.asking import CHAT, asked, broken_off, content, heard_until, stream, streamed
+from tests.e2e.play import say, wait
+from tests.e2e.process import Process
+from tests.e2e.service import Service
+from tests.e2e.waiting import until
+
+
+def stop(worker: Process) -> None:
+    """Returns when it has heard."""
+    before = worker.said.count("worker.stopping")
+    worker.signal(signal.SIGTERM)
+    until(lambda: worker.said.count("worker.stopping") > before)
+
+
+# --- a worker ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_worker_that_stops_finishes_what_it_runs(cluster: Service, cluster_http: httpx.Client) -> None:
+    play = cluster.play(say("one "), wait("on"), say("two"))
+    with stream(cluster_http, asked(play.message, "scripted"), url=cluster.url) as heard:
+        before = heard_until("one ", heard)
+        stopping = cluster.at_work(play)
+        stop(stopping)
+        play.open("on")
+        assert streamed([*before, *heard]) == "one two"
+    assert stopping.exit_code() == 0
+    assert len(play.starts) == 1
+
+
+def test_a_worker_that_stops_takes_nothing_new(cluster: Service, cluster_http: httpx.Client) -> None:
+    play = cluster.play(say("one"), wait("on"))
+    with stream(cluster_http, asked(play.message, "scripted"), url=cluster.url) as heard:
+        before = heard_until("one", heard)
+        stopping = cluster.at_work(play)
+        stop(stopping)
+        others = [cluster.play(say("Hi")) for _ in range(10)]
+        for other in others:
+            assert content(cluster_http.post(cluster.url + CHAT, json=asked(other.message, "scripted"))) == "Hi"
+        assert {other.starts[0].pid for other in others}.isdisjoint({stopping.pid})
+        play.open("on")
+        assert streamed([*before, *heard]) == "one"
+    assert stopping.exit_code() == 0
+
+
+def test_told_twice_a_worker_hands_a_silent_run_to_the_other(cluster: Service, cluster_http: httpx.Client) -> None:
+    play = cluster.play(wait("on"), say("one "), say("two"))
+    with stream(cluster_http, asked(play.message, "scripted"), url=cluster.url) as heard:
+        before = [next(heard), next(heard)]
+        stopping = cluster.at_work(play)
+        stop(stopping)
+        stop(stopping)
+        assert cluster.at_work(play, attempt=2) is not stopping
+        assert stopping.exit_code() == 0
+        play.open("on")
+        assert streamed([*before, *heard]) == "one two"
+
+
+def test_told_twice_a_worker_ends_a_run_that_has_spoken(cluster: Service, cluster_http: httpx.Client) -> None:
+    play = cluster.play(say("half an ans"), wait("never"))
+    with stream(cluster_http, asked(play.message, "scripted"), url=cluster.url) as heard:
+        before = heard_until("half an ans", heard)
+        stopping = cluster.at_work(play)
+        stop(stopping)
+        stop(stopping)
+        assert broken_off([*before, *heard])["code"] == "worker_lost"
+    assert stopping.exit_code() == 0
+    assert [entry.act for entry in play.journal] == ["start", "end"]
+
+
+def test_a_deploy_does_not_count_as_an_attempt(cluster: Service, cluster_http: httpx.Client) -> None:
+    """Of two attempts that the agent may have, the worker that is killed spends only the first."""
+    play = cluster.play(wait("on"), say("one"))
+    with stream(cluster_http, asked(play.message, "twice-only"), url=cluster.url) as heard:
+        before = [next(heard), next(heard)]
+        stopping = cluster.at_work(play)
+        stop(stopping)
+        stop(stopping)
+        cluster.at_work(play, attempt=2).kill()
+        assert stopping.exit_code() == 0
+        cluster.start(workers=1)
+        cluster.at_work(play, attempt=3)
+        play.open("on")
+        assert streamed([*before, *heard]) == "one"
+
+
+def test_when_its_time_is_over_a_worker_hands_back_and_ends(
+    cluster: Service, cluster_http: httpx.Client, pool: ThreadPoolExecutor
+) -> None:
+    for worker in cluster.workers:
+        worker.kill()
+    cluster.start(workers=1, settings={"DRAIN_SECONDS": "0.1"})
+    play = cluster.play(wait("on"), say("one"))
+    whole = pool.submit(cluster_http.post, cluster.url + CHAT, json=asked(play.message, "scripted"))
+    stopping = cluster.at_work(play)
+    stop(stopping)
+    assert stopping.exit_code() == 0
+    cluster.start(workers=1)
+    cluster.at_work(play, attempt=2)
+    play.open("on")
+    assert content(whole.result()) == "one"
+
+
+# --- a web process ----------------------------------------------------------------------------------------------------
+
+
+def test_a_web_process_that_stops_finishes_its_streams_and_takes_nothing_new(
+    cluster: Service, cluster_http: httpx.Client
+) -> None:
+    stopping, left = cluster.webs
+    play = cluster.play(say("one "), wait("on"), say("two"))
+    with stream(cluster_http, asked(play.message, "scripted"), url=stopping.url) as heard:
+        before = heard_until("one ", heard)
+        stopping.signal(signal.SIGTERM)
+        until(lambda: not answers(stopping))
+        assert content(cluster_http.post(left.url + CHAT, json=asked("Hi", "echo"))) == "Hi"
+        play.open("on")
+        assert streamed([*before, *heard]) == "one two"
+    assert stopping.exit_code() in (0, -signal.SIGTERM)
+
+
+def answers(web: Process) -> bool:
+    try:
+        return httpx.get(f"{web.url}/healthz").is_success
+    except httpx.TransportError:
+        return False
+
+
+@pytest.fixture
+def hasty_web(cluster: Service) -> Iterator[Process]:
+    """One more web process, which gives its streams a second. It is to be stopped."""
+    cluster.start(webs=1, settings={"DRAIN_SECONDS": "1"})
+    yield cluster.webs[-1]
+    assert cluster.webs[-1].exit_code() in (0, -signal.SIGTERM)
+
+
+def test_a_stream_that_outlasts_its_web_process_says_so_and_does_not_look_whole(
+    cluster: Service, cluster_http: httpx.Client, hasty_web: Process
+) -> None:
+    play = cluster.play(say("half an ans"), wait("on"))
+    with stream(cluster_http, asked(play.message, "scripted"), url=hasty_web.url) as heard:
+        before = heard_until("half an ans", heard)
+        hasty_web.signal(signal.SIGTERM)
+        assert broken_off([*before, *heard])["code"] == "server_restarting"
+    play.open("on")
+
+
+def test_a_whole_answer_that_outlasts_its_web_process_is_had_from_another_one(
+    cluster: Service, cluster_http: httpx.Client, hasty_web: Process, pool: ThreadPoolExecutor
+) -> None:
+    play = cluster.play(wait("on"), say("one"))
+    body = asked(play.message, "scripted", user="restart")
+    try_number = "x-stainless-retry-count"  # whoever says it is known again when it comes again
+    whole = pool.submit(cluster_http.post, hasty_web.url + CHAT, json=body, headers={try_number: "0"})
+    cluster.at_work(play)
+    hasty_web.signal(signal.SIGTERM)
+    refused = whole.result()
+    assert (refused.status_code, refused.headers["x-should-retry"]) == (503, "true")
+    again = pool.submit(cluster_http.post, cluster.url + CHAT, json=body, headers={try_number: "1"})
+    play.open("on")
+    assert content(again.result()) == "one"
+    assert len(play.starts) == 1

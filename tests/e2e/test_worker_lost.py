@@ -1,0 +1,161 @@
+"""A worker is killed, or falls silent, while it runs an agent."""
+
+from __future__ import annotations
+
+import signal
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.e2e.asking import CHAT, asked, broken_off, content, heard_until, stream, streamed
+from tests.e2e.play import NEW_MESSAGE, Play, say, wait, wait_each
+from tests.e2e.process import runs
+from tests.e2e.service import Service
+from tests.e2e.waiting import until
+
+
+def posted(pool: ThreadPoolExecutor, http: httpx.Client, url: str, play: Play, agent: str) -> Future[httpx.Response]:
+    return pool.submit(http.post, url + CHAT, json=asked(play.message, agent))
+
+
+def told(answer: httpx.Response) -> tuple[int, str, str]:
+    return answer.status_code, answer.json()["error"]["code"], answer.headers["x-should-retry"]
+
+
+LOST = (503, "worker_lost", "false")
+
+
+def test_in_mid_answer_every_reader_is_told(
+    cluster: Service, cluster_http: httpx.Client, pool: ThreadPoolExecutor
+) -> None:
+    play, headers = cluster.play(say("half an ans"), wait("never")), {"Idempotency-Key": "in-mid-answer"}
+    body = asked(play.message, "scripted")
+    with stream(cluster_http, body, url=cluster.webs[0].url, headers=headers) as heard:
+        whole = pool.submit(cluster_http.post, cluster.webs[1].url + CHAT, json=body, headers=headers)
+        before = heard_until("half an ans", heard)
+        cluster.at_work(play).kill()
+        error = broken_off([*before, *heard])
+    assert (error["type"], error["code"]) == ("api_error", "worker_lost")
+    assert play.starts[0].run in error["message"]
+    assert told(whole.result()) == LOST
+    assert len(play.starts) == 1
+
+
+def test_in_mid_answer_they_are_told_when_no_worker_is_left(
+    cluster: Service, cluster_http: httpx.Client, pool: ThreadPoolExecutor
+) -> None:
+    play, headers = cluster.play(say("half an ans"), wait("never")), {"Idempotency-Key": "no-worker-left"}
+    body = asked(play.message, "scripted")
+    with stream(cluster_http, body, url=cluster.webs[0].url, headers=headers) as heard:
+        whole = pool.submit(cluster_http.post, cluster.webs[1].url + CHAT, json=body, headers=headers)
+        before = heard_until("half an ans", heard)
+        for worker in cluster.workers:
+            worker.kill()
+        assert broken_off([*before, *heard])["code"] == "worker_lost"
+    assert told(whole.result()) == LOST
+
+
+def test_before_any_text_the_other_worker_does_the_run(
+    cluster: Service, cluster_http: httpx.Client, pool: ThreadPoolExecutor
+) -> None:
+    plays = [cluster.play(wait("on"), say("one "), say("two")) for _ in range(2)]
+    whole = posted(pool, cluster_http, cluster.url, plays[1], "scripted")
+    with stream(cluster_http, asked(plays[0].message, "scripted"), url=cluster.url) as heard:
+        before = [next(heard), next(heard)]
+        workers = {cluster.at_work(play) for play in plays}
+        lost, *others = [*workers, *(worker for worker in cluster.workers if worker not in workers)]
+        lost.kill()
+        for play in plays:
+            if play.starts[0].pid == lost.pid:
+                assert cluster.at_work(play, attempt=2) in others
+            play.open("on")
+        assert streamed([*before, *heard]) == "one two"
+    assert content(whole.result()) == "one two"
+
+
+def test_before_any_text_a_worker_that_comes_later_does_the_run(cluster: Service, cluster_http: httpx.Client) -> None:
+    play = cluster.play(wait("on"), say("one "), say("two"))
+    with stream(cluster_http, asked(play.message, "scripted"), url=cluster.url) as heard:
+        before = [next(heard), next(heard)]
+        cluster.at_work(play)
+        for worker in cluster.workers:
+            worker.kill()
+        cluster.start(workers=1)
+        assert cluster.at_work(play, attempt=2) in cluster.workers
+        play.open("on")
+        assert streamed([*before, *heard]) == "one two"
+
+
+@pytest.mark.parametrize("agent", ["never-again", "once-only"])
+def test_before_any_text_an_agent_that_must_not_run_again_does_not(
+    cluster: Service, cluster_http: httpx.Client, pool: ThreadPoolExecutor, agent: str
+) -> None:
+    play = cluster.play(wait("never"))
+    whole = posted(pool, cluster_http, cluster.url, play, agent)
+    cluster.at_work(play).kill()
+    assert told(whole.result()) == LOST
+    assert len(play.starts) == 1
+
+
+def test_an_agent_that_may_run_again_after_text_begins_a_new_message(
+    cluster: Service, cluster_http: httpx.Client
+) -> None:
+    play = cluster.play(say("one "), wait("on"), say("two"))
+    with stream(cluster_http, asked(play.message, "always-again"), url=cluster.url) as heard:
+        before = heard_until("one ", heard)
+        cluster.at_work(play).kill()
+        cluster.at_work(play, attempt=2)
+        play.open("on")
+        assert streamed([*before, *heard]) == "one \n\none two"
+
+
+def test_the_rest_of_its_session_goes_on(
+    cluster: Service, cluster_http: httpx.Client, pool: ThreadPoolExecutor
+) -> None:
+    play, following = cluster.play(say("half an ans"), wait("never")), cluster.play(say("next"))
+    with stream(cluster_http, asked(play.message, "scripted", user="lost"), url=cluster.url) as heard:
+        before = heard_until("half an ans", heard)
+        body = asked(following.message, "scripted", user="lost")
+        then = pool.submit(cluster_http.post, cluster.url + CHAT, json=body)
+        cluster.at_work(play).kill()
+        assert broken_off([*before, *heard])["code"] == "worker_lost"
+    assert content(then.result()) == "next"
+
+
+def test_a_worker_that_comes_back_too_late_is_not_heard(cluster: Service, cluster_http: httpx.Client) -> None:
+    """It says more than the attempt that took its place, so that not all of it is known already."""
+    play = cluster.play(wait_each("on"), *[say("word"), NEW_MESSAGE] * 10)
+    with stream(cluster_http, asked(play.message, "scripted"), url=cluster.url) as heard:
+        before = [next(heard), next(heard)]
+        silent = cluster.at_work(play)
+        silent.signal(signal.SIGSTOP)
+        try:
+            assert cluster.at_work(play, attempt=2) is not silent
+            play.open("on1")
+        finally:
+            silent.signal(signal.SIGCONT)
+        until(lambda: play.acts("end"))
+        assert play.acts("end")[0].pid == silent.pid
+        play.open("on2")
+        assert streamed([*before, *heard]) == "\n\n".join(["word"] * 10)
+    assert content(cluster_http.post(cluster.url + CHAT, json=asked("Hi", "echo"))) == "Hi"
+
+
+def test_the_program_of_a_killed_worker_is_gone_when_another_one_starts_it_again(
+    cluster: Service, cluster_http: httpx.Client, pool: ThreadPoolExecutor, tmp_path: Path
+) -> None:
+    """Or two of them would work on the same files."""
+    pids = tmp_path / "pids"
+    pids.touch()
+    whole = pool.submit(cluster_http.post, cluster.url + CHAT, json=asked(str(pids), "tells-its-pid"))
+    first = psutil.Process(int(until(pids.read_text)))
+    cluster.worker(first.ppid()).kill()
+    second = psutil.Process(int(until(lambda: pids.read_text().split()[1:])[0]))
+    left = [program for program in (first, second) if runs(program)]
+    for program in left:
+        program.kill()
+    assert left == [second]
+    assert whole.result().json()["error"]["code"] == "agent_failed"

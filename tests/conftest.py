@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import stamina
+import structlog
 from redis.asyncio import Redis
 
 from shared.ledger import Ledger
@@ -16,6 +18,14 @@ from tests.broker import KEYS, Broker, FakeBroker, Look, RealBroker, Valkey, imm
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_logs() -> None:
+    """Without the pictures that structlog makes of a traceback, which take half a second each; and tests take Redis
+    away so often that a line per retry would hide everything else."""
+    structlog.configure([structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()])
+    stamina.instrumentation.set_on_retry_hooks(())
 
 
 @pytest.fixture(scope="session")

@@ -219,7 +219,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=STEPS, faults=FAULTS, after=st.none() | st.just(0))
 async def test_whatever_pubsub_does_a_reader_gets_every_event_once_in_order(
     steps: list[tuple[str, int]], faults: list[Fault], after: int | None

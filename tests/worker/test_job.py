@@ -426,7 +426,7 @@ AGENTS: dict[str, Says] = {
 FAULTS: st.SearchStrategy[list[Fault]] = st.lists(st.sampled_from(["", "before", "after"]), max_size=15)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(agent=st.sampled_from(sorted(AGENTS)), faults=FAULTS)
 async def test_whatever_calls_and_answers_are_lost_a_run_ends_once(agent: str, faults: list[Fault]) -> None:
     with stamina.set_testing(True, attempts=1000):

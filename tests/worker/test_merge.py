@@ -59,9 +59,3 @@ def test_merging_changes_no_text_and_no_order(said: list[Spoken]) -> None:
     ]
     kinds = [type(one) for one in said if not isinstance(one, Delta | Reasoning) or one.delta]
     assert [kind for kind, _ in groupby(map(type, events))] == [kind for kind, _ in groupby(kinds)]
-
-
-@given(spoken())
-def test_merging_again_changes_nothing(said: list[Spoken]) -> None:
-    once = list(merged(said))
-    assert list(merged(once)) == once

@@ -1,0 +1,269 @@
+"""The faults, and the seeded scheduler that injects them while clients are at work.
+
+Only processes that the suite started are signalled, by their pid. Each fault mends what it broke before it returns, so
+that their number at any time is bounded: one of each group.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from random import Random
+
+import anyio
+from redis.exceptions import RedisError
+
+from chaos.service import SETTINGS, Service
+from shared.redis import Pipe
+from tests.e2e.process import Process
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What was done, from when to when (ms since the epoch); `pid` of the process it was done to."""
+
+    kind: str
+    begun: int
+    mended: int
+    pid: int = 0
+
+
+class Faults:
+    """One method per fault. Each returns the pid it struck, or 0."""
+
+    def __init__(self, service: Service, seed: str) -> None:
+        self._service = service
+        self._random = Random(seed)
+        self._lease = float({**SETTINGS, **service.settings}["LEASE_SECONDS"])
+
+    # --- workers ------------------------------------------------------------------------------------------------------
+
+    async def worker_killed(self) -> int:
+        worker = self._random.choice(self._service.workers)
+        self._service.workers.remove(worker)
+        worker.kill()
+        await asyncio.sleep(self._random.uniform(0, 1))
+        await self._service.start_worker()
+        return worker.pid
+
+    async def worker_paused(self) -> int:
+        worker = self._random.choice(self._service.workers)
+        return await self._paused(worker, self._lease * self._random.uniform(1.2, 2.2))
+
+    async def worker_deployed(self) -> int:
+        """The new one is there before the old one goes, or it comes after."""
+        worker = self._random.choice(self._service.workers)
+        if self._random.random() < 0.5:
+            await self._service.start_worker()
+            await asyncio.sleep(1)
+            worker.signal(signal.SIGTERM)
+        else:
+            worker.signal(signal.SIGTERM)
+            await self._service.start_worker()
+        self._service.workers.remove(worker)
+        return worker.pid
+
+    # --- API processes ------------------------------------------------------------------------------------------------
+
+    async def api_killed(self) -> int:
+        at = self._random.randrange(len(self._service.webs))
+        web = self._service.webs[at][1]
+        web.kill()
+        await self._service.start_web(at)
+        return web.pid
+
+    async def api_paused(self) -> int:
+        web = self._random.choice(self._service.webs)[1]
+        return await self._paused(web, self._random.uniform(0.5, 4))
+
+    async def api_deployed(self) -> int:
+        """As behind a router: the new process answers before the old one is told to stop."""
+        at = self._random.randrange(len(self._service.webs))
+        web = self._service.webs[at][1]
+        await self._service.start_web(at)
+        web.signal(signal.SIGTERM)
+        return web.pid
+
+    async def _paused(self, process: Process, seconds: float) -> int:
+        process.signal(signal.SIGSTOP)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            process.signal(signal.SIGCONT)
+        return process.pid
+
+    # --- connections to Redis -----------------------------------------------------------------------------------------
+
+    async def pubsub_killed(self) -> int:
+        return await self._client_kill(lambda client: client["sub"] != "0" or client["cmd"] == "subscribe")
+
+    async def bell_killed(self) -> int:
+        return await self._client_kill(lambda client: client["cmd"] == "blpop")
+
+    async def pool_killed(self) -> int:
+        return await self._client_kill(
+            lambda client: client["sub"] == "0" and client["cmd"] != "blpop" and self._random.random() < 0.5
+        )
+
+    async def _client_kill(self, chosen: Callable[[Mapping[str, str]], bool]) -> int:
+        try:
+            async with self._service.valkey.look() as look:
+                for client in await look.client_list():
+                    if client["cmd"] != "client|list" and chosen(client):
+                        await look.client_kill_filter(_id=client["id"])
+        except (RedisError, OSError):
+            return 0  # Redis itself is away: a fault of another group
+        return 0
+
+    async def redis_cut(self) -> int:
+        self._service.redis.cut(self._random, share=self._random.choice((0.3, 1.0)))
+        return 0
+
+    async def redis_delayed(self) -> int:
+        self._service.redis.delay = self._random.uniform(0.01, 0.15)
+        try:
+            await asyncio.sleep(self._random.uniform(1, 3))
+        finally:
+            self._service.redis.delay = 0.0
+        return 0
+
+    async def redis_stalled(self) -> int:
+        """Half-open links: nobody answers, nobody hangs up."""
+        self._service.redis.stall()
+        try:
+            await asyncio.sleep(self._random.uniform(0.5, 3))
+        finally:
+            self._service.redis.flow()
+        return 0
+
+    # --- Redis itself -------------------------------------------------------------------------------------------------
+
+    async def redis_restarted(self) -> int:
+        return await self._redis_ended(signal.SIGTERM)
+
+    async def redis_killed(self) -> int:
+        return await self._redis_ended(signal.SIGKILL)
+
+    async def _redis_ended(self, how: signal.Signals) -> int:
+        await self._service.valkey.end(how)
+        await asyncio.sleep(self._random.choice((0.0, 0.5, 3.0)))
+        await self._service.valkey.start()
+        return 0
+
+    async def redis_paused(self) -> int:
+        self._service.valkey.pause()
+        try:
+            await asyncio.sleep(self._random.uniform(0.5, 4))
+        finally:
+            self._service.valkey.resume()
+        return 0
+
+    async def redis_full(self) -> int:
+        """No memory is left: every write is refused."""
+        return await self._told("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0")
+
+    async def redis_readonly(self) -> int:
+        """As after a failover to elsewhere, before the clients are led there."""
+        return await self._told("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE")
+
+    async def _told(self, begin: str, mend: str) -> int:
+        async with self._service.valkey.look() as look:
+            told = Pipe(look)
+            await told.command(*begin.split())
+            try:
+                await asyncio.sleep(self._random.uniform(0.5, 4))
+            finally:
+                await told.command(*mend.split())
+        return 0
+
+    # --- connections of clients ---------------------------------------------------------------------------------------
+
+    async def api_cut(self) -> int:
+        for proxy, _ in self._service.webs:
+            proxy.cut(self._random, share=0.5)
+        return 0
+
+    async def api_delayed(self) -> int:
+        proxy, _ = self._random.choice(self._service.webs)
+        proxy.delay = self._random.uniform(0.01, 0.1)
+        try:
+            await asyncio.sleep(self._random.uniform(0.5, 2))
+        finally:
+            proxy.delay = 0.0
+        return 0
+
+    async def api_stalled(self) -> int:
+        proxy, _ = self._random.choice(self._service.webs)
+        proxy.stall()
+        try:
+            await asyncio.sleep(self._random.uniform(0.5, 3))
+        finally:
+            proxy.flow()
+        return 0
+
+
+# Faults of one group never overlap; those of different groups do. Seconds between the end of one and the next.
+GROUPS: dict[str, tuple[tuple[float, float], tuple[str, ...]]] = {
+    "processes": (
+        (0.3, 2.0),
+        ("worker_killed", "worker_paused", "worker_deployed", "api_killed", "api_paused", "api_deployed"),
+    ),
+    "redis": (
+        (2.0, 6.0),
+        (
+            "redis_restarted",
+            "redis_killed",
+            "redis_paused",
+            "redis_stalled",
+            "redis_delayed",
+            "redis_full",
+            "redis_readonly",
+        ),
+    ),
+    "connections": (
+        (0.2, 1.5),
+        ("pubsub_killed", "bell_killed", "pool_killed", "redis_cut", "api_cut", "api_delayed", "api_stalled"),
+    ),
+}
+KINDS = tuple(kind for _, kinds in GROUPS.values() for kind in kinds)
+
+
+class Scheduler:
+    def __init__(self, service: Service, seed: str, kinds: tuple[str, ...] = KINDS) -> None:
+        self._service = service
+        self._seed = seed
+        self._kinds = kinds
+        self._enough = asyncio.Event()
+        self.done: list[Fault] = []
+
+    async def inject(self) -> None:
+        """Until told that it is enough. What has begun is mended first."""
+        async with anyio.create_task_group() as groups:
+            for name, (pause, kinds) in GROUPS.items():
+                if chosen := tuple(kind for kind in kinds if kind in self._kinds):
+                    groups.start_soon(self._group, name, pause, chosen, name=f"faults of {name}")
+
+    def enough(self) -> None:
+        self._enough.set()
+
+    async def _group(self, name: str, pause: tuple[float, float], kinds: tuple[str, ...]) -> None:
+        seed = f"{self._seed}/{name}"
+        random, faults = Random(seed), Faults(self._service, seed + "/how")
+        while True:
+            with anyio.move_on_after(random.uniform(*pause)):
+                await self._enough.wait()
+                return
+            kind = random.choice(kinds)
+            await self._inject(kind, getattr(faults, kind))
+
+    async def _inject(self, kind: str, act: Callable[[], Awaitable[int]]) -> None:
+        begun = now_ms()
+        pid = await act()
+        self.done.append(Fault(kind, begun, now_ms(), pid))
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000

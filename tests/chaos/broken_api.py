@@ -1,0 +1,33 @@
+"""An API without gap fill: it never reads a stream, and so lives by what pub/sub happens to bring."""
+
+from __future__ import annotations
+
+import os
+from contextlib import aclosing
+
+import uvicorn
+import uvloop
+
+from api.app import create_app
+from shared.presence import process_name
+from shared.redis import LANES, Argument, Pipe, Pipes, Reply, opened
+from shared.settings import Settings, read_settings
+
+
+class Forgetful(Pipe):
+    async def command(self, *command: Argument) -> Reply:
+        return [] if command[0] == "XRANGE" else await super().command(*command)
+
+
+async def serve(settings: Settings) -> None:
+    async with (
+        opened(settings.redis_url, max_connections=LANES) as redis,
+        opened(settings.events_url) as pubsub,
+        aclosing(Forgetful(redis)) as pipe,
+    ):
+        app = create_app(settings, Pipes(pipe, pipe), pubsub, name=process_name("api")).app
+        await uvicorn.Server(uvicorn.Config(app, host=settings.bind, port=settings.port, log_config=None)).serve()
+
+
+if __name__ == "__main__":
+    uvloop.run(serve(read_settings(os.environ)))

@@ -1,0 +1,43 @@
+"""A worker without a fence: it does not hear that it has lost a lease, and each of its writes first takes the log back
+from whoever owns it by now."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from contextlib import AsyncExitStack, aclosing
+
+import uvloop
+
+from shared.redis import LANES, Argument, Pipe, Pipes, Reply, Script, opened
+from shared.settings import Settings, read_settings
+from worker.agents.config import load_agents
+from worker.agents.opened import open_agents
+from worker.assembly import Connections, assemble
+
+
+class Unfenced(Pipe):
+    async def run(self, script: Script, keys: tuple[str, ...] = (), args: tuple[Argument, ...] = ()) -> Reply:
+        if keys:  # only a log's scripts have some: stream and head
+            await self.command("HSET", keys[1], "attempt", args[0])
+        reply = await super().run(script, keys, args)
+        return [b"held" if word == b"lost" else word for word in reply] if isinstance(reply, list) else reply
+
+
+async def work(settings: Settings) -> None:
+    configs = load_agents(settings.agents_file, required=True)
+    async with AsyncExitStack() as stack:
+        agents = await stack.enter_async_context(open_agents(configs, os.environ))
+        redis = await stack.enter_async_context(opened(settings.redis_url, max_connections=LANES))
+        pipe = await stack.enter_async_context(aclosing(Unfenced(redis)))
+        bell = await stack.enter_async_context(opened(settings.redis_url))
+        control = await stack.enter_async_context(opened(settings.redis_url))
+        assembled = assemble(settings, configs, agents, Connections(Pipes(pipe, pipe), bell, control))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, assembled.worker.handle_sig, number)
+        await assembled.run()
+
+
+if __name__ == "__main__":
+    uvloop.run(work(read_settings(os.environ)))

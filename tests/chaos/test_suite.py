@@ -1,0 +1,65 @@
+"""The short form of the suite, and that it can fail."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from chaos.checker import counted, offences
+from chaos.clients import BEHAVIOURS
+from chaos.history import History
+from chaos.story import story
+from chaos.suite import Round, play
+from tests.e2e.process import COMMANDS
+
+
+def broken(history: History) -> dict[str, int]:
+    """What was broken how often; the stories go to the output, where pytest shows them if the test fails."""
+    found = offences(history)
+    for offence in found[:5]:
+        print(offence.count, offence.run_id, offence.what)
+        print(*story(history, offence.run_id), sep="\n")
+    return {count: size for count, size in counted(found).items() if size}
+
+
+async def test_nothing_is_lost_nothing_doubled_nothing_left_hanging(tmp_path: Path) -> None:
+    patient = tuple(name for name in BEHAVIOURS if name != "leaves for good")  # whom it takes long to give up
+    history = await play(Round(seed=1, runs=150, folder=tmp_path, clients=50, behaviours=patient))
+    assert broken(history) == {}
+    assert len(history.kept) >= 150
+    assert len(history.faults) >= 5
+
+
+async def test_a_relay_without_gap_fill_is_caught(tmp_path: Path) -> None:
+    history = await play(
+        Round(
+            seed=1,
+            runs=60,
+            folder=tmp_path,
+            workers=1,
+            patience=8,
+            quiet=0,
+            kinds=("pubsub_killed",),
+            behaviours=("streams",),
+            commands={**COMMANDS, "web": "python -m tests.chaos.broken_api"},
+        )
+    )
+    assert broken(history)["clients hung"]
+
+
+async def test_a_worker_without_a_fence_is_caught(tmp_path: Path) -> None:
+    history = await play(
+        Round(
+            seed=1,
+            runs=150,
+            clients=20,
+            folder=tmp_path,
+            apis=1,
+            workers=2,
+            quiet=5,
+            kinds=("worker_paused",),
+            behaviours=("follows", "leaves and returns"),
+            settings={"LEASE_SECONDS": "3"},
+            commands={**COMMANDS, "worker": "python -m tests.chaos.broken_worker"},
+        )
+    )
+    assert broken(history).keys() & {"logs with wrong text", "runs executed twice"}

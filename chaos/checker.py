@@ -199,7 +199,7 @@ def late_starts(told: Told) -> Iterator[Offence]:
     """
     pauses = [fault for fault in told.history.faults if fault.kind == "worker_paused"]
     for note in told.late():
-        if not any(pause.pid == note.pid and 0 <= note.at - pause.mended < LATE_MS for pause in pauses):
+        if not any(pause.pid == note.pid and pause.begun <= note.at < pause.mended + LATE_MS for pause in pauses):
             yield Offence("agents started too late", note.run_id, f"by {note.pid} at {note.at}")
 
 

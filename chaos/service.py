@@ -32,7 +32,7 @@ SETTINGS = {
     "AGENTS_FILE": str(ROOT / "chaos/agents.toml"),
     "HOST": "127.0.0.1",
     "NAMESPACE": KEYS.namespace,
-    "LEASE_SECONDS": "3",
+    "LEASE_SECONDS": "2",
     "DRAIN_SECONDS": "6",  # an API process may need 5 s to say whether a run was accepted
     "QUEUE_TIMEOUT_SECONDS": "90",
     "RUN_TIMEOUT_SECONDS": "60",

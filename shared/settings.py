@@ -77,9 +77,9 @@ class Settings(BaseModel):
     agents_file: Path = Field(Path("agents.toml"), description="The agents a worker serves. Not there: the demo agent.")
     worker_concurrency: int = Field(10, ge=1, le=10_000, description="Runs one worker executes at once.")
     drain_seconds: Seconds = Field(25, description="Time a stopping worker gives its runs. Heroku kills after 30.")
-    lease_seconds: Annotated[float, Field(ge=3, le=3600)] = Field(
+    lease_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
         10, description="A worker silent for this long has lost its runs. Renewed at a third of it."
-    )  # not below 3: leases are looked at every second, and must be looked at within half of one (scripts/ledger.lua)
+    )
     max_body_bytes: int = Field(1_048_576, ge=1_024, le=67_108_864, description="Largest request body.")
     queue_timeout_seconds: Seconds = Field(
         300, description="A run that no worker took in this time fails (`queue_timeout`)."

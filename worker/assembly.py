@@ -76,7 +76,7 @@ def assemble(
     leases = Leases(ledger, events, lease_seconds=settings.lease_seconds)
     timeouts = {agent: config.timeout_seconds for agent, config in configs.items() if config.timeout_seconds}
     worker = RunWorker(
-        Job(name, ledger, events, agents, timeouts, settings.run_timeout_seconds),
+        Job(name, ledger, events, agents, timeouts, settings.run_timeout_seconds, settings.lease_seconds),
         leases,
         Doorbell(links.bell, keys, configs),
         redis=ArqRedis(links.pipes.ledger.redis.connection_pool),

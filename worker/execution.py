@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import anyio
 
 from shared.events import Stop
@@ -11,8 +13,10 @@ from shared.ledger import Claim
 class Execution:
     """The first reason to stop counts; it is known before anything is killed."""
 
-    def __init__(self, claim: Claim) -> None:
+    def __init__(self, claim: Claim, *, asked_at: float | None = None) -> None:
+        """`asked_at`: when the claim was asked for, by the monotonic clock. Its lease began no earlier."""
         self.claim = claim
+        self.asked_at = time.monotonic() if asked_at is None else asked_at
         self.scope = anyio.CancelScope()  # holds the agent, and nothing that writes the end
         self.stopped: Stop | None = None
 

@@ -7,6 +7,7 @@ over the lease: it finds the log closed and only settles.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ class Job:
     agents: Mapping[str, Agent]
     timeouts: Mapping[str, float]
     timeout_seconds: float
+    lease_seconds: float
 
     async def run(self, execution: Execution) -> None:
         """Brings a claimed run to its end or back to the queue, or leaves it to the worker that owns it by now."""
@@ -65,12 +67,23 @@ class Job:
 
     async def _attempt(self, execution: Execution, emitter: Emitter) -> None:
         await emitter.start(self.worker)
+        await self._be_in_time(execution)
         outcome = await self._write_along(execution, emitter)
         if outcome.terminal is not None:
             await self._settle(execution.claim, await emitter.close(outcome.terminal, detail=outcome.detail))
         elif execution.stopped is Stop.DRAIN:
             await emitter.hand_back(Queued(reason=Stop.DRAIN))
             await patiently(lambda: self.ledger.release(execution.run_id, execution.claim.token, spend=False))
+
+    async def _be_in_time(self, execution: Execution) -> None:
+        """An agent must not start on a lease that has run out while the answers of Redis were under way: another worker
+        may have run it by now, or a client was told that it will not run. Raises Fenced."""
+        claim, lease_ms = execution.claim, int(self.lease_seconds * 1000)
+        while time.monotonic() - execution.asked_at > self.lease_seconds / 2:
+            execution.asked_at = time.monotonic()
+            renewals = await patiently(lambda: self.ledger.renew({claim.run.run_id: claim.token}, lease_ms=lease_ms))
+            if not renewals[claim.run.run_id].held:
+                raise Fenced
 
     async def _settle(self, claim: Claim, end: End) -> None:
         await patiently(lambda: self.ledger.settle(claim, end))

@@ -15,6 +15,7 @@ every hook
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from functools import partial
 from signal import Signals
@@ -120,12 +121,13 @@ class RunWorker(Worker):
 
     async def _claim(self, most: int) -> list[Claim]:
         # Shielded: a claim whose answer nobody reads would leave its runs waiting for the end of their lease.
+        asked_at = time.monotonic()
         with anyio.CancelScope(shield=True):
             claims = await self._job.ledger.claim(
                 self._job.worker, serves=self._serves, lease_ms=self._lease_ms, most=most
             )
         for claim in claims:
-            self._start(Execution(claim))
+            self._start(Execution(claim, asked_at=asked_at))
         return claims
 
     # --- runs ---------------------------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ async def test_a_worker_without_a_fence_is_caught(tmp_path: Path) -> None:
             quiet=5,
             kinds=("worker_paused",),
             behaviours=("follows", "leaves and returns"),
-            settings={"LEASE_SECONDS": "3"},
+            settings={"LEASE_SECONDS": "1"},
             commands={**COMMANDS, "worker": "python -m tests.chaos.broken_worker"},
         )
     )

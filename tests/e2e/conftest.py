@@ -46,7 +46,7 @@ def cluster_http() -> Iterator[httpx.Client]:
 @pytest.fixture
 def pool() -> Iterator[ThreadPoolExecutor]:
     """For requests that are answered only after something else has happened."""
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(20) as pool:
         yield pool
 
 

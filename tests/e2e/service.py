@@ -26,7 +26,7 @@ SETTINGS = {
     "AGENTS_FILE": str(ROOT / "tests/e2e/agents.toml"),
     "HOST": "127.0.0.1",
     "NAMESPACE": "e2e",
-    "LEASE_SECONDS": "3",
+    "LEASE_SECONDS": "1",
     "DRAIN_SECONDS": "20",  # longer than any of these runs: that it is over is for a test of its own
 }
 

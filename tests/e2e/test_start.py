@@ -38,7 +38,7 @@ WRONG = [
     ("AUTH", "maybe", "'token' or 'none'"),
     ("LOG_FORMAT", "xml", "'text' or 'json'"),
     ("MAX_BODY_BYTES", "1", "1024"),
-    ("LEASE_SECONDS", "0", "3"),
+    ("LEASE_SECONDS", "0", "1"),
     ("NAMESPACE", "a b", "A-Za-z0-9_-"),
     ("WORKER_CONCURRENCY", "many", "integer"),
     ("RETENTION_SECONDS", "nan", "60"),

@@ -50,6 +50,21 @@ def test_a_run_is_heard_at_both_web_processes(cluster: Service, cluster_http: ht
     assert len(play.starts) == 1
 
 
+def test_the_same_request_twenty_times_at_once_over_both_is_one_run(
+    cluster: Service, cluster_http: httpx.Client, pool: ThreadPoolExecutor
+) -> None:
+    play, headers = cluster.play(say("one "), wait("on"), say("two")), {"Idempotency-Key": "at-once"}
+    body = asked(play.message, "scripted")
+    urls = [web.url + CHAT for web in cluster.webs] * 10
+    posted = [pool.submit(cluster_http.post, url, json=body, headers=headers) for url in urls]
+    began(play)
+    play.open("on")
+    answers = [one.result() for one in posted]
+    assert [content(answer) for answer in answers] == ["one two"] * 20
+    assert {answer.headers["x-run-id"] for answer in answers} == {start.run for start in play.starts}
+    assert len(play.starts) == 1
+
+
 async def test_fifty_at_once_over_both_each_get_their_own(cluster: Service) -> None:
     plays = [cluster.play(*(say(f"{number}.{part} ") for part in range(20))) for number in range(MANY)]
     answers: dict[int, str] = {}
@@ -152,16 +167,17 @@ def test_two_sessions_do_not_wait_for_each_other(cluster: Service, cluster_http:
         assert streamed([*before, *heard]) == "one"
 
 
-def test_waiting_runs_of_a_session_hold_no_slot(cluster: Service, cluster_http: httpx.Client) -> None:
+def test_waiting_runs_of_a_session_hold_no_slot(
+    cluster: Service, cluster_http: httpx.Client, pool: ThreadPoolExecutor
+) -> None:
     """More of them wait than both workers together have slots."""
     play = cluster.play(wait("on"), say("one"))
     body = asked(play.message, "scripted", user="crowd")
-    with ThreadPoolExecutor(20) as pool:
-        crowd = [pool.submit(cluster_http.post, cluster.url + CHAT, json=body) for _ in range(20)]
-        began(play)
-        assert content(cluster_http.post(cluster.webs[1].url + CHAT, json=asked("Hi", "echo"))) == "Hi"
-        play.open("on")
-        assert [content(one.result()) for one in crowd] == ["one"] * 20
+    crowd = [pool.submit(cluster_http.post, cluster.url + CHAT, json=body) for _ in range(20)]
+    began(play)
+    assert content(cluster_http.post(cluster.webs[1].url + CHAT, json=asked("Hi", "echo"))) == "Hi"
+    play.open("on")
+    assert [content(one.result()) for one in crowd] == ["one"] * 20
     assert [entry.act for entry in play.journal] == ["start", "end"] * 20
 
 

@@ -40,7 +40,7 @@ def test_every_setting_has_a_row_with_help() -> None:
 
 def test_what_is_set_counts_and_what_is_empty_does_not() -> None:
     settings = read_settings(
-        {"PORT": "9000", "HOST": " ", "LEASE_SECONDS": "3.5", "AGENTS_FILE": "x.toml", "OTHER": "1"}
+        {"PORT": "9000", "HOST": " ", "LEASE_SECONDS": "2.5", "AGENTS_FILE": "x.toml", "OTHER": "1"}
     )
     assert (settings.port, settings.host, settings.lease_seconds) == (9000, "", 2.5)
     assert settings.agents_file == Path("x.toml")
@@ -55,7 +55,7 @@ def test_what_is_set_counts_and_what_is_empty_does_not() -> None:
         ("LOG_FORMAT", "xml", "LOG_FORMAT='xml': Input should be 'text' or 'json'"),
         ("DRAIN_SECONDS", "nan", "DRAIN_SECONDS='nan': Input should be"),
         ("DRAIN_SECONDS", "-1", "DRAIN_SECONDS='-1': Input should be greater than"),
-        ("LEASE_SECONDS", "0.5", "LEASE_SECONDS='0.5': Input should be greater than or equal to 3"),
+        ("LEASE_SECONDS", "0.5", "LEASE_SECONDS='0.5': Input should be greater than or equal to 1"),
         ("RETENTION_SECONDS", "59", "RETENTION_SECONDS='59': Input should be greater than or equal to 60"),
         ("NAMESPACE", "a{b", "NAMESPACE='a{b': String should match pattern"),
         ("REDIS_URL", "secret", "REDIS_URL=(not shown): must be redis://"),

@@ -83,7 +83,7 @@ async def crew(
         doorbell = HeardDoorbell(bell, KEYS, agents, poll_seconds=poll_seconds)
         doorbell.sleeping = anyio.Event()
         worker = RunWorker(
-            job(name, ledger, log, agents, {}, 60),
+            job(name, ledger, log, agents, {}, 60, lease_seconds),
             leases,
             doorbell,
             redis=ArqRedis(client.connection_pool),

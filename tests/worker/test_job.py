@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
 
@@ -16,10 +17,10 @@ from shared.ledger import Claim, Ledger
 from shared.log import EventLog, Head
 from shared.run import End, Policy, Run, Turn
 from shared.states import ENDS, State
-from tests.broker import KEYS, Broker, FakeBroker, looking, opened_client
+from tests.broker import KEYS, Broker, FakeBroker, Look, looking, opened_client
 from tests.events import said
 from tests.lossy import Fault, LossyPipe
-from tests.runs import LEASE_MS, a_run, claim_one, end_patience, running, submit
+from tests.runs import LEASE_MS, a_run, claim_one, end_lease, end_patience, running, submit
 from tests.worker.acting import Acts, Says, Waits
 from worker.agents.protocol import Agent, AgentInput, Spoken
 from worker.execution import Execution
@@ -43,7 +44,7 @@ class Bench:
     def job(
         self, agents: Mapping[str, Agent], *, limit: float = 60, timeouts: Mapping[str, float] | None = None
     ) -> Job:
-        return Job("w1", self.ledger, self.log, agents, timeouts or {}, limit)
+        return Job("w1", self.ledger, self.log, agents, timeouts or {}, limit, LEASE_MS / 1000)
 
     async def attempt(self, agent: Agent, run: Run | None = None, *, limit: float = 60) -> End:
         claimed = await running(self.ledger, run)
@@ -217,6 +218,18 @@ async def test_a_stop_before_the_agent_has_begun_counts(bench: Bench) -> None:
     execution.stop(Stop.USER)
     await bench.job({"main": agent}).run(execution)
     assert (await bench.end_of(claimed.run)).reason is Stop.USER
+
+
+@pytest.mark.parametrize(("late", "started"), [(True, 0), (False, 1)])
+async def test_an_agent_does_not_start_on_a_lease_that_ran_out_on_the_way(
+    bench: Bench, look: Look, late: bool, started: int
+) -> None:
+    """The answers of Redis came late: another worker has the run, and nothing has told this one yet."""
+    claimed, agent = await running(bench.ledger), Says()
+    end_lease(look, claimed.run.run_id)
+    assert (await claim_one(bench.ledger, "w2")).lost
+    await bench.job({"main": agent}).run(Execution(claimed, asked_at=-math.inf if late else None))
+    assert len(agent.inputs) == started
 
 
 async def test_the_first_reason_to_stop_counts(bench: Bench) -> None:

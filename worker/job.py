@@ -134,7 +134,8 @@ class Job:
     async def _input(self, claim: Claim) -> AgentInput:
         run, history = claim.run, claim.run.history
         if run.keeps_transcript:
-            history = await patiently(lambda: self.ledger.transcript(run.session_key))
+            # In its first turn a session has nothing of its own, and what the client sent is all there is.
+            history = await patiently(lambda: self.ledger.transcript(run.session_key)) or history
         return AgentInput(
             message=run.message,
             extra_system_prompt=run.extra_system_prompt,

@@ -166,13 +166,13 @@ async def test_an_agent_is_given_what_was_asked(bench: Bench) -> None:
 
 
 async def test_a_named_session_goes_on_where_it_ended(bench: Bench) -> None:
-    """The request's own history would be told twice."""
+    """The request's own history counts in its first turn; later it would be told twice."""
+    earlier = (Turn(role="user", content="of the request"),)
     agent = Says((Delta(delta="Answer"),))
     for message in ("one", "two"):
-        history = (Turn(role="user", content="of the request"),)
-        await bench.attempt(agent, a_run("s", message=message, history=history, keeps_transcript=True))
+        await bench.attempt(agent, a_run("s", message=message, history=earlier, keeps_transcript=True))
     assert [given.history for given in agent.inputs] == [
-        (),
+        earlier,
         (Turn(role="user", content="one"), Turn(role="assistant", content="Answer")),
     ]
 

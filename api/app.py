@@ -10,6 +10,7 @@ import anyio
 from redis.asyncio import Redis
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -19,6 +20,7 @@ from api.auth import Credentials, Gate, LoopbackOnly
 from api.completions import ChatCompletions
 from api.directory import Directory
 from api.failures import Failure
+from api.farewell import Farewell
 from api.front import Front
 from api.health import Health
 from api.hub import Hub
@@ -96,6 +98,7 @@ def create_app(settings: Settings, pipes: Pipes, pubsub: Redis, *, name: str) ->
             HTTPException: _http,
             Exception: _bug,
         },
+        middleware=[Middleware(Farewell)],
         lifespan=_beside(hub.listen, janitor.tidy_forever, readers.attend_forever),
     )
     app.router.redirect_slashes = False

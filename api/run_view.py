@@ -28,7 +28,7 @@ class RunView(BaseModel):
     agent: str
     session: str
     background: bool = Field(description="Whether the run goes on when nobody reads it.")
-    attempt: int = Field(description="How often a worker has taken the run.")
+    attempt: int = Field(description="Number of the attempt that last started the agent; 0 when none has.")
     created_ms: int
     queued_ms: int
     started_ms: int | None
@@ -56,7 +56,7 @@ def summary(record: RunRecord, *, position: int | None = None) -> RunView:
         agent=run.agent_id,
         session=run.session_key,
         background=not run.foreground,
-        attempt=record.attempt,
+        attempt=record.begun,
         created_ms=run.created_ms,
         queued_ms=record.queued_ms,
         started_ms=record.started_ms or None,

@@ -84,7 +84,7 @@ class Ledger:
     def __init__(self, pipe: Pipe, keys: Keys) -> None:
         self._pipe = pipe
         self.keys = keys
-        acts = ("submit", "claim", "renew", "release", "settle", "cancel", "overdue")
+        acts = ("submit", "claim", "begin", "renew", "release", "settle", "cancel", "overdue")
         self._scripts = {act: ledger_script(act, keys) for act in acts}
 
     async def _run(self, act: str, *args: str | bytes | int) -> Reply:
@@ -136,6 +136,11 @@ class Ledger:
         lease is over."""
         taken = rows(await self._run("claim", owner, lease_ms, 1, "{}", run_id))
         return _claim(taken[0]) if taken else None
+
+    async def begin(self, claim: Claim) -> bool:
+        """Notes that this attempt starts an agent; a claim alone may be there to end the run. False when another owner
+        has it."""
+        return await self._run("begin", claim.run.run_id, claim.token) == 1
 
     async def renew(self, leases: Mapping[str, str], *, lease_ms: int) -> dict[str, Renewal]:
         """Prolongs leases, token by run id. A lease that ran out while nobody claimed the run is taken again."""
@@ -210,6 +215,7 @@ def _record(fields: Mapping[str, str]) -> RunRecord:
         state=State(fields["state"]),
         attempt=int(fields["attempt"]),
         tries=int(fields["tries"]),
+        begun=int(fields.get("begun", 0)),
         worker=fields.get("worker", ""),
         cancel=Stop(fields["cancel"]) if "cancel" in fields else None,
         queued_ms=int(fields["queued"]),

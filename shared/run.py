@@ -72,10 +72,11 @@ class RunRecord(Value):
     state: State
     attempt: int = 0  # claims so far: the fence
     tries: int = 0  # attempts that count against `max_attempts`
+    begun: int = 0  # the last attempt that started an agent; 0 when none has: a claim may only be there to end the run
     worker: str = ""
     cancel: Stop | None = None  # asked for; the owner of the lease ends the run
     queued_ms: int = 0
     queued_until_ms: int = 0  # 0 while the run waits for its session's turn
-    started_ms: int = 0
+    started_ms: int = 0  # the first time that an agent was started
     ended_ms: int = 0
     code: str = ""

@@ -66,7 +66,7 @@ class Job:
             await self._settle(claim, End(state=State.FAILED, code=ErrorCode.RUN_LOST))
 
     async def _attempt(self, execution: Execution, emitter: Emitter) -> None:
-        await emitter.start(self.worker)
+        await self._begin(execution.claim, emitter)
         await self._be_in_time(execution)
         outcome = await self._write_along(execution, emitter)
         if outcome.terminal is not None:
@@ -74,6 +74,20 @@ class Job:
         elif execution.stopped is Stop.DRAIN:
             await emitter.hand_back(Queued(reason=Stop.DRAIN))
             await patiently(lambda: self.ledger.release(execution.run_id, execution.claim.token, spend=False))
+
+    async def _begin(self, claim: Claim, emitter: Emitter) -> None:
+        """Says in the log and in the ledger that an agent starts; on one Redis both travel together. Raises Fenced,
+        Closed or LogLost."""
+        try:
+            async with anyio.create_task_group() as both:
+                both.start_soon(self._note_start, claim, name=f"begin {claim.run.run_id}")
+                await emitter.start(self.worker)
+        except ExceptionGroup as refused:
+            raise refused.exceptions[0] from None
+
+    async def _note_start(self, claim: Claim) -> None:
+        if not await patiently(lambda: self.ledger.begin(claim)):
+            raise Fenced
 
     async def _be_in_time(self, execution: Execution) -> None:
         """An agent must not start on a lease that has run out while the answers of Redis were under way: another worker

@@ -40,7 +40,7 @@ local function due(id, run, named)
   return not named
 end
 
-local FIELDS = {'v', 'state', 'agent', 'session', 'cancel', 'queued_until', 'spec', 'keep', 'policy', 'started'}
+local FIELDS = {'v', 'state', 'agent', 'session', 'cancel', 'queued_until', 'spec', 'keep', 'policy'}
 
 local function read(id)
   local values, run = redis.call('HMGET', KEY.run .. id, unpack(FIELDS)), {}
@@ -68,7 +68,7 @@ local function take(id, named)
   local attempt = redis.call('HINCRBY', KEY.run .. id, 'attempt', 1)
   local tries = redis.call('HINCRBY', KEY.run .. id, 'tries', 1)
   local token = owner .. '/' .. attempt
-  redis.call('HSET', KEY.run .. id, 'worker', owner, 'token', token, 'policy', policy, 'started', run.started or whole(now))
+  redis.call('HSET', KEY.run .. id, 'worker', owner, 'token', token, 'policy', policy)
   redis.call('PEXPIRE', KEY.run .. id, run.keep)
   redis.call('SET', KEY.lock .. id, token, 'PX', lease)
   redis.call('ZREM', KEY.queue, id)

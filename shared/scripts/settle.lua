@@ -20,9 +20,10 @@ redis.call('HSET', record, 'ended', whole(now), 'code', ending.code)
 redis.call('PEXPIRE', record, keep)
 
 -- Written out because cjson cannot tell an empty object from an empty list.
+-- arq knows no job that ended without a start: such a run shows its end for it.
 local result = string.format(
   '{"t":%s,"f":"%s","a":["%s"],"k":{},"et":%s,"s":%s,"r":"%s","st":%s,"ft":%s,"q":"%s","id":"%s"}',
-  fields[5], ending.job, id, fields[3], tostring(ending.state == 'completed'), ending.state, fields[4], whole(now), KEY.queue, id)
+  fields[5], ending.job, id, fields[3], tostring(ending.state == 'completed'), ending.state, fields[4] or whole(now), whole(now), KEY.queue, id)
 redis.call('SET', KEY.result .. id, result, 'PX', keep)
 redis.call('DEL', KEY.job .. id, KEY.retry .. id)
 redis.call('ZREM', KEY.attended, id)

@@ -9,7 +9,7 @@ from shared.run import End, RunRecord
 from shared.states import State
 from tests.api.played import RUN
 
-RUNNING = RunRecord(v=1, run=RUN, state=State.RUNNING, attempt=2, queued_ms=10, started_ms=20)
+RUNNING = RunRecord(v=1, run=RUN, state=State.RUNNING, attempt=3, begun=2, queued_ms=10, started_ms=20)
 TOKENS = Tokens(prompt_tokens=1, completion_tokens=2, total_tokens=3)
 
 
@@ -18,6 +18,12 @@ def test_a_run_that_waits_has_a_place_and_no_times_but_one() -> None:
     assert (view.state, view.queue_position, view.attempt) == ("queued", 3, 0)
     assert (view.created_ms, view.queued_ms, view.started_ms, view.ended_ms) == (RUN.created_ms, 10, None, None)
     assert (view.background, view.error, view.cancel_requested) == (False, None, None)
+
+
+def test_an_attempt_that_only_ends_the_run_is_not_shown() -> None:
+    ended = RunRecord(v=1, run=RUN, state=State.CANCELLED, attempt=1, queued_ms=10, ended_ms=20)
+    assert (summary(ended).attempt, summary(ended).started_ms) == (0, None)
+    assert (summary(RUNNING).attempt, summary(RUNNING).started_ms) == (2, 20)
 
 
 def test_a_run_without_readers_is_in_the_background() -> None:

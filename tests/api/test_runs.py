@@ -492,7 +492,9 @@ async def test_a_run_that_waits_is_cancelled_at_once_and_never_starts(alice: htt
     assert answer.status_code == 202
     assert (answer.json()["state"], answer.json()["cancel_requested"]) == ("cancelled", "user")
     assert await claim(stage.ledger) == []
-    assert (await shown(alice, run_id))["state"] == "cancelled"
+    view = await shown(alice, run_id)
+    assert (view["state"], view["attempt"], view["started_ms"]) == ("cancelled", 0, None)
+    assert view["ended_ms"]
 
 
 async def test_a_run_that_waits_for_its_session_is_cancelled_and_the_next_one_moves_up(

@@ -87,7 +87,9 @@ async def test_a_run_that_was_handed_back_is_a_queued_job(redis: Redis, ledger: 
 
 async def test_a_completed_run_is_a_job_with_a_result(redis: Redis, ledger: Ledger) -> None:
     run = a_run()
-    await ledger.settle(await running(ledger, run), DONE)
+    claimed = await running(ledger, run)
+    await ledger.begin(claimed)
+    await ledger.settle(claimed, DONE)
     assert await job(redis, run.run_id).status() is JobStatus.complete
     info = await job(redis, run.run_id).info()
     assert isinstance(info, JobResult)
@@ -113,6 +115,15 @@ async def test_any_other_end_is_a_job_without_success(redis: Redis, ledger: Ledg
     assert (info.success, info.result) == (False, state.value)
     with pytest.raises(SerializationError, match=state.value):  # arq's word for a result that is no exception
         await result(redis, run.run_id)
+
+
+async def test_a_run_that_never_started_is_a_job_that_started_when_it_ended(redis: Redis, ledger: Ledger) -> None:
+    """arq has no word for it."""
+    claimed = await running(ledger)
+    await ledger.settle(claimed, End(state=State.CANCELLED))
+    info = await job(redis, claimed.run.run_id).result_info()
+    assert info is not None
+    assert info.start_time == info.finish_time
 
 
 async def test_arq_lists_our_queue_and_our_results(redis: Redis, ledger: Ledger) -> None:

@@ -36,6 +36,7 @@ class Known:
     state: State = State.QUEUED
     attempt: int = 0
     tries: int = 0
+    begun: int = 0
     cancel: Stop | None = None
     out_of_patience: bool = False
     token: str = ""
@@ -166,6 +167,15 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data())
+    def begin(self, data: st.DataObject) -> None:
+        claimed = data.draw(st.sampled_from(self.claims))
+        owns = self.model.owns(claimed)
+        assert self.do(self.ledger.begin(claimed)) == owns
+        if owns:
+            self.model.runs[claimed.run.run_id].begun = claimed.attempt
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
     def renew(self, data: st.DataObject) -> None:
         claimed = data.draw(st.sampled_from(self.claims))
         run_id = claimed.run.run_id
@@ -242,6 +252,8 @@ class LedgerMachine(RuleBasedStateMachine):
             record = self.look.hgetall(KEYS.run(run_id))
             assert record[b"state"].decode() == known.state
             assert (int(record[b"attempt"]), int(record[b"tries"])) == (known.attempt, known.tries)
+            assert int(record.get(b"begun", 0)) == known.begun
+            assert (b"started" in record) == (known.begun > 0)
 
     @invariant()
     def no_run_is_forgotten(self) -> None:

@@ -15,6 +15,7 @@ from shared.errors import ErrorCode, RunError
 from shared.events import Cancelled, Completed, Delta, Failed, LifecycleEvent, Queued, Reasoning, Started, Stop
 from shared.ledger import Claim, Ledger
 from shared.log import EventLog, Head
+from shared.redis import Pipe
 from shared.run import End, Policy, Run, Turn
 from shared.states import ENDS, State
 from tests.broker import KEYS, Broker, FakeBroker, Look, looking, opened_client
@@ -83,6 +84,12 @@ class Bench:
         events = await self.log.read(run.run_id, 0)
         return [one.data.phase for one in events if isinstance(one, LifecycleEvent)]
 
+    async def begun(self, run: Run) -> tuple[int, bool]:
+        """The last attempt that started an agent, by the ledger, and whether one ever did."""
+        record = await self.ledger.record(run.run_id)
+        assert record is not None
+        return record.begun, record.started_ms > 0
+
     async def state(self, run: Run) -> State:
         record = await self.ledger.record(run.run_id)
         assert record is not None
@@ -99,6 +106,7 @@ async def test_an_agent_that_returns_has_completed_its_run(bench: Bench) -> None
     assert await bench.phases(run) == ["start", "end"]
     first = (await bench.log.read(run.run_id, 0))[0]
     assert first.data == Started(attempt=1, worker="w1")
+    assert await bench.begun(run) == (1, True)
 
 
 async def test_an_agent_may_say_nothing(bench: Bench) -> None:
@@ -220,14 +228,34 @@ async def test_a_stop_before_the_agent_has_begun_counts(bench: Bench) -> None:
     assert (await bench.end_of(claimed.run)).reason is Stop.USER
 
 
-@pytest.mark.parametrize(("late", "started"), [(True, 0), (False, 1)])
-async def test_an_agent_does_not_start_on_a_lease_that_ran_out_on_the_way(
-    bench: Bench, look: Look, late: bool, started: int
-) -> None:
-    """The answers of Redis came late: another worker has the run, and nothing has told this one yet."""
+async def test_an_agent_does_not_start_for_a_run_that_another_worker_has_by_now(bench: Bench, look: Look) -> None:
+    """That one has not told the log of it yet."""
     claimed, agent = await running(bench.ledger), Says()
     end_lease(look, claimed.run.run_id)
     assert (await claim_one(bench.ledger, "w2")).lost
+    await bench.job({"main": agent}).run(Execution(claimed))
+    assert agent.inputs == []
+    assert (await bench.begun(claimed.run)) == (0, False)
+
+
+class Stalled(Ledger):
+    """What it answers to the start of an attempt is on its way for so long that another worker takes the run."""
+
+    async def begin(self, claim: Claim) -> bool:
+        begun = await super().begin(claim)
+        await self._pipe.command("ZADD", KEYS.leases, 0, claim.run.run_id)
+        await self._pipe.command("DEL", KEYS.prefixes()["lock"] + claim.run.run_id)
+        assert (await claim_one(self, "w2")).lost
+        return begun
+
+
+@pytest.mark.parametrize(("late", "started"), [(True, 0), (False, 1)])
+async def test_an_agent_does_not_start_on_a_lease_that_ran_out_on_the_way(
+    pipe: Pipe, log: EventLog, late: bool, started: int
+) -> None:
+    """Only the time that the answer took can tell."""
+    bench, agent = Bench(Stalled(pipe, KEYS), log), Says()
+    claimed = await running(bench.ledger)
     await bench.job({"main": agent}).run(Execution(claimed, asked_at=-math.inf if late else None))
     assert len(agent.inputs) == started
 
@@ -387,6 +415,7 @@ async def test_a_run_that_was_cancelled_while_it_waited_never_starts(bench: Benc
     assert (await bench.end_of(run)).reason is Stop.USER
     assert await bench.phases(run) == ["cancelled"]
     assert agent.inputs == []
+    assert await bench.begun(run) == (0, False)
 
 
 async def test_a_run_that_waited_too_long_never_starts(bench: Bench, broker: Broker) -> None:
@@ -397,6 +426,7 @@ async def test_a_run_that_waited_too_long_never_starts(bench: Bench, broker: Bro
     await bench.job({"main": agent}).run(Execution(await claim_one(bench.ledger)))
     assert (await bench.end_of(run)).code == "queue_timeout"
     assert agent.inputs == []
+    assert await bench.begun(run) == (0, False)
 
 
 # --- Redis ------------------------------------------------------------------------------------------------------------

@@ -33,7 +33,11 @@ class RunView(BaseModel):
     queued_ms: int
     started_ms: int | None
     ended_ms: int | None = Field(description="Known a moment after the run has ended.")
-    queue_position: int | None = Field(None, description="Runs a worker may take before this one, while it waits.")
+    queue_position: int | None = Field(
+        None,
+        description="How many runs go before this one, while it waits: runs of its session, the one that runs included,"
+        " until it is its turn there; from then on runs that a worker may take. Not in lists.",
+    )
     cancel_requested: Stop | None = None
     text: str | None = Field(None, description="What the agent has said so far. Not in lists.")
     last_event: int | None = Field(None, description="Number of the last event. Not in lists.")

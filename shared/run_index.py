@@ -30,6 +30,7 @@ class RunIndex:
         return Page(ids, following)
 
     async def position(self, run_id: str) -> int | None:
-        """How many runs a worker may claim before this one; None when it does not wait for a worker."""
+        """How many runs go before this one: of its session, the one that runs included, until it is its turn there;
+        from then on of all that a worker may claim. None when it does not wait."""
         before = await self._pipe.run(self._position, args=(run_id,))
         return before if isinstance(before, int) and before >= 0 else None

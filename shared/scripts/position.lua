@@ -1,6 +1,22 @@
--- How many runs a worker may claim before this one. ARGV: 1 id. Answers -1 when the run does not wait for a worker.
-local at = redis.call('ZSCORE', KEY.queue, ARGV[1])
-if not at or tonumber(at) > clock() then
+-- How many runs go before this one. ARGV: 1 id. Of those that a worker may claim, or of its session while it waits for its turn there.
+-- Answers -1 when the run does not wait. Only reads: a lane that has to be repaired is left to others.
+local id = ARGV[1]
+local record = redis.call('HMGET', KEY.run .. id, 'state', 'session', 'queued_until')
+if record[1] ~= 'queued' then
   return -1
 end
-return redis.call('ZCOUNT', KEY.queue, '-inf', '(' .. at)
+if record[3] ~= '0' then
+  local at = redis.call('ZSCORE', KEY.queue, id)
+  return at and redis.call('ZCOUNT', KEY.queue, '-inf', '(' .. at) or -1
+end
+local before = 0
+for _, other in ipairs(redis.call('LRANGE', KEY.lane .. record[2], 0, -1)) do
+  if other == id then
+    break
+  end
+  local state = redis.call('HGET', KEY.run .. other, 'state')
+  if state and not ENDS[state] then
+    before = before + 1
+  end
+end
+return before

@@ -120,10 +120,15 @@ async def test_places_in_the_queue(alice: httpx.AsyncClient, stage: Stage) -> No
     assert [(await shown(alice, run))["queue_position"] for run in runs] == [None, 0, 1]
 
 
-async def test_a_run_that_waits_for_its_session_has_no_place_yet(alice: httpx.AsyncClient) -> None:
-    first, second = await made(alice, session="mine"), await made(alice, session="mine")
-    assert (await shown(alice, first))["queue_position"] == 0
-    assert ((await shown(alice, second))["state"], (await shown(alice, second))["queue_position"]) == ("queued", None)
+async def test_places_in_a_session(alice: httpx.AsyncClient, stage: Stage) -> None:
+    """Other runs that wait do not count until it is the run's turn in its session."""
+    runs = [await made(alice, session="mine") for _ in range(3)]
+    await made(alice)
+    assert [(await shown(alice, run))["queue_position"] for run in runs] == [0, 1, 2]
+    attempt = await stage.take()
+    assert [(await shown(alice, run))["queue_position"] for run in runs] == [None, 1, 2]
+    await attempt.end()
+    assert [(await shown(alice, run))["queue_position"] for run in runs] == [None, 1, 1]
 
 
 @pytest.mark.parametrize(

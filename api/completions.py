@@ -101,4 +101,5 @@ def _run(asked: ChatRequest, owner: str, agent: ServedAgent) -> Run:
 def _once(asked: ChatRequest, body: JsonObject) -> Once:
     """`stream` does not count: a client may come back for the other form of the answer."""
     said = {name: value for name, value in body.items() if name not in ("stream", "stream_options")}
-    return Once(digest(asked.session, "chat", said), key=asked.idempotency_key, join=asked.retry_count > 0)
+    identity = digest(asked.session, "chat", said)
+    return Once(identity, key=asked.idempotency_key, join=asked.retry_count > 0, counted=asked.rejoins)

@@ -93,7 +93,7 @@ class Keys:
             "lane": self._ledger + "lane:",  # LIST of run ids of one session; the first may run
             "session": self._ledger + "session:",  # STRING: the credential that first used a session key
             "transcript": self._ledger + "transcript:",  # LIST of turns as JSON, oldest first
-            "once": self._ledger + "once:",  # STRING: run id and body digest behind an idempotency key
+            "once": self._ledger + "once:",  # HASH: run and body behind an idempotency key, or a body
             "job": job_key_prefix,
             "lock": in_progress_key_prefix,
             "result": result_key_prefix,

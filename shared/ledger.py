@@ -35,12 +35,14 @@ class Once:
     """How a request is recognised when it comes again.
 
     `key` is the client's idempotency key; without one the body's digest stands in for it. `join` says whether to look
-    for an earlier run at all: a first try without a key never joins one.
+    for an earlier run at all: a first try without a key joins none but that of its own retry, by which it can only have
+    been overtaken when its client counts its tries (`counted`).
     """
 
     digest: str
     key: str | None = None
     join: bool = False
+    counted: bool = False
 
     def name(self, owner: str) -> str:
         if self.key is None:
@@ -112,6 +114,7 @@ class Ledger:
             "once_ms": bounds.retention_ms if once.key is not None else JOIN_WINDOW_MS,
             "digest": once.digest,
             "join": once.join or once.key is not None,
+            "counted": once.counted,
         }
         match texts(await self._run("submit", json.dumps(ask))):
             case ["session_taken", _]:

@@ -8,14 +8,15 @@ if redis.call('EXISTS', record) == 1 then
   return {'accepted', ask.id}
 end
 
--- Once, not three times: the same key attaches to the run it made, and a retry to the run of its first try. So does, once, a first
--- try to the run of its own retry, which overtakes it when the process that took the first try is paused.
+-- Once, not three times: the same key attaches to the run it made, and a retry to the run of its first try. So does a first try to
+-- the run of its own retry, which overtakes it when the process that took the first try is paused. There was one first try: the next
+-- request with this body is another one. It is known by the id it came with, because it comes again when its answer was lost.
 local once = KEY.once .. ask.once
-local before = redis.call('HMGET', once, 'id', 'digest', 'overtook')
-local overtaken = now < tonumber(before[3] or 0)
+local before = redis.call('HMGET', once, 'id', 'digest', 'overtook', 'overtaken')
+local overtaken = ask.counted and now < tonumber(before[3] or 0) and (before[4] or ask.id) == ask.id
 if (ask.join or overtaken) and before[1] and redis.call('EXISTS', KEY.run .. before[1]) == 1 then
   if not ask.join then
-    redis.call('HDEL', once, 'overtook')
+    redis.call('HSET', once, 'overtaken', ask.id)
   end
   if before[2] ~= ask.digest then
     return {'key_reused', before[1]}
@@ -44,6 +45,7 @@ redis.call('HSET', record,
   'spec', ask.spec, 'keep', keep, 'patience', whole(ask.patience), 'attempt', 0, 'tries', 0, 'queued', whole(now), 'queued_until', 0)
 redis.call('PEXPIRE', record, keep)
 redis.call('SET', session, ask.owner, 'PX', keep)
+redis.call('HDEL', once, 'overtaken')
 redis.call('HSET', once, 'id', ask.id, 'digest', ask.digest, 'overtook', whole(ask.join and now + OVERTAKE_MS or 0))
 redis.call('PEXPIRE', once, whole(ask.once_ms))
 for _, index in ipairs({KEY.runs, KEY.owned .. ask.owner}) do

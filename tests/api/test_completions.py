@@ -199,6 +199,19 @@ async def test_a_retry_joins_the_run_of_the_first_try(
         assert await rest_of(first) == ("one two", FINISHED)
 
 
+async def test_a_first_try_joins_the_run_of_the_retry_that_has_overtaken_it_once(
+    alice: httpx.AsyncClient, elsewhere: httpx.AsyncClient, stage: Stage
+) -> None:
+    """The same question asked once more is another one."""
+    first, retry = {"x-stainless-retry-count": "0"}, {"x-stainless-retry-count": "1"}
+    asking = asyncio.create_task(elsewhere.post(CHAT, json=chat(), headers=retry))
+    await (await stage.take("one")).end()
+    assert content(await asking) == content(await alice.post(CHAT, json=chat(), headers=first)) == "one"
+    once_more = asyncio.create_task(alice.post(CHAT, json=chat(), headers=first))
+    await (await stage.take("two")).end()
+    assert content(await once_more) == "two"
+
+
 # --- a client that leaves ---------------------------------------------------------------------------------------------
 
 

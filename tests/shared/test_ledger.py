@@ -32,6 +32,7 @@ from tests.runs import (
 )
 
 NAMES = KEYS.prefixes()
+FIRST = Once("digest", counted=True)  # the first try of a client that counts them, as the official ones do
 
 
 @pytest.fixture
@@ -122,9 +123,27 @@ async def test_a_first_try_that_its_own_retry_has_overtaken_joins_it_once(ledger
     """The process that took the first try was paused, the client gave up on it, and another one took the retry."""
     retry = a_run()
     for run in (retry, a_run()):  # two retries: the second one joins the first
-        await submit(ledger, run, once=Once("digest", join=True))
-    assert (await submit(ledger, a_run(), once=Once("digest"))).run_id == retry.run_id
+        await submit(ledger, run, once=Once("digest", join=True, counted=True))
+    first = a_run()
+    for _ in range(2):  # its answer was lost, so it is asked again
+        assert (await submit(ledger, first, once=FIRST)).run_id == retry.run_id
+    assert not (await submit(ledger, a_run(), once=FIRST)).joined
+
+
+async def test_who_does_not_count_tries_has_not_been_overtaken(ledger: Ledger) -> None:
+    retry = a_run()
+    await submit(ledger, retry, once=Once("digest", join=True, counted=True))
     assert not (await submit(ledger, a_run(), once=Once("digest"))).joined
+
+
+async def test_a_retry_that_makes_a_run_of_its_own_can_overtake_again(ledger: Ledger, look: Look) -> None:
+    """Its first try is another one than that of the run before, which is gone."""
+    for _ in range(2):
+        retry = a_run()
+        await submit(ledger, retry, once=Once("digest", join=True, counted=True))
+        assert (await submit(ledger, a_run(), once=FIRST)).run_id == retry.run_id
+        assert not (await submit(ledger, retry, once=Once("digest", join=True, counted=True))).joined
+        forget(look, retry.run_id)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 )
 
 from shared.events import Stop
-from shared.ledger import Claim, Ledger, Renewal
+from shared.ledger import Claim, Ledger, Once, Renewal
 from shared.redis import Pipe
 from shared.run import End, Run
 from shared.states import ENDS, State
@@ -49,11 +49,23 @@ class Model:
     lanes: dict[str, list[str]] = field(default_factory=dict)  # runs that have not ended, by session
     ready: list[str] = field(default_factory=list)  # runs that a worker may claim, in order
     lost: list[str] = field(default_factory=list)  # running ones whose lease is over, in order
+    newest: str = ""  # the last run that was made for the one request that comes again and again
+    overtook: bool = False  # made by a retry, whose first try may still come
 
     def accept(self, run: Run) -> None:
         self.runs[run.run_id] = Known(run)
         self.lanes.setdefault(run.session_key, []).append(run.run_id)
         self.promote(run.session_key)
+
+    def answer(self, run: Run, tried: int | None) -> str:
+        """The run that answers this try of the request that comes again and again; None of a client that does not
+        count."""
+        if self.newest in self.runs and (tried or (tried == 0 and self.overtook)):
+            self.overtook = self.overtook and tried != 0
+            return self.newest
+        self.newest, self.overtook = run.run_id, bool(tried)
+        self.accept(run)
+        return run.run_id
 
     def promote(self, session: str) -> None:
         for first in self.lanes[session][:1]:
@@ -137,6 +149,13 @@ class LedgerMachine(RuleBasedStateMachine):
     def submit_again(self, data: st.DataObject) -> None:
         run = self.some(data, *State).run
         assert self.do(submit(self.ledger, run)).run_id == run.run_id
+
+    @rule(tried=st.sampled_from([None, 0, 0, 1, 2]), lost_answers=st.integers(0, 1))
+    def submit_the_same(self, tried: int | None, lost_answers: int) -> None:
+        run, once = a_run(), Once("the same", join=bool(tried), counted=tried is not None)
+        expected = self.model.answer(run, tried)
+        for _ in range(1 + lost_answers):
+            assert self.do(submit(self.ledger, run, once=once)).run_id == expected
 
     @rule(owner=st.sampled_from(["w1", "w2"]), most=st.integers(1, 3))
     def claim(self, owner: str, most: int) -> None:

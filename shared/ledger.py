@@ -76,9 +76,11 @@ class Claim:
 
 @dataclass(frozen=True)
 class Renewal:
-    """What became of a lease: still `held`, and whether the run was asked to stop."""
+    """What became of a lease: still `held`, and whether the run was asked to stop; or given up by its owner
+    (`done`)."""
 
     held: bool
+    done: bool = False
     cancel: Stop | None = None
 
 
@@ -208,7 +210,7 @@ def _claim(row: Sequence[str]) -> Claim:
 
 def _renewal(answer: str) -> Renewal:
     verdict, _, reason = answer.partition(":")
-    return Renewal(held=verdict != "lost", cancel=Stop(reason) if reason else None)
+    return Renewal(held=verdict in ("held", "cancel"), done=verdict == "done", cancel=Stop(reason) if reason else None)
 
 
 def _record(fields: Mapping[str, str]) -> RunRecord:

@@ -56,8 +56,8 @@ class Leases:
         tokens = {run_id: execution.claim.token for run_id, execution in asked.items()}
         for run_id, renewal in (await self._ledger.renew(tokens, lease_ms=self._lease_ms)).items():
             execution = asked[run_id]
-            if self._held.get(run_id) is not execution:
-                continue  # it ended meanwhile, or this worker has claimed the run anew
+            if self._held.get(run_id) is not execution or renewal.done:
+                continue  # it has ended or is about to, or this worker has claimed the run anew
             if not renewal.held:
                 log.warning("lease.lost", run=run_id, attempt=execution.claim.attempt)
                 execution.stop(Stop.LEASE_LOST)

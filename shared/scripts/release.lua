@@ -5,7 +5,6 @@ if not owns(id, token) or not move(id, 'queued') then
   return 0
 end
 redis.call('HINCRBY', KEY.run .. id, 'tries', -tonumber(ARGV[3]))
-redis.call('HDEL', KEY.run .. id, 'token')
 unlease(id)
 ready(id, clock())
 return 1

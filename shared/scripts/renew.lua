@@ -1,5 +1,6 @@
 -- Prolongs leases. ARGV: 1 lease in ms, then id and token of each run.
--- Answers, a run each: 'held', 'lost' (another owner has it, or it has ended), or 'cancel:<reason>' (held, and asked to stop).
+-- Answers, a run each: 'held', 'cancel:<reason>' (held, and asked to stop), 'done' (this owner has settled it or handed it back), or
+-- 'lost' (another owner has it, or it is gone).
 local lease = tonumber(ARGV[1])
 local now = clock()
 watch(now, lease)
@@ -17,7 +18,7 @@ for i = 2, #ARGV, 2 do
     redis.call('PEXPIRE', KEY.session .. record[3], record[2])
     answers[#answers + 1] = record[1] and 'cancel:' .. record[1] or 'held'
   else
-    answers[#answers + 1] = 'lost'
+    answers[#answers + 1] = redis.call('HGET', KEY.run .. id, 'token') == token and 'done' or 'lost'
   end
 end
 return answers

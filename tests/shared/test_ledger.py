@@ -449,7 +449,7 @@ async def test_each_of_many_leases_gets_its_own_answer(ledger: Ledger, look: Loo
     leases = {one.run.run_id: one.token for one in (gone, ended, lost, stopped, held)}
     assert await ledger.renew(leases, lease_ms=LEASE_MS) == {
         gone.run.run_id: Renewal(held=False),
-        ended.run.run_id: Renewal(held=False),
+        ended.run.run_id: Renewal(held=False, done=True),
         lost.run.run_id: Renewal(held=False),
         stopped.run.run_id: Renewal(held=True, cancel=Stop.USER),
         held.run.run_id: Renewal(held=True),

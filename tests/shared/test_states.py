@@ -18,6 +18,7 @@ ACTS: dict[str, Act] = {
     "submit": lambda ledger, owned: submit(ledger, owned.run),
     "claim": lambda ledger, owned: claim(ledger, "w2"),
     "take": lambda ledger, owned: ledger.take(owned.run.run_id, "api", lease_ms=LEASE_MS),
+    "begin": lambda ledger, owned: ledger.begin(owned),
     "renew": lambda ledger, owned: ledger.renew({owned.run.run_id: owned.token}, lease_ms=LEASE_MS),
     "release": lambda ledger, owned: ledger.release(owned.run.run_id, owned.token, spend=True),
     "complete": lambda ledger, owned: ledger.settle(owned, End(state=State.COMPLETED)),

@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import anyio
+import pytest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from shared.events import Queued, Stop
 from shared.ledger import Ledger, Renewal
@@ -12,7 +14,7 @@ from shared.log import EventLog, Head
 from tests.broker import KEYS, Look
 from tests.events import said
 from tests.lossy import LossyPipe
-from tests.runs import a_run, claim_one, end_lease, running
+from tests.runs import DONE, a_run, claim_one, end_lease, running
 from tests.wait import wait_until
 from worker.execution import Execution
 from worker.leases import Leases
@@ -128,6 +130,27 @@ async def test_an_answer_about_a_run_that_has_ended_meanwhile_is_ignored(ledger:
         slow.let_through.set()
         await wait_until(lambda: running_on.stopped, "the answer has come")
     assert ended.stopped is None
+
+
+@pytest.mark.parametrize("handed_back", [False, True])
+async def test_a_lease_that_was_given_up_is_not_lost(
+    ledger: Ledger, log: EventLog, look: Look, handed_back: bool
+) -> None:
+    """The answer to that is still on its way when the lease is renewed."""
+    leases = Leases(ledger, log, lease_seconds=SHORT)
+    given_up, lost = await held(leases, ledger), await held(leases, ledger)
+    end_lease(look, lost.run_id)
+    other = await claim_one(ledger, "w2")
+    if handed_back:
+        await ledger.release(given_up.run_id, given_up.claim.token, spend=False)
+    else:
+        await ledger.settle(given_up.claim, DONE)
+    await ledger.settle(other, DONE)
+    with capture_logs() as said:
+        async with kept(leases):
+            await wait_until(lambda: lost.stopped, "the leases were renewed")
+    assert given_up.stopped is None
+    assert {(one["event"], one["run"]) for one in said} == {("lease.lost", lost.run_id)}
 
 
 async def test_an_answer_about_an_earlier_attempt_does_not_stop_the_next(

@@ -14,15 +14,13 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import anyio
-import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
 from api.inbox import Inbox
 from shared.errors import Unavailable
+from shared.outage import Outage
 from shared.redis import on_shared_link, unavailable
-
-log = structlog.get_logger()
 
 PING_SECONDS = 5.0  # silence after which the link must answer a ping, within the same time
 RETRY_SECONDS = 0.25
@@ -51,6 +49,7 @@ class Hub:
         self._ping_seconds = ping_seconds
         self._topics: dict[str, Topic] = {}
         self._pubsub: PubSub | None = None
+        self._outage = Outage("hub")
         self._last = math.inf  # when reading ends, by the loop's clock
         self._lasting: set[anyio.CancelScope] = set()
 
@@ -112,7 +111,7 @@ class Hub:
                 with unavailable():
                     await self._listen()
             except Unavailable as away:
-                log.warning("hub.unavailable", why=str(away))
+                self._outage.failed(away)
                 await anyio.sleep(RETRY_SECONDS)
 
     async def _listen(self) -> None:
@@ -136,6 +135,7 @@ class Hub:
                 message = await pubsub.get_message(timeout=self._ping_seconds)
             if message is not None:
                 pinged = False
+                self._outage.worked()
                 self._sort(message["type"], message["channel"], message["data"])
             elif pinged:
                 raise TimeoutError("no answer to a ping")

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import anyio
-import structlog
 
 from shared.errors import Unavailable
+from shared.outage import Outage
 from shared.presence import ANNOUNCE_SECONDS, Announcement, Presence
-
-log = structlog.get_logger()
 
 
 class Announcer:
@@ -18,6 +16,7 @@ class Announcer:
         """`announcement` makes the worker's current word."""
         self._presence = presence
         self._announcement = announcement
+        self._outage = Outage("announce")
 
     async def announce_forever(self) -> None:
         while True:
@@ -27,5 +26,6 @@ class Announcer:
     async def announce(self) -> None:
         try:
             await self._presence.announce(self._announcement())
-        except Unavailable:
-            log.warning("announce.unavailable")  # silence says the same, later
+            self._outage.worked()
+        except Unavailable as away:
+            self._outage.failed(away)  # silence says the same to everybody else, later

@@ -29,6 +29,7 @@ from arq.worker import Worker, func
 from shared.errors import Unavailable
 from shared.events import Stop
 from shared.ledger import JOB, Claim
+from shared.outage import Outage
 from shared.redis import unavailable
 from shared.run import Policy
 from worker.doorbell import POLL_SECONDS, Doorbell
@@ -80,6 +81,7 @@ class RunWorker(Worker):
         self._draining = anyio.CancelScope()
         self._slot_freed = anyio.Event()
         self._drained = False
+        self._outage = Outage("redis")
 
     @property
     def name(self) -> str:
@@ -107,8 +109,9 @@ class RunWorker(Worker):
                 await self._doorbell.wait()
             with unavailable():
                 await self.heart_beat()
+            self._outage.worked()
         except Unavailable as away:
-            log.warning("redis.unavailable", why=str(away))
+            self._outage.failed(away)
             await anyio.sleep(POLL_SECONDS / 2)
 
     async def _free_slots(self) -> int:

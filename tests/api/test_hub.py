@@ -7,6 +7,7 @@ from functools import partial
 import anyio
 import pytest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from api.hub import Hub
 from api.inbox import Inbox
@@ -310,15 +311,17 @@ async def test_without_a_link_nobody_can_subscribe() -> None:
 
 async def test_readers_hear_on_when_redis_is_back(own_valkey: Valkey) -> None:
     broker = RealBroker(own_valkey.url)
-    async with linked(broker) as hub, hub.subscribe(CHANNEL) as inbox:
-        own_valkey.kill()
-        assert await next_of(inbox) == (True, [])
-        own_valkey.start()
-        with looking(broker) as look:
-            await wait_until(lambda: subscribers(look), "subscribed again")
-            inbox.take()
-            look.publish(CHANNEL, b"1")
-            assert (await next_of(inbox))[1] == [b"1"]
-            async with hub.subscribe("new") as new:
-                look.publish("new", b"2")
-                assert await next_of(new) == (False, [b"2"])
+    with capture_logs() as said:
+        async with linked(broker) as hub, hub.subscribe(CHANNEL) as inbox:
+            own_valkey.kill()
+            assert await next_of(inbox) == (True, [])
+            own_valkey.start()
+            with looking(broker) as look:
+                await wait_until(lambda: subscribers(look), "subscribed again")
+                inbox.take()
+                look.publish(CHANNEL, b"1")
+                assert (await next_of(inbox))[1] == [b"1"]
+                async with hub.subscribe("new") as new:
+                    look.publish("new", b"2")
+                    assert await next_of(new) == (False, [b"2"])
+    assert [one["event"] for one in said] == ["hub.unavailable", "hub.available"]

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 
 import anyio
 import pytest
@@ -13,7 +13,7 @@ from shared.keys import GRACE_MS, READER_LEASE_MS
 from shared.ledger import Ledger
 from shared.redis import Pipe
 from shared.states import State
-from tests.broker import KEYS, Broker, Look, looking
+from tests.broker import KEYS, Broker, Look, looking, opened_client
 from tests.runs import a_run, members, running, submit
 from tests.wait import wait_until
 
@@ -119,6 +119,30 @@ async def test_a_run_without_readers_is_asked_to_stop_once(
     record = await ledger.record(run_id)
     assert record is not None
     assert (record.state, record.cancel) == (State.RUNNING, "disconnect")
+
+
+async def test_a_run_that_nobody_reads_is_seen_again_when_redis_had_no_room_for_the_note(real_broker: Broker) -> None:
+    async with opened_client(real_broker) as client, aclosing(Pipe(client)) as pipe:
+        ledger, attendance = Ledger(pipe, KEYS), Attendance(pipe, KEYS)
+        run_id = (await running(ledger)).run.run_id
+        with looking(real_broker) as look:
+            desert(look, run_id)
+            with full(look), pytest.raises(Unavailable):
+                await attendance.abandon()
+        assert await attendance.abandon() == [run_id]
+        record = await ledger.record(run_id)
+        assert record is not None
+        assert record.cancel == "disconnect"
+
+
+@contextmanager
+def full(look: Look) -> Iterator[None]:
+    """No memory is left for writes."""
+    look.execute_command("CONFIG", "SET", "maxmemory", "1")
+    try:
+        yield
+    finally:
+        look.execute_command("CONFIG", "SET", "maxmemory", "0")
 
 
 async def test_a_process_that_dies_takes_none_of_its_readers_along(

@@ -126,6 +126,24 @@ async def test_calls_of_one_lane_keep_their_order(redis: Redis, look: Look) -> N
     assert look.lrange("k", 0, -1) == [b"%d" % number for number in range(2 * BATCH)]
 
 
+async def test_a_reply_is_read_as_its_command_says(pipe: Pipe, look: Look) -> None:
+    """By the name of the command, which therefore stays text."""
+    look.hset("h", mapping={"a": "1"})
+    await pipe.command("XADD", "s", "0-1", "e", "said")
+    for key in ("h", "s"):
+        look.expire(key, 60)
+    assert await pipe.command("HGETALL", "h") == {b"a": b"1"}
+    assert await pipe.command("XRANGE", "s", "-", "+") == [(b"0-1", {b"e": b"said"})]
+
+
+async def test_text_that_cannot_be_encoded_fails_its_own_call_alone(pipe: Pipe) -> None:
+    broken, fine = await asyncio.gather(
+        pipe.command("SET", "k", "\ud800"), pipe.command("ECHO", "é"), return_exceptions=True
+    )
+    assert isinstance(broken, UnicodeEncodeError)
+    assert fine == "é".encode()
+
+
 async def test_each_call_gets_its_own_answer(pipe: Pipe) -> None:
     """One that fails, too."""
     calls = [

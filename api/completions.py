@@ -78,7 +78,7 @@ class ChatCompletions:
         fold = ChatFold(run, empty_answer=self.empty_answer)
         with anyio.move_on_after(patience and patience * ANSWER_MARGIN):
             return await while_connected(request, lambda: folded(run, reader, fold, repeatable=repeatable))
-        if run.foreground:
+        if run.foreground and await reader.alone():  # if not, it ends with its last reader
             await self.janitor.cancel(run.run_id, Stop.TIMEOUT)
         raise failures.client_out_of_time(run.run_id, patience or 0)
 

@@ -76,6 +76,10 @@ class Hub:
             finally:
                 self._lasting.discard(scope)
 
+    def readers(self, channel: str) -> int:
+        """How many inboxes of this process are subscribed to the channel."""
+        return len(self._topics[channel].inboxes) if channel in self._topics else 0
+
     @asynccontextmanager
     async def subscribe(self, channel: str) -> AsyncIterator[Inbox]:
         """An inbox that gets all that is published from now on. Raises Unavailable when Redis does not confirm it."""

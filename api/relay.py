@@ -73,6 +73,15 @@ class Reader:
             return await self._next(patience)
         raise Draining
 
+    async def alone(self) -> bool:
+        """Whether nobody else follows the run, here or at another process. In doubt: no."""
+        if self._hub.readers(self._log.keys.channel(self.run_id)) > 1:
+            return False
+        try:
+            return await self._log.listeners(self.run_id) == 1
+        except Unavailable:
+            return False
+
     async def _next(self, patience: float) -> list[Event]:
         clock = asyncio.get_running_loop().time
         until = clock() + patience

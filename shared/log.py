@@ -11,7 +11,7 @@ from shared.events import AssistantEvent, Event, from_json, to_json
 from shared.flat_text import FlatText
 from shared.keys import Keys
 from shared.lua import log_script
-from shared.redis import Argument, Pipe, Reply, Script
+from shared.redis import Argument, Pipe, Reply, Script, texts
 from shared.run import End
 
 PAGE = 500  # events read at once
@@ -96,6 +96,11 @@ class EventLog:
         """The terminal record, once there is one."""
         reply = await self._pipe.command("HGET", self.keys.head(run_id), "terminal")
         return End.model_validate_json(reply) if isinstance(reply, bytes) else None
+
+    async def listeners(self, run_id: str) -> int:
+        """How many processes follow the run now, by Redis's word."""
+        _, count = texts(await self._pipe.command("PUBSUB", "NUMSUB", self.keys.channel(run_id)))
+        return int(count)
 
     async def touch(self, run_id: str) -> None:
         """Keeps the log of a silent run alive."""

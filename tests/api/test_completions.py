@@ -288,6 +288,26 @@ async def test_a_client_is_told_before_its_own_time_is_up_and_its_run_is_stopped
     assert record.cancel == "timeout"
 
 
+@pytest.mark.parametrize("at_another", [False, True])
+async def test_a_run_that_somebody_else_reads_is_not_stopped(
+    broker: Broker, alice: httpx.AsyncClient, elsewhere: httpx.AsyncClient, stage: Stage, at_another: bool
+) -> None:
+    """Wherever that is. It ends with its last reader, as ever."""
+    impatient = {"x-stainless-retry-count": "1", "x-stainless-read-timeout": "0.3"}
+    async with streamed_chat(alice, chat()) as stream:
+        attempt = await stage.take("one ")
+        answer = await (elsewhere if at_another else alice).post(CHAT, json=chat(), headers=impatient)
+        assert problem(answer) == (504, "client_timeout", None)
+        record = await stage.ledger.record(attempt.run_id)
+        assert record is not None
+        assert record.cancel is None
+        with looking(broker) as look:
+            assert members(look, ATTENDED) == [attempt.run_id]
+        await attempt.say("two")
+        await attempt.end()
+        assert await rest_of(stream) == ("one two", FINISHED)
+
+
 async def test_of_a_run_that_goes_on_only_the_waiting_ends(
     alice: httpx.AsyncClient, stage: Stage, ledger: Ledger
 ) -> None:

@@ -44,6 +44,22 @@ async def relay_on(broker: Broker) -> AsyncIterator[tuple[Relay, EventLog, Ledge
         await pipe.aclose()
 
 
+async def test_a_reader_knows_whether_it_is_alone(broker: Broker) -> None:
+    async with relay_on(broker) as (here, _, _), relay_on(broker) as (there, _, _), here.follow(RUN_ID) as reader:
+        assert await reader.alone()
+        for other in (here, there):
+            async with other.follow(RUN_ID):
+                assert not await reader.alone()
+            await wait_until(reader.alone, "the other has left")
+
+
+async def test_a_reader_does_not_take_itself_for_alone_while_redis_is_away(own_valkey: Valkey) -> None:
+    async with relay_on(RealBroker(own_valkey.url)) as (relay, _, _), relay.follow(RUN_ID) as reader:
+        own_valkey.kill()
+        assert not await reader.alone()
+        own_valkey.start()
+
+
 @pytest.fixture
 async def relay(broker: Broker) -> AsyncIterator[Relay]:
     async with relay_on(broker) as (relay, _, _):

@@ -8,18 +8,32 @@ tries again; a write whose answer was lost is repeated with the same numbers, an
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import anyio
 
 from shared.conclusion import end_of, now_ms
 from shared.errors import Closed, ErrorCode, RunError
-from shared.events import Delta, Event, Queued, Reasoning, Said, Started, Terminal, Tokens, Tool, Usage, event
+from shared.events import (
+    Completed,
+    Delta,
+    Event,
+    FinishReason,
+    Queued,
+    Reasoning,
+    Said,
+    Started,
+    Terminal,
+    Tokens,
+    Tool,
+    Usage,
+    event,
+)
 from shared.flat_text import FlatText
 from shared.log import EventLog, Head
 from shared.patience import patiently
 from shared.run import End, Run
-from worker.agents.protocol import Spoken
+from worker.agents.protocol import Finished, Spoken
 from worker.merge import merged
 
 BUFFER_CHARS = 262_144  # an agent further ahead of Redis than this waits
@@ -49,6 +63,7 @@ class Emitter:
         self._flat = FlatText(message=head.message, empty=head.chars == 0)
         self._text: list[str] = []
         self._usage = Tokens()
+        self._finish_reason = FinishReason.STOP
 
     @property
     def silent(self) -> bool:
@@ -95,7 +110,7 @@ class Emitter:
         Answers the record that counts: an earlier one, when the log was closed already. Raises Fenced or LogLost.
         """
         self._take()
-        terminal = terminal.model_copy(update={"usage": self._usage})
+        terminal = self._summed_up(terminal)
         self._number([terminal])
         earlier = await patiently(lambda: self._log.text(self._run.run_id, self._earlier))
         end = end_of(terminal, earlier + "".join(self._text), detail)
@@ -105,21 +120,32 @@ class Emitter:
             return await patiently(lambda: self._log.end(self._run.run_id)) or end
         return end
 
+    def _summed_up(self, terminal: Terminal) -> Terminal:
+        """The last event with what the agent has said for it."""
+        kept: dict[str, object] = {"usage": self._usage}
+        if isinstance(terminal, Completed):
+            kept["finish_reason"] = self._finish_reason
+        return terminal.model_copy(update=kept)
+
     def _take(self) -> None:
         """Numbers what was said since the last write."""
         spoken, self._pending, self._pending_chars = self._pending, deque(), 0
-        self._number(self._noted(said) for said in merged(spoken))
+        self._number(event for said in merged(spoken) for event in self._noted(said))
         self._room.set()
 
-    def _noted(self, said: Spoken) -> Spoken:
-        """Keeps what the terminal record will need."""
-        if isinstance(said, Delta):
-            said = Delta(delta=said.delta, message=said.message + self._first_message)
-            self._text.append(self._flat.add(said))
-            self._head = Head(self._head.seq, self._head.chars + len(said.delta), said.message)
-        elif isinstance(said, Usage):
-            self._usage = Tokens(**said.model_dump())
-        return said
+    def _noted(self, said: Spoken) -> Iterator[Said]:
+        """Keeps what the terminal record will need, and passes on what is an event."""
+        match said:
+            case Finished(reason=reason):
+                self._finish_reason = reason
+                return
+            case Delta():
+                said = Delta(delta=said.delta, message=said.message + self._first_message)
+                self._text.append(self._flat.add(said))
+                self._head = Head(self._head.seq, self._head.chars + len(said.delta), said.message)
+            case Usage():
+                self._usage = Tokens(**said.model_dump())
+        yield said
 
     def _number(self, all_said: Iterable[Said]) -> None:
         run = self._run

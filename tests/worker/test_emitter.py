@@ -17,6 +17,7 @@ from shared.events import (
     Delta,
     Event,
     Failed,
+    FinishReason,
     Queued,
     Reasoning,
     Started,
@@ -36,7 +37,7 @@ from tests.lossy import Fault, LossyPipe
 from tests.runs import a_run
 from tests.spoken import spoken
 from tests.wait import wait_until
-from worker.agents.protocol import Spoken
+from worker.agents.protocol import Finished, Spoken
 from worker.emitter import BUFFER_CHARS, OUTPUT_CHARS, TOOL_CHARS, Emitter
 
 RUN = a_run()
@@ -346,6 +347,25 @@ async def test_a_write_that_is_cut_off_is_repeated_by_the_close(gated: GatedLog)
         await emitter.say(Delta(delta="b"))
     end = await emitter.close(Completed())
     assert end.text == await text_of(gated) == "ab"
+
+
+async def test_why_the_model_stopped_stands_in_the_end_and_is_no_event(log: EventLog) -> None:
+    emitter = await fenced(log)
+    for reason in (FinishReason.STOP, FinishReason.LENGTH):
+        await emitter.say(Finished(reason=reason))
+    await emitter.say(Delta(delta="a"))
+    end = await emitter.close(Completed())
+    assert end.finish_reason == "length"
+    assert [one.data for one in await stored(log)] == [
+        Delta(delta="a"),
+        Completed(finish_reason=FinishReason.LENGTH),
+    ]
+
+
+async def test_a_run_that_has_not_completed_has_no_reason_to_finish(log: EventLog) -> None:
+    emitter = await fenced(log)
+    await emitter.say(Finished(reason=FinishReason.LENGTH))
+    assert await emitter.close(Cancelled(reason=Stop.USER)) == End(state=State.CANCELLED, reason=Stop.USER)
 
 
 async def test_a_later_attempt_ends_the_flushing(log: EventLog) -> None:

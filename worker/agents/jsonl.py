@@ -5,6 +5,7 @@
     {"stream": "tool", "data": {...}}       the data of `shared.events.Tool`
     {"stream": "reasoning", "data": {...}}  of `Reasoning`
     {"stream": "usage", "data": {...}}      of `Usage`
+    {"finish": "length"}                    why the model stopped; without it, `stop`
     {"error": {"message": "..."}}           the run fails, and the client is told why
 
 An object has the keys of one form and no others, so that a slip is seen at once. Inside `data` and `error`,
@@ -20,11 +21,12 @@ from collections.abc import Iterator
 from pydantic import ValidationError
 
 from shared.errors import ErrorCode, RunError
-from shared.events import Delta, Reasoning, Tool, Usage
+from shared.events import Delta, FinishReason, Reasoning, Tool, Usage
 from shared.text import well_formed
-from worker.agents.protocol import Spoken
+from worker.agents.protocol import Finished, Spoken
 
 _STREAMS: dict[str, type[Tool | Reasoning | Usage]] = {"tool": Tool, "reasoning": Reasoning, "usage": Usage}
+_REASONS = frozenset(FinishReason)
 _MESSAGE = 1_000  # characters of an agent's own error message that a client gets to see
 
 _repr = reprlib.Repr()  # bounded, and survives an object that cannot be shown
@@ -41,6 +43,7 @@ class Speech:
     def __init__(self) -> None:
         self._message = 0
         self._begun = False  # whether the current message has text
+        self._reason = FinishReason.STOP  # the last one said; if none is, it is this
 
     def line(self, line: bytes) -> Iterator[Spoken]:
         try:
@@ -61,6 +64,8 @@ class Speech:
             case Delta(delta=text, message=message):
                 self._message, self._begun = message, True
                 yield Delta(delta=well_formed(text), message=message)
+            case Finished(reason=reason):
+                yield from self._finished(reason)
             case Tool() | Reasoning() | Usage():
                 yield _of_stream(value.stream, value.model_dump())
             case dict():
@@ -77,6 +82,8 @@ class Speech:
                 self._message, self._begun = self._message + self._begun, False
             case {"stream": "tool" | "reasoning" | "usage" as stream, "data": dict(data)} if len(value) == 2:
                 yield _of_stream(stream, data)
+            case {"finish": str(reason)} if len(value) == 1 and reason in _REASONS:
+                yield from self._finished(FinishReason(reason))
             case {"error": {"message": str(message)}} if len(value) == 1:
                 raise RunError(ErrorCode.AGENT_FAILED, well_formed(message)[:_MESSAGE] or "The agent failed.")
             case _:
@@ -86,6 +93,11 @@ class Speech:
         if text:
             self._begun = True
             yield Delta(delta=well_formed(text), message=self._message)
+
+    def _finished(self, reason: FinishReason) -> Iterator[Spoken]:
+        if reason is not self._reason:
+            self._reason = reason
+            yield Finished(reason=reason)
 
 
 def _of_stream(stream: str, data: object) -> Spoken:

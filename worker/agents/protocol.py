@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
-from shared.events import Delta, Reasoning, Tool, Usage, Value
+from shared.events import Delta, FinishReason, Reasoning, Tool, Usage, Value
 from shared.run import Turn
 
-Spoken = Delta | Tool | Reasoning | Usage
+
+class Finished(Value):
+    """Why the model stopped. It is no event: the last one that an agent says stands in the run's end."""
+
+    reason: FinishReason
+
+
+Spoken = Delta | Tool | Reasoning | Usage | Finished
 
 
 class AgentInput(Value):

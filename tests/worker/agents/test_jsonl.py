@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import ErrorCode, RunError
-from shared.events import Delta, Reasoning, Tool, Usage, event, from_json, to_json
+from shared.events import Delta, FinishReason, Reasoning, Tool, Usage, event, from_json, to_json
 from worker.agents.jsonl import Speech
-from worker.agents.protocol import Spoken
+from worker.agents.protocol import Finished, Spoken
 
 
 def heard(*lines: object) -> list[Spoken]:
@@ -37,6 +37,16 @@ def test_every_form_is_understood() -> None:
         Tool(phase="start", name="ls", tool_call_id="1", args={"a": [1, None]}),
         Usage(prompt_tokens=3, completion_tokens=4, total_tokens=7),
     ]
+
+
+def test_why_the_model_stopped_is_said_when_it_is_news() -> None:
+    reasons = ("stop", "length", "length", "stop", "content_filter")
+    assert heard(*({"finish": reason} for reason in reasons)) == [
+        Finished(reason=FinishReason.LENGTH),
+        Finished(reason=FinishReason.STOP),
+        Finished(reason=FinishReason.CONTENT_FILTER),
+    ]
+    assert list(Speech().value(Finished(reason=FinishReason.LENGTH))) == [Finished(reason=FinishReason.LENGTH)]
 
 
 def test_data_may_have_snake_case_names_and_more_than_we_know() -> None:
@@ -118,6 +128,7 @@ def test_text_of_any_kind_can_be_written_to_the_log() -> None:
     ]
     speech = Speech()
     for spoken in (spoken for line in lines for spoken in speech.line(line)):
+        assert not isinstance(spoken, Finished)
         written = event(spoken, run_id="r", session_key="s", attempt=1, seq=1, ts=1)
         assert from_json(to_json(written)) == written
     with pytest.raises(RunError, match="\ufffd"):

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from shared.errors import ErrorCode, RunError
 from shared.events import Reasoning, Tool, Usage
 from worker.agents.formats.failures import failed, incomplete
-from worker.agents.formats.format import NEW_MESSAGE, Heard, Object, count, objects, skipped, tokens
+from worker.agents.formats.format import NEW_MESSAGE, Heard, Object, count, finished, objects, skipped, tokens
 from worker.agents.formats.grown import Grown
 
 _LIMITS = {
@@ -112,6 +112,7 @@ class Claude:
         if printed.get("is_error") is True or printed.get("subtype") != "success":
             raise _failure(printed)
         self._done = True
+        yield finished(printed.get("stop_reason"))
         text = printed.get("result")
         if isinstance(text, str) and not self._said:  # such as what a slash command answers
             yield text

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from shared.errors import RunError
-from shared.events import Reasoning, Tool, Usage
+from shared.events import FinishReason, Reasoning, Tool, Usage
+from worker.agents.protocol import Finished
 
 Object = Mapping[str, object]
 
@@ -31,7 +32,7 @@ class Skipped:
 NEW_MESSAGE = NewMessage()
 
 # A str is text of the current assistant message, append-only.
-Heard = str | NewMessage | Tool | Reasoning | Usage | Skipped
+Heard = str | NewMessage | Tool | Reasoning | Usage | Finished | Skipped
 
 
 class Format(Protocol):
@@ -50,6 +51,19 @@ class Format(Protocol):
 def skipped(printed: Object, *names: str) -> Skipped:
     """`printed` by its `type`, and by what else it is called."""
     return Skipped(" ".join(str(printed.get(name))[:40] for name in ("type", *names)))
+
+
+def finished(reason: object) -> Finished:
+    """Why the model has stopped, in the words of its API; `stop` where it is of no concern to a client."""
+    return Finished(reason=_REASONS.get(reason, FinishReason.STOP) if isinstance(reason, str) else FinishReason.STOP)
+
+
+_REASONS = {
+    "length": FinishReason.LENGTH,
+    "max_tokens": FinishReason.LENGTH,
+    "content-filter": FinishReason.CONTENT_FILTER,
+    "refusal": FinishReason.CONTENT_FILTER,
+}
 
 
 def objects(value: object) -> list[Object]:

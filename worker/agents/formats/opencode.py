@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from shared.errors import RunError
 from shared.events import Reasoning, Tool
 from worker.agents.formats.failures import failed, incomplete
-from worker.agents.formats.format import NEW_MESSAGE, Heard, Object, count, skipped, tokens
+from worker.agents.formats.format import NEW_MESSAGE, Heard, Object, count, finished, skipped, tokens
 from worker.agents.formats.grown import Grown
 
 
@@ -41,6 +41,7 @@ class OpenCode:
                 yield Tool(phase="result", name=name, tool_call_id=call, result=_outcome(state))
             case {"type": "step_finish", "part": dict(part)}:
                 yield self._counted(part)
+                yield finished(part.get("reason"))
                 self._done = part.get("reason") != "tool-calls"
             case {"type": "error", "error": error}:
                 self._error = self._error or _failure(error)

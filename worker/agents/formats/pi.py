@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from shared.errors import RunError
 from shared.events import Reasoning, Tool
 from worker.agents.formats.failures import failed, incomplete
-from worker.agents.formats.format import NEW_MESSAGE, Heard, Object, count, skipped, tokens
+from worker.agents.formats.format import NEW_MESSAGE, Heard, Object, count, finished, skipped, tokens
 from worker.agents.formats.grown import Grown
 
 _SILENT = {
@@ -78,6 +78,7 @@ class Pi:
                 case {"type": "thinking", "thinking": str(text)} if rest := self._parts[place].snapshot(text):
                     yield Reasoning(delta=rest)
         yield from self._counted(message)
+        yield finished(message.get("stopReason"))
         self._error = _failure(message)
 
     def _counted(self, message: Object) -> Iterator[Heard]:

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import RunError
-from shared.events import Delta, Reasoning, Tool, Usage
+from shared.events import Delta, FinishReason, Reasoning, Tool, Usage
 from tests.worker.agents.formats.recorded import failure, read, said
+from worker.agents.protocol import Finished
 
 
 def test_text_comes_in_pieces() -> None:
@@ -114,6 +115,18 @@ def test_a_tool_that_failed() -> None:
     outcome = {"type": "tool_result", "tool_use_id": "t1", "content": "no such file", "is_error": True}
     *_, result, _ = read("claude", call, {"type": "user", "message": {"content": [outcome]}}, RESULT)
     assert result == Tool(phase="result", name="Read", tool_call_id="t1", result={"error": "no such file"})
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"), [("max_tokens", FinishReason.LENGTH), ("refusal", FinishReason.CONTENT_FILTER)]
+)
+def test_why_the_model_has_stopped_in_the_end(told: str, reason: FinishReason) -> None:
+    assert read("claude", message(text("a")), {**RESULT, "stop_reason": told})[-1] == Finished(reason=reason)
+
+
+@pytest.mark.parametrize("told", ["end_turn", "stop_sequence", None, 1, []])
+def test_other_reasons_are_none_of_a_clients(told: object) -> None:
+    assert read("claude", message(text("a")), {**RESULT, "stop_reason": told}) == [Delta(delta="a")]
 
 
 def test_an_answer_that_no_model_gave() -> None:

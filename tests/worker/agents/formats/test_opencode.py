@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import RunError
-from shared.events import Delta, Reasoning, Tool, Usage
+from shared.events import Delta, FinishReason, Reasoning, Tool, Usage
 from tests.worker.agents.formats.recorded import failure, read, said
+from worker.agents.protocol import Finished
 
 
 def test_text_comes_by_messages() -> None:
@@ -37,10 +38,11 @@ def test_thoughts() -> None:
     ]
 
 
-def test_the_limit_of_an_answer_is_not_told() -> None:
+def test_the_limit_of_an_answer_is_told() -> None:
     assert said("opencode", "limit") == [
         Delta(delta="This answer ends in the mid"),
         Usage(prompt_tokens=14, completion_tokens=7, total_tokens=21),
+        Finished(reason=FinishReason.LENGTH),
     ]
 
 

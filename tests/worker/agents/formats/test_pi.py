@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import RunError
-from shared.events import Delta, Reasoning, Tool, Usage
+from shared.events import Delta, FinishReason, Reasoning, Tool, Usage
 from tests.worker.agents.formats.recorded import failure, read, said
+from worker.agents.protocol import Finished
 
 
 def test_text_comes_in_pieces() -> None:
@@ -44,8 +45,19 @@ def test_thoughts() -> None:
     ]
 
 
-def test_the_limit_of_an_answer_is_not_told() -> None:
-    assert said("pi", "limit")[-1] == Usage(prompt_tokens=14, completion_tokens=7, total_tokens=21)
+def test_the_limit_of_an_answer_is_told() -> None:
+    assert said("pi", "limit")[-2:] == [
+        Usage(prompt_tokens=14, completion_tokens=7, total_tokens=21),
+        Finished(reason=FinishReason.LENGTH),
+    ]
+
+
+def test_a_limit_that_a_later_message_was_not_cut_by_does_not_count() -> None:
+    def ended(reason: str) -> dict[str, object]:
+        return {"type": "message_end", "message": {"role": "assistant", "content": [], "stopReason": reason}}
+
+    spoken = read("pi", ended("length"), ended("stop"), {"type": "agent_end"})
+    assert spoken[-1] == Finished(reason=FinishReason.STOP)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 Deliberate departures from what an OpenAI server sends:
 - The role chunk goes out before the agent starts, so that a client knows at once that it was heard.
-- A run without text says so in words: many clients take an empty answer for a broken one.
-- Tools, reasoning and lifecycle are left out: chat clients have no place for them.
+- A run without text says so in words: many clients take an empty answer for a broken one. Not so where tools of the
+  client are called, whose answer is yet to come.
+- The agent's own tools, reasoning and lifecycle are left out: chat clients have no place for them.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from pydantic import JsonValue
 from api import sse
 from api.failures import Failure, run_ended
 from api.json_value import JsonObject, compact
-from shared.events import Cancelled, Completed, Delta, Event, Failed, Tokens
+from shared.calls import Calls
+from shared.events import Call, Cancelled, Completed, Delta, Event, Failed, Tokens
 from shared.flat_text import FlatText
-from shared.run import Run
+from shared.run import Run, ToolCall
 
 EMPTY_ANSWER = "No response from Clawdbot."
 
@@ -40,6 +42,7 @@ class ChatStream:
         self.done = False
         self._run_id = run.run_id
         self._text = FlatText()
+        self._called = False
         self._empty_answer = empty_answer
         self._include_usage = include_usage
         self._with_seq = with_seq
@@ -53,6 +56,9 @@ class ChatStream:
         match event.data:
             case Delta() as delta:
                 return self._content(self._text.add(delta), event.seq)
+            case Call() as piece:
+                self._called = True
+                return self._chunk(compact(_choice("delta", {"tool_calls": [_piece(piece)]})), event.seq)
             case Completed() as end:
                 return self._finish(end, event.seq)
             case Failed() | Cancelled() as end:
@@ -71,8 +77,8 @@ class ChatStream:
 
     def _finish(self, end: Completed, seq: int) -> bytes:
         self.done = True
-        missing = self._content(self._empty_answer, seq) if self._text.empty else b""
-        finish = self._chunk(compact(_choice("delta", {}, end)), seq)
+        missing = b"" if self._called or not self._text.empty else self._content(self._empty_answer, seq)
+        finish = self._chunk(compact(_choice("delta", {}, end.finish_reason)), seq)
         usage = self._chunk(b"", seq, usage=compact(_usage(end.usage))) if self._include_usage else b""
         return missing + finish + usage + sse.DONE
 
@@ -90,6 +96,7 @@ class ChatFold:
         self._run = run
         self._text = FlatText()
         self._parts: list[str] = []
+        self._calls = Calls()
         self._empty_answer = empty_answer
 
     def feed(self, event: Event) -> bytes | None:
@@ -97,6 +104,8 @@ class ChatFold:
         match event.data:
             case Delta() as delta:
                 self._parts.append(self._text.add(delta))
+            case Call() as piece:
+                self._calls.add(piece)
             case Completed() as end:
                 return self._completion(end)
             case Failed() | Cancelled() as end:
@@ -104,18 +113,35 @@ class ChatFold:
         return None
 
     def _completion(self, end: Completed) -> bytes:
-        content = self._empty_answer if self._text.empty else "".join(self._parts)
-        choice = _choice("message", {"role": "assistant", "content": content}, end)
+        choice = _choice("message", self._message(), end.finish_reason)
         head = _head(self._run, "chat.completion")
         return compact({**head, "choices": [choice], "usage": _usage(end.usage)})
+
+    def _message(self) -> JsonObject:
+        text = None if self._text.empty else "".join(self._parts)
+        if not self._calls:
+            return {"role": "assistant", "content": self._empty_answer if text is None else text}
+        return {"role": "assistant", "content": text, "tool_calls": [*map(_called, self._calls.whole)]}
 
 
 def _head(run: Run, kind: str) -> JsonObject:
     return {"id": run.run_id, "object": kind, "created": run.created_ms // 1000, "model": run.model}
 
 
-def _choice(name: str, said: JsonValue, end: Completed) -> JsonObject:
-    return {"index": 0, name: said, "finish_reason": end.finish_reason}
+def _choice(name: str, said: JsonValue, finish_reason: str | None = None) -> JsonObject:
+    return {"index": 0, name: said, "finish_reason": finish_reason}
+
+
+def _piece(piece: Call) -> JsonObject:
+    """Clients add up what comes: what is told once must not come again."""
+    first: JsonObject = {**piece.extra, "id": piece.id, "type": "function"} if piece.id else {}
+    function: JsonObject = {"name": piece.name} if piece.name else {}
+    return {"index": piece.index, **first, "function": {**function, "arguments": piece.arguments}}
+
+
+def _called(call: ToolCall) -> JsonObject:
+    function: JsonObject = {"name": call.name, "arguments": call.arguments}
+    return {**call.extra, "id": call.id, "type": "function", "function": function}
 
 
 def _usage(tokens: Tokens) -> JsonObject:

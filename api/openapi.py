@@ -121,7 +121,8 @@ def _retrieve_completion() -> Operation:
 
 _EVENTS = """\
 Server-Sent Events. Each has the number of the run's event as `id:`, its kind as `event:` (lifecycle, assistant, tool,
-reasoning, usage) and the event as JSON in `data:`. `event: error` says why no more will come of a run that goes on."""
+call, reasoning, usage) and the event as JSON in `data:`. `event: error` says why no more will come of a run that goes
+on."""
 
 
 def _create_run() -> Operation:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.events import Stop, Tokens
 from shared.log import Head
-from shared.run import RunRecord
+from shared.run import RunRecord, ToolCall
 from shared.states import ENDS, State
 
 
@@ -41,6 +41,10 @@ class RunView(BaseModel):
     cancel_requested: Stop | None = None
     text: str | None = Field(None, description="What the agent has said so far. Not in lists.")
     last_event: int | None = Field(None, description="Number of the last event. Not in lists.")
+    tool_calls: tuple[ToolCall, ...] | None = Field(
+        None, description="What the client is to call, once the run has completed. Not in lists."
+    )
+    finish_reason: str | None = Field(None, description="Why the model stopped. Not in lists.")
     usage: Tokens | None = None
     error: RunFailure | None = None
 
@@ -81,4 +85,5 @@ def whole(record: RunRecord, head: Head, text: str, *, position: int | None = No
     error = RunFailure(code=end.code, message=end.message) if end.code else view.error
     state = record.state if record.state in ENDS else end.state
     said = {**said, "text": end.text, "usage": end.usage, "error": error, "state": state, "queue_position": None}
+    said |= {"tool_calls": end.tool_calls or None, "finish_reason": end.finish_reason or None}
     return view.model_copy(update=said)

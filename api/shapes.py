@@ -63,9 +63,21 @@ class TokenCounts(BaseModel):
     total_tokens: int
 
 
+class CalledFunction(BaseModel):
+    name: str
+    arguments: str = Field(description="JSON, as the model wrote it.")
+
+
+class CalledTool(Shape):
+    id: str
+    type: Literal["function"]
+    function: CalledFunction
+
+
 class AnswerMessage(BaseModel):
     role: Literal["assistant"]
-    content: str
+    content: str | None = Field(description="Null only beside `tool_calls`.")
+    tool_calls: list[CalledTool] | None = Field(None, description="What the client is to call, and to ask again with.")
 
 
 class Choice(BaseModel):

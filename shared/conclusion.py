@@ -4,13 +4,14 @@ tidies up."""
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from shared.errors import Closed
 from shared.events import Cancelled, Completed, Failed, Terminal, event
 from shared.ledger import Claim, Ledger
 from shared.log import EventLog, Head
 from shared.patience import patiently
-from shared.run import End
+from shared.run import End, ToolCall
 from shared.states import State
 from shared.verdict import Conclude, Settle, Start, verdict
 
@@ -50,17 +51,17 @@ async def _close(claim: Claim, head: Head, terminal: Terminal, log: EventLog) ->
         ts=now_ms(),
     )
     try:
-        await patiently(lambda: log.close([last], Head(head.seq + 1, head.chars, head.message), end))
+        await patiently(lambda: log.close([last], replace(head, seq=head.seq + 1), end))
     except Closed:
         return await patiently(lambda: log.end(claim.run.run_id)) or end
     return end
 
 
-def end_of(terminal: Terminal, text: str, detail: str = "") -> End:
+def end_of(terminal: Terminal, text: str, detail: str = "", tool_calls: tuple[ToolCall, ...] = ()) -> End:
     """The terminal record of a run's last event, with the whole flat text."""
     match terminal:
         case Completed(finish_reason=reason, usage=usage):
-            return End(state=State.COMPLETED, text=text, finish_reason=reason, usage=usage)
+            return End(state=State.COMPLETED, text=text, tool_calls=tool_calls, finish_reason=reason, usage=usage)
         case Failed(code=code, message=message, usage=usage):
             return End(state=State.FAILED, text=text, code=code, message=message, detail=detail, usage=usage)
         case Cancelled(reason=reason, usage=usage):

@@ -20,6 +20,14 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
 
 
+def empty(value: object) -> bool:
+    """For `Field(exclude_if=empty)`: a field that is rarely there takes no place in the JSON of all others."""
+    return not value
+
+
+JsonObject = dict[str, JsonValue]
+
+
 class Stop(StrEnum):
     """Why a run was stopped from outside. Recorded before anything is killed."""
 
@@ -104,6 +112,21 @@ class Tool(Value):
     result: JsonValue = None
 
 
+class Call(Value):
+    """A piece of a call of one of the client's own tools, which the client is to make.
+
+    `arguments` is append-only text. Calls are numbered from 0 in order; the first piece of each, and no other, has what
+    is told once: id, name, and what the model's server wants back with the result.
+    """
+
+    stream: ClassVar[str] = "call"
+    index: int = Field(ge=0)
+    id: str = Field("", exclude_if=empty)
+    name: str = Field("", exclude_if=empty)
+    arguments: str = ""
+    extra: JsonObject = Field({}, exclude_if=empty)
+
+
 class Reasoning(Value):
     stream: ClassVar[str] = "reasoning"
     delta: str
@@ -122,7 +145,7 @@ class Unknown(Value):
 
 Terminal = Completed | Failed | Cancelled
 Lifecycle = Queued | Started | Terminal
-Said = Lifecycle | Delta | Tool | Reasoning | Usage | Unknown
+Said = Lifecycle | Delta | Tool | Call | Reasoning | Usage | Unknown
 
 
 # --- event ------------------------------------------------------------------------------------------------------------
@@ -155,6 +178,11 @@ class ToolEvent(Envelope):
     data: Tool
 
 
+class CallEvent(Envelope):
+    stream: Literal["call"] = "call"
+    data: Call
+
+
 class ReasoningEvent(Envelope):
     stream: Literal["reasoning"] = "reasoning"
     data: Reasoning
@@ -174,6 +202,7 @@ _EVENTS: dict[str, type[Envelope]] = {
     "lifecycle": LifecycleEvent,
     "assistant": AssistantEvent,
     "tool": ToolEvent,
+    "call": CallEvent,
     "reasoning": ReasoningEvent,
     "usage": UsageEvent,
 }
@@ -199,6 +228,7 @@ Event = Annotated[
     Annotated[LifecycleEvent, Tag("lifecycle")]
     | Annotated[AssistantEvent, Tag("assistant")]
     | Annotated[ToolEvent, Tag("tool")]
+    | Annotated[CallEvent, Tag("call")]
     | Annotated[ReasoningEvent, Tag("reasoning")]
     | Annotated[UsageEvent, Tag("usage")]
     | Annotated[UnknownEvent, Tag("unknown")],

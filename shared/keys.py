@@ -108,7 +108,7 @@ class Keys:
         return f"{self.namespace}:{{{run_id}}}:events"
 
     def head(self, run_id: str) -> str:
-        """HASH: attempt (the fence), seq, chars, message, and the terminal record once there is one."""
+        """HASH: attempt (the fence), seq, chars, message, calls, and the terminal record once there is one."""
         return f"{self.namespace}:{{{run_id}}}:head"
 
     def channel(self, run_id: str) -> str:

@@ -20,12 +20,13 @@ PAGE = 500  # events read at once
 @dataclass(frozen=True)
 class Head:
     """Where a log stands: number of its last event, characters of assistant text, number of the last assistant
-    message, its end."""
+    message, its end, and how many tools of the client were called."""
 
     seq: int = 0
     chars: int = 0
     message: int = 0
     end: End | None = None
+    calls: int = 0
 
 
 class EventLog:
@@ -47,8 +48,8 @@ class EventLog:
         owns it."""
         reply = await self._pipe.run(self._fence, self._keys(run_id), (attempt, self._retention_ms))
         match reply:
-            case [1, int(seq), int(chars), int(message), bytes(end)]:
-                return Head(seq, chars, message, End.model_validate_json(end) if end else None)
+            case [1, int(seq), int(chars), int(message), int(calls), bytes(end)]:
+                return Head(seq, chars, message, End.model_validate_json(end) if end else None, calls)
             case _:
                 raise Fenced(run_id)
 
@@ -67,7 +68,8 @@ class EventLog:
         first = events[0]
         place = (first.attempt, self._retention_ms, self.keys.channel(first.run_id), first.seq)
         texts: tuple[Argument, ...] = (*record, *map(to_json, events))
-        _taken(await self._pipe.run(script, self._keys(first.run_id), (*place, head.chars, head.message, *texts)))
+        after = (head.chars, head.message, head.calls)
+        _taken(await self._pipe.run(script, self._keys(first.run_id), (*place, *after, *texts)))
 
     async def read(self, run_id: str, after: int, *, most: int = PAGE) -> list[Event]:
         """Events numbered above `after`, in order; empty when there are none (yet)."""
@@ -76,11 +78,12 @@ class EventLog:
 
     async def head(self, run_id: str) -> Head:
         """Where the log stands now; nowhere, when there is none."""
-        names = ("seq", "chars", "message", "terminal")
+        names = ("seq", "chars", "message", "calls", "terminal")
         reply = await self._pipe.command("HMGET", self.keys.head(run_id), *names)
         assert isinstance(reply, list), reply
-        seq, chars, message, end = (value if isinstance(value, bytes) else b"" for value in reply)
-        return Head(int(seq or 0), int(chars or 0), int(message or 0), End.model_validate_json(end) if end else None)
+        *numbers, end = (value if isinstance(value, bytes) else b"" for value in reply)
+        seq, chars, message, calls = (int(number or 0) for number in numbers)
+        return Head(seq, chars, message, End.model_validate_json(end) if end else None, calls)
 
     async def text(self, run_id: str, head: Head) -> str:
         """The flat text up to `head`."""

@@ -7,12 +7,21 @@ from uuid import uuid4
 
 from pydantic import Field
 
-from shared.events import Stop, Tokens, Value
+from shared.events import JsonObject, Stop, Tokens, Value, empty
 from shared.states import State
 
 CONTRACT = 1  # version of what API and worker write for each other; part of the queue's name and of every record
 
 Lost = Literal["retry_if_silent", "fail", "retry"]
+
+
+class ToolCall(Value):
+    """A call of one of the client's own tools. `arguments` is text as the model wrote it, JSON if all went well."""
+
+    id: str
+    name: str
+    arguments: str
+    extra: JsonObject = Field({}, exclude_if=empty)  # what the model's server wants back with the result
 
 
 class Turn(Value):
@@ -56,6 +65,7 @@ class End(Value):
 
     state: Literal[State.COMPLETED, State.FAILED, State.CANCELLED]
     text: str = ""
+    tool_calls: tuple[ToolCall, ...] = Field((), exclude_if=empty)  # of a completed run: what its client is to call
     finish_reason: str = ""  # of a completed run
     code: str = ""  # of a failed run
     message: str = ""  # of a failed run, for clients

@@ -41,16 +41,21 @@ def verdict(claim: Claim, head: Head) -> Verdict:
     if claim.cancel is not None:
         return Conclude(Cancelled(reason=claim.cancel))
     if claim.lost:
-        again = may_retry(claim.policy, silent=head.chars == 0) and claim.tries <= claim.policy.max_attempts
+        allowed = may_retry(claim.policy, silent=head.chars == 0, called=head.calls > 0)
+        again = allowed and claim.tries <= claim.policy.max_attempts
         return Start() if again else Conclude(_failed(ErrorCode.WORKER_LOST))
     if 0 < claim.queued_until_ms <= claim.now_ms:
         return Conclude(_failed(ErrorCode.QUEUE_TIMEOUT))
     return Start()
 
 
-def may_retry(policy: Policy, *, silent: bool) -> bool:
-    """Never a truncated answer that looks whole, and never an agent that edits files twice against its owner's will."""
-    return {"retry": True, "retry_if_silent": silent, "fail": False}[policy.on_worker_lost]
+def may_retry(policy: Policy, *, silent: bool, called: bool) -> bool:
+    """Never a truncated answer that looks whole, and never an agent that edits files twice against its owner's will.
+
+    `called`: a tool of the client's was called, perhaps in part. Its reader cannot be told to forget that, and would
+    get the call twice: so there is no other attempt, whatever the policy.
+    """
+    return not called and {"retry": True, "retry_if_silent": silent, "fail": False}[policy.on_worker_lost]
 
 
 _MESSAGES = {

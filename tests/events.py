@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from shared.events import Delta, Event, Said, event
+from shared.events import Call, Delta, Event, Said, event
 from shared.log import Head
 
 RUN_ID = "chatcmpl_made_up"
@@ -27,4 +28,6 @@ def head_after(events: Sequence[Event], before: Head | None = None) -> Head:
     before = before or Head()
     spoken = [one.data for one in events if isinstance(one.data, Delta)]
     chars = before.chars + sum(len(delta.delta) for delta in spoken)
-    return Head(events[-1].seq, chars, spoken[-1].message if spoken else before.message)
+    message = spoken[-1].message if spoken else before.message
+    calls = before.calls + len({one.data.index for one in events if isinstance(one.data, Call) and one.data.id})
+    return replace(before, seq=events[-1].seq, chars=chars, message=message, calls=calls)

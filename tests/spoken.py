@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from shared.events import Delta, Reasoning, Tool, Usage
+from shared.events import Call, Delta, Reasoning, Tool, Usage
 from worker.agents.protocol import Spoken
 
 texts = st.text(st.characters(codec="utf-8"), max_size=12)
@@ -14,23 +14,28 @@ def _deltas(numbers: st.SearchStrategy[int]) -> st.SearchStrategy[Spoken]:
     return st.builds(Delta, delta=texts, message=numbers)
 
 
-def spoken(messages: int = 3) -> st.SearchStrategy[list[Spoken]]:
-    """Anything an agent says, its messages in order."""
+def spoken(messages: int = 3, calls: int = 0) -> st.SearchStrategy[list[Spoken]]:
+    """Anything an agent says, its messages and calls in order."""
     other = st.one_of(
         st.builds(Reasoning, delta=texts),
         st.builds(Tool, phase=st.sampled_from(["start", "update", "result"]), name=texts, args=st.none() | texts),
         st.builds(Usage, prompt_tokens=st.integers(0, 9), total_tokens=st.integers(0, 9)),
     )
     one: st.SearchStrategy[Spoken] = st.one_of(_deltas(st.integers(0, messages - 1)), other)
+    if calls:
+        one |= st.builds(Call, index=st.integers(0, calls - 1), arguments=texts)
     return st.lists(one, max_size=30).map(_in_order)
 
 
 def _in_order(said: list[Spoken]) -> list[Spoken]:
-    """A message that has ended is not taken up again."""
-    message, ordered = 0, list[Spoken]()
+    """A message that has ended is not taken up again, and a call begins with what is told once."""
+    message, calls, ordered = 0, 0, list[Spoken]()
     for one in said:
         if isinstance(one, Delta):
             message = max(message, one.message)
             one = Delta(delta=one.delta, message=message)
+        elif isinstance(one, Call) and one.index >= calls:
+            one = Call(index=calls, id=f"c{calls}", name="f", arguments=one.arguments)
+            calls += 1
         ordered.append(one)
     return ordered

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 import anyio
 
+from shared.calls import Calls
 from shared.conclusion import end_of, now_ms
 from shared.errors import Closed, ErrorCode, RunError
 from shared.events import (
+    Call,
     Completed,
     Delta,
     Event,
@@ -62,6 +65,7 @@ class Emitter:
         self._wake, self._room = anyio.Event(), anyio.Event()
         self._flat = FlatText(message=head.message, empty=head.chars == 0)
         self._text: list[str] = []
+        self._calls = Calls()  # none of an earlier attempt: after a call there is no other
         self._usage = Tokens()
         self._finish_reason = FinishReason.STOP
 
@@ -69,6 +73,11 @@ class Emitter:
     def silent(self) -> bool:
         """Whether no assistant text was said, by this attempt or an earlier one."""
         return self._head.chars == 0 and not any(isinstance(said, Delta) for said in self._pending)
+
+    @property
+    def called(self) -> bool:
+        """Whether a tool of the client's was called."""
+        return self._head.calls > 0 or any(isinstance(said, Call) for said in self._pending)
 
     async def start(self, worker: str) -> None:
         """Says that the attempt has begun. Raises Fenced, Closed or LogLost, as every write does."""
@@ -113,7 +122,7 @@ class Emitter:
         terminal = self._summed_up(terminal)
         self._number([terminal])
         earlier = await patiently(lambda: self._log.text(self._run.run_id, self._earlier))
-        end = end_of(terminal, earlier + "".join(self._text), detail)
+        end = end_of(terminal, earlier + "".join(self._text), detail, self._calls.whole)
         try:
             await patiently(lambda: self._log.close(self._unconfirmed, self._head, end))
         except Closed:
@@ -124,8 +133,16 @@ class Emitter:
         """The last event with what the agent has said for it."""
         kept: dict[str, object] = {"usage": self._usage}
         if isinstance(terminal, Completed):
-            kept["finish_reason"] = self._finish_reason
+            kept["finish_reason"] = self._reason()
         return terminal.model_copy(update=kept)
+
+    def _reason(self) -> FinishReason:
+        """Clients go by it: some servers say `stop` although a tool is to be called, and some the other way round."""
+        if self._calls and self._finish_reason is FinishReason.STOP:
+            return FinishReason.TOOL_CALLS
+        if not self._calls and self._finish_reason is FinishReason.TOOL_CALLS:
+            return FinishReason.STOP
+        return self._finish_reason
 
     def _take(self) -> None:
         """Numbers what was said since the last write."""
@@ -142,7 +159,10 @@ class Emitter:
             case Delta():
                 said = Delta(delta=said.delta, message=said.message + self._first_message)
                 self._text.append(self._flat.add(said))
-                self._head = Head(self._head.seq, self._head.chars + len(said.delta), said.message)
+                self._head = replace(self._head, chars=self._head.chars + len(said.delta), message=said.message)
+            case Call():
+                self._calls.add(said)
+                self._head = replace(self._head, calls=len(self._calls))
             case Usage():
                 self._usage = Tokens(**said.model_dump())
         yield said
@@ -150,7 +170,7 @@ class Emitter:
     def _number(self, all_said: Iterable[Said]) -> None:
         run = self._run
         for said in all_said:
-            self._head = Head(self._head.seq + 1, self._head.chars, self._head.message)
+            self._head = replace(self._head, seq=self._head.seq + 1)
             self._unconfirmed.append(
                 event(
                     said,
@@ -179,6 +199,8 @@ def _chars(spoken: Spoken) -> int:
 
 
 def _bounded(spoken: Spoken) -> Spoken:
+    if isinstance(spoken, Call) and len(spoken.model_copy(update={"arguments": ""}).model_dump_json()) > TOOL_CHARS:
+        raise RunError(ErrorCode.OUTPUT_TOO_LARGE, f"The name of a tool call is larger than {TOOL_CHARS} characters.")
     if not isinstance(spoken, Tool) or len(spoken.model_dump_json()) <= TOOL_CHARS:
         return spoken
     note = {"omitted": f"larger than {TOOL_CHARS} characters"}

@@ -167,7 +167,7 @@ def _stopped(execution: Execution, emitter: Emitter) -> Outcome | None:
             return None
         case Stop.LEASE_LOST:
             return Outcome(None)
-        case Stop.DRAIN if may_retry(execution.claim.policy, silent=emitter.silent):
+        case Stop.DRAIN if may_retry(execution.claim.policy, silent=emitter.silent, called=emitter.called):
             return Outcome(None)
         case Stop.DRAIN:
             return _failed(ErrorCode.WORKER_LOST, "The worker was stopped before the run had ended.")

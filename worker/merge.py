@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from shared.events import Delta, Reasoning
+from shared.events import Call, Delta, Reasoning
 from worker.agents.protocol import Spoken
 
 EVENT_CHARS = 16_384  # text of one event at most: a reader's buffer is counted in events
 
 
 def merged(spoken: Iterable[Spoken]) -> Iterator[Spoken]:
-    for (kind, message), group in groupby(spoken, key=_kind):
+    for (kind, number), group in groupby(spoken, key=_kind):
         if kind is Delta:
-            yield from (Delta(delta=text, message=message) for text in _texts(group))
+            yield from (Delta(delta=text, message=number) for text in _texts(group))
+        elif kind is Call:
+            yield from _pieces(group)
         elif kind is Reasoning:
             yield from (Reasoning(delta=text) for text in _texts(group))
         else:
@@ -25,9 +27,25 @@ def merged(spoken: Iterable[Spoken]) -> Iterator[Spoken]:
 
 
 def _kind(said: Spoken) -> tuple[type[Spoken], int]:
-    return type(said), said.message if isinstance(said, Delta) else 0
+    match said:
+        case Delta(message=number) | Call(index=number):
+            return type(said), number
+        case _:
+            return type(said), 0
 
 
 def _texts(group: Iterable[Spoken]) -> Iterator[str]:
-    text = "".join(said.delta for said in group if isinstance(said, Delta | Reasoning))
+    return _cut("".join(said.delta for said in group if isinstance(said, Delta | Reasoning)))
+
+
+def _pieces(group: Iterable[Spoken]) -> Iterator[Call]:
+    """Of one call. What is told once stays in the first piece."""
+    first, *others = (said for said in group if isinstance(said, Call))
+    texts = list(_cut("".join(piece.arguments for piece in (first, *others))))
+    if texts or first.id:
+        yield first.model_copy(update={"arguments": "".join(texts[:1])})
+    yield from (Call(index=first.index, arguments=text) for text in texts[1:])
+
+
+def _cut(text: str) -> Iterator[str]:
     return (text[i : i + EVENT_CHARS] for i in range(0, len(text), EVENT_CHARS))

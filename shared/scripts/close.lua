@@ -1,3 +1,3 @@
--- Adds the last events and the terminal record. ARGV as append's, but 7 is the record and 8 ... are the events.
+-- Adds the last events and the terminal record. ARGV as append's, but 8 is the record and 9 ... are the events.
 -- Answers 'ok', 'fenced', 'closed' or 'lost'.
-return write(ARGV[3], tonumber(ARGV[4]), 8, {'chars', ARGV[5], 'message', ARGV[6], 'terminal', ARGV[7]}) or 'ok'
+return write(ARGV[3], tonumber(ARGV[4]), 9, {'chars', ARGV[5], 'message', ARGV[6], 'calls', ARGV[7], 'terminal', ARGV[8]}) or 'ok'

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from openai._streaming import SSEDecoder
+from openai.lib.streaming.chat._completions import ChatCompletionStreamState
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from pydantic import JsonValue
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -19,6 +21,7 @@ from api.body import parse_json
 from api.chat import EMPTY_ANSWER, ChatFold, ChatStream
 from api.failures import Failure, run_failed, run_headers
 from shared.events import (
+    Call,
     Cancelled,
     Completed,
     Delta,
@@ -113,6 +116,61 @@ def test_the_completion_of_a_run() -> None:
 def test_the_stream_says_what_the_completion_says(deltas: list[Delta]) -> None:
     events = played(*deltas, Completed())
     assert content(streamed(events)) == folded(events).choices[0].message.content
+
+
+def called(*texts: str) -> list[Call]:
+    """Calls with these arguments, in pieces of a character."""
+    begun = [Call(index=n, id=f"c{n}", name=f"f{n}", arguments=text[:1]) for n, text in enumerate(texts)]
+    return [*begun, *(Call(index=n, arguments=letter) for n, text in enumerate(texts) for letter in text[1:])]
+
+
+def test_the_frames_of_a_call() -> None:
+    extra: dict[str, JsonValue] = {"extra_content": {"signature": "x"}}
+    begin = Call(index=0, id="c1", name="ls", arguments='{"', extra=extra)
+    events = played(begin, Call(index=0, arguments='"}'), Completed(finish_reason=FinishReason.TOOL_CALLS))
+    _, *deltas, _ = [json.loads(one)["choices"][0]["delta"] for one in payloads(streamed(events))[:-1]]
+    first = {"index": 0, "id": "c1", "type": "function", "function": {"name": "ls", "arguments": '{"'}, **extra}
+    assert deltas == [
+        {"tool_calls": [first]},
+        {"tool_calls": [{"index": 0, "function": {"arguments": '"}'}}]},
+    ]
+    *_, whole = map(ChatFold(RUN).feed, events)
+    (choice,) = json.loads(whole or b"")["choices"]
+    call = {"id": "c1", "type": "function", "function": {"name": "ls", "arguments": '{""}'}, **extra}
+    assert choice["message"] == {"role": "assistant", "content": None, "tool_calls": [call]}
+    assert choice["finish_reason"] == "tool_calls"
+
+
+def test_a_call_may_come_with_text() -> None:
+    events = played(Delta(delta="I look."), *called("{}"), Completed(finish_reason=FinishReason.TOOL_CALLS))
+    message = folded(events).choices[0].message
+    assert message.content == content(streamed(events)) == "I look."
+    assert [call.id for call in message.tool_calls or ()] == ["c0"]
+
+
+@given(st.data(), DELTAS, st.lists(NASTY, max_size=3))
+def test_what_the_official_client_adds_up_is_the_completion(
+    data: st.DataObject, deltas: list[Delta], arguments: list[str]
+) -> None:
+    """Text and pieces of several calls, mixed in any way that keeps their order."""
+    texts, calls, said = list(deltas), called(*arguments), list[Said]()
+    while texts or calls:
+        rest: list[Delta] | list[Call] = data.draw(st.sampled_from([one for one in (texts, calls) if one]))
+        said.append(rest.pop(0))
+    reason = FinishReason.TOOL_CALLS if arguments else FinishReason.STOP
+    events = played(*said, Completed(finish_reason=reason, usage=TOKENS))
+    state: ChatCompletionStreamState[None] = ChatCompletionStreamState()
+    for chunk in chunks(streamed(events, ChatStream(RUN, include_usage=True))):
+        state.handle_chunk(chunk)
+    added, whole = state.get_final_completion(), folded(events)
+    assert plain(added.model_dump(exclude={"object"})) == plain(whole.model_dump(exclude={"object"}))
+
+
+def plain(value: object) -> object:
+    """Without what the client adds of its own: fields without a value, and arguments parsed."""
+    if isinstance(value, dict):
+        return {name: plain(one) for name, one in value.items() if one is not None and name not in ("index", "parsed")}
+    return [plain(one) for one in value] if isinstance(value, list) else value
 
 
 @given(st.lists(NASTY))

@@ -5,7 +5,7 @@ import pytest
 from api.run_view import RunFailure, summary, whole
 from shared.events import Stop, Tokens
 from shared.log import Head
-from shared.run import End, RunRecord
+from shared.run import End, RunRecord, ToolCall
 from shared.states import State
 from tests.api.played import RUN
 
@@ -52,6 +52,14 @@ def test_a_run_has_ended_when_its_log_has(state: State) -> None:
     record = RUNNING.model_copy(update={"state": state})
     view = whole(record, Head(seq=5, end=End(state=State.COMPLETED, text="Hi", usage=TOKENS)), "")
     assert (view.state, view.text, view.usage, view.last_event) == ("completed", "Hi", TOKENS, 5)
+
+
+def test_what_the_client_is_to_call() -> None:
+    call = ToolCall(id="c1", name="f", arguments="{}")
+    end = End(state=State.COMPLETED, tool_calls=(call,), finish_reason="tool_calls")
+    view = whole(RUNNING, Head(seq=5, end=end, calls=1), "")
+    assert (view.tool_calls, view.finish_reason, view.text) == ((call,), "tool_calls", "")
+    assert whole(RUNNING, Head(seq=4, calls=1), "").tool_calls is None
 
 
 def test_a_failure_is_told_in_words_and_an_operators_detail_is_not() -> None:

@@ -82,6 +82,8 @@ async def test_a_run_that_was_just_made(alice: httpx.AsyncClient) -> None:
         "cancel_requested": None,
         "text": "",
         "last_event": 1,
+        "tool_calls": None,
+        "finish_reason": None,
         "usage": None,
         "error": None,
     }

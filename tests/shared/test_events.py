@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from shared.events import (
     AssistantEvent,
+    Call,
     Cancelled,
     Completed,
     Delta,
@@ -45,6 +46,14 @@ things: st.SearchStrategy[Said] = st.one_of(
     st.builds(Cancelled, reason=st.sampled_from(Stop), usage=tokens),
     st.builds(Delta, delta=texts, message=st.integers(0)),
     st.builds(Tool, phase=st.sampled_from(["start", "update", "result"]), name=texts, args=json_values),
+    st.builds(
+        Call,
+        index=st.integers(0),
+        id=texts,
+        name=texts,
+        arguments=texts,
+        extra=st.dictionaries(texts, json_values, max_size=2),
+    ),
     st.builds(Reasoning, delta=texts),
     st.builds(Usage, prompt_tokens=st.integers(0)),
 )
@@ -83,6 +92,18 @@ def test_names_of_several_words_are_in_camel_case_and_nothing_is_null() -> None:
     assert data == {"phase": "start", "name": "t", "toolCallId": "1"}
 
 
+def test_what_is_told_once_of_a_call_takes_no_place_in_its_other_pieces() -> None:
+    begin, more = said(Call(index=0, id="1", name="t", extra={"a": None}), Call(index=0, arguments="{}"))
+    assert json.loads(to_json(begin))["data"] == {
+        "index": 0,
+        "id": "1",
+        "name": "t",
+        "arguments": "",
+        "extra": {"a": None},
+    }
+    assert json.loads(to_json(more))["data"] == {"index": 0, "arguments": "{}"}
+
+
 @pytest.mark.parametrize(
     ("thing", "stream", "phase"),
     [
@@ -93,6 +114,7 @@ def test_names_of_several_words_are_in_camel_case_and_nothing_is_null() -> None:
         (Cancelled(reason=Stop.USER), "lifecycle", "cancelled"),
         (Delta(delta="a"), "assistant", None),
         (Tool(phase="start", name="t"), "tool", "start"),
+        (Call(index=0), "call", None),
         (Reasoning(delta="a"), "reasoning", None),
         (Usage(), "usage", None),
     ],

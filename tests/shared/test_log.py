@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.errors import Closed, Fenced, LogLost
-from shared.events import Completed, Delta, Event, Queued, Stop, Tool, to_json
+from shared.events import Call, Completed, Delta, Event, Queued, Stop, Tool, to_json
 from shared.flat_text import BETWEEN_MESSAGES
 from shared.log import PAGE, EventLog, Head
 from shared.redis import Pipe
@@ -58,6 +58,14 @@ async def test_a_fence_says_where_the_log_stands(log: EventLog) -> None:
     events = said(Delta(delta="Hello", message=0), Delta(delta="🙂", message=2), Tool(phase="start", name="t"))
     after = await append(log, events)
     assert after == Head(3, 6, 2)
+    assert await log.fence(RUN_ID, 2) == await log.head(RUN_ID) == after
+
+
+async def test_a_fence_says_how_many_tools_of_the_client_were_called(log: EventLog) -> None:
+    await log.fence(RUN_ID, 1)
+    pieces = (Call(index=0, id="a", name="f"), Call(index=0, arguments="{}"), Call(index=1, id="b", name="f"))
+    after = await append(log, said(*pieces))
+    assert after == Head(3, calls=2)
     assert await log.fence(RUN_ID, 2) == await log.head(RUN_ID) == after
 
 

@@ -72,7 +72,16 @@ def test_a_lost_run_has_been_taken_in_time() -> None:
 def test_a_lost_run_is_run_again_where_its_agent_allows_it(policy: Lost, silent: bool, expected: str) -> None:
     head = Head(5, 0 if silent else 1)
     assert code(replace(LOST, policy=Policy(on_worker_lost=policy)), head) == expected
-    assert may_retry(Policy(on_worker_lost=policy), silent=silent) == (expected == "Start")
+    assert may_retry(Policy(on_worker_lost=policy), silent=silent, called=False) == (expected == "Start")
+
+
+@pytest.mark.parametrize("policy", ["retry_if_silent", "retry", "fail"])
+@pytest.mark.parametrize("silent", [True, False])
+def test_a_run_that_has_called_a_tool_of_its_client_is_never_run_again(policy: Lost, silent: bool) -> None:
+    """Its reader may be at work on the call, or have half of one."""
+    head = Head(5, 0 if silent else 1, calls=1)
+    assert code(replace(LOST, policy=Policy(on_worker_lost=policy)), head) == "worker_lost"
+    assert not may_retry(Policy(on_worker_lost=policy), silent=silent, called=True)
 
 
 @pytest.mark.parametrize(("tries", "expected"), [(2, "Start"), (3, "Start"), (4, "worker_lost")])

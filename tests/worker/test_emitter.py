@@ -10,8 +10,10 @@ import stamina
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from shared.calls import Calls
 from shared.errors import ErrorCode, Fenced, LogLost, RunError
 from shared.events import (
+    Call,
     Cancelled,
     Completed,
     Delta,
@@ -30,7 +32,7 @@ from shared.events import (
 from shared.flat_text import FlatText
 from shared.log import EventLog, Head
 from shared.redis import Pipe
-from shared.run import End
+from shared.run import End, ToolCall
 from shared.states import State
 from tests.broker import KEYS, FakeBroker, opened_client
 from tests.lossy import Fault, LossyPipe
@@ -362,6 +364,59 @@ async def test_why_the_model_stopped_stands_in_the_end_and_is_no_event(log: Even
     ]
 
 
+CALL = Call(index=0, id="c1", name="f", arguments="{")
+
+
+async def test_what_the_client_is_to_call_stands_in_the_end(log: EventLog) -> None:
+    emitter = await fenced(log)
+    for one in (CALL, Call(index=0, arguments="}"), Call(index=1, id="c2", name="g")):
+        await emitter.say(one)
+    end = await emitter.close(Completed())
+    calls = (ToolCall(id="c1", name="f", arguments="{}"), ToolCall(id="c2", name="g", arguments=""))
+    assert (end.text, end.tool_calls, end.finish_reason) == ("", calls, "tool_calls")
+    head = await log.head(RUN.run_id)
+    assert (head.calls, head.end) == (2, end)
+
+
+@pytest.mark.parametrize(
+    ("said", "told", "reason"),
+    [
+        (CALL, "stop", "tool_calls"),
+        (CALL, "length", "length"),
+        (CALL, "content_filter", "content_filter"),
+        (Delta(delta="a"), "tool_calls", "stop"),
+    ],
+)
+async def test_the_reason_says_whether_there_is_something_to_call(
+    log: EventLog, said: Spoken, told: str, reason: str
+) -> None:
+    emitter = await fenced(log)
+    await emitter.say(said)
+    await emitter.say(Finished(reason=FinishReason(told)))
+    assert (await emitter.close(Completed())).finish_reason == reason
+
+
+async def test_a_call_is_no_silence(gated: GatedLog) -> None:
+    """Neither before it is written nor afterwards."""
+    emitter = await fenced(gated)
+    called = [emitter.called]
+    await emitter.say(CALL)
+    called.append(emitter.called)
+    gated.open()
+    await emitter.hand_back(Queued())
+    called.append(emitter.called)
+    assert called == [False, True, True]
+
+
+async def test_a_call_whose_name_is_too_large_fails_the_run(log: EventLog) -> None:
+    emitter = await fenced(log)
+    await emitter.say(Call(index=0, id="c", name="f", arguments="x" * TOOL_CHARS))
+    for large in (Call(index=1, id="c" * TOOL_CHARS), Call(index=1, id="c", extra={"x": "y" * TOOL_CHARS})):
+        with pytest.raises(RunError) as failed:
+            await emitter.say(large)
+        assert failed.value.code is ErrorCode.OUTPUT_TOO_LARGE
+
+
 async def test_a_run_that_has_not_completed_has_no_reason_to_finish(log: EventLog) -> None:
     emitter = await fenced(log)
     await emitter.say(Finished(reason=FinishReason.LENGTH))
@@ -392,7 +447,7 @@ FAULTS: st.SearchStrategy[list[Fault]] = st.lists(st.sampled_from(["", "before",
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(said=spoken(), earlier=spoken(), faults=FAULTS, pauses=st.sets(st.integers(0, 30)))
+@given(said=spoken(calls=3), earlier=spoken(), faults=FAULTS, pauses=st.sets(st.integers(0, 30)))
 async def test_the_log_holds_what_was_said_however_it_was_cut(
     said: list[Spoken], earlier: list[Spoken], faults: list[Fault], pauses: set[int]
 ) -> None:
@@ -418,5 +473,10 @@ async def test_the_log_holds_what_was_said_however_it_was_cut(
     assert end.text == text == "\n\n".join(expected)
     assert [one.seq for one in events] == list(range(1, len(events) + 1))
     assert isinstance(events[-1].data, Completed)
+    calls = Calls()
+    for one in said:
+        if isinstance(one, Call):
+            calls.add(one)
+    assert end.tool_calls == calls.whole
     others = [one.data for one in events if isinstance(one.data, Tool | Usage)]
     assert others == [one for one in (*earlier, *said) if isinstance(one, Tool | Usage)]

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.errors import ErrorCode, RunError
-from shared.events import Cancelled, Completed, Delta, Failed, LifecycleEvent, Queued, Reasoning, Started, Stop
+from shared.events import Call, Cancelled, Completed, Delta, Failed, LifecycleEvent, Queued, Reasoning, Started, Stop
 from shared.ledger import Claim, Ledger
 from shared.log import EventLog, Head
 from shared.redis import Pipe
@@ -28,6 +28,7 @@ from worker.execution import Execution
 from worker.job import Job
 
 HI = Delta(delta="Hi")
+CALL = Call(index=0, id="c1", name="f")
 
 
 @pytest.fixture
@@ -293,13 +294,16 @@ async def test_a_drained_run_that_may_run_again_is_handed_back_and_spends_no_try
     assert (await bench.end_of(claimed.run)).text == ("Hi\n\nDone" if HI in spoken else "Done")
 
 
-@pytest.mark.parametrize(("spoken", "policy"), [((HI,), "retry_if_silent"), ((HI,), "fail"), ((), "fail")])
+@pytest.mark.parametrize(
+    ("spoken", "policy"),
+    [((HI,), "retry_if_silent"), ((HI,), "fail"), ((), "fail"), ((CALL,), "retry_if_silent"), ((CALL,), "retry")],
+)
 async def test_a_drained_run_that_may_not_run_again_is_lost(
     bench: Bench, spoken: tuple[Spoken, ...], policy: str
 ) -> None:
     claimed = await bench.stopped(Waits(spoken), Stop.DRAIN, policy=Policy.model_validate({"onWorkerLost": policy}))
     end = await bench.end_of(claimed.run)
-    assert (end.state, end.code, end.text) == (State.FAILED, "worker_lost", "Hi" if spoken else "")
+    assert (end.state, end.code, end.text) == (State.FAILED, "worker_lost", "Hi" if HI in spoken else "")
 
 
 # --- a run that has gone to another worker ----------------------------------------------------------------------------

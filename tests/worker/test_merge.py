@@ -4,8 +4,10 @@ from itertools import groupby
 
 from hypothesis import given
 
-from shared.events import Delta, Reasoning, Tool, Usage
+from shared.calls import Calls
+from shared.events import Call, Delta, Reasoning, Tool, Usage
 from shared.flat_text import FlatText
+from shared.run import ToolCall
 from tests.spoken import spoken
 from worker.agents.protocol import Spoken
 from worker.merge import EVENT_CHARS, merged
@@ -14,6 +16,14 @@ from worker.merge import EVENT_CHARS, merged
 def flat(said: list[Spoken]) -> str:
     text = FlatText()
     return "".join(text.add(one) for one in said if isinstance(one, Delta))
+
+
+def called(said: list[Spoken]) -> tuple[ToolCall, ...]:
+    calls = Calls()
+    for one in said:
+        if isinstance(one, Call):
+            calls.add(one)
+    return calls.whole
 
 
 def test_adjacent_text_becomes_one_delta() -> None:
@@ -50,12 +60,35 @@ def test_an_event_holds_so_much_text_and_no_more() -> None:
     assert sizes == [EVENT_CHARS, EVENT_CHARS, 1]
 
 
-@given(spoken())
+def test_adjacent_pieces_of_a_call_become_one() -> None:
+    begin = Call(index=0, id="a", name="f", arguments="1", extra={"x": 1})
+    pieces: list[Spoken] = [begin, Call(index=0, arguments="2"), Call(index=0, arguments="3"), Call(index=1, id="b")]
+    assert list(merged(pieces)) == [begin.model_copy(update={"arguments": "123"}), Call(index=1, id="b")]
+
+
+def test_a_piece_holds_so_much_text_and_no_more_and_only_the_first_says_whose_it_is() -> None:
+    first, *others = merged([Call(index=0, id="a", name="f", arguments="x" * (2 * EVENT_CHARS + 1))])
+    assert first == Call(index=0, id="a", name="f", arguments="x" * EVENT_CHARS)
+    assert others == [Call(index=0, arguments="x" * EVENT_CHARS), Call(index=0, arguments="x")]
+
+
+@given(spoken(calls=3))
 def test_merging_changes_no_text_and_no_order(said: list[Spoken]) -> None:
     events = list(merged(said))
     assert flat(events) == flat(said)
+    assert called(events) == called(said)
     assert [one for one in events if isinstance(one, Tool | Usage)] == [
         one for one in said if isinstance(one, Tool | Usage)
     ]
-    kinds = [type(one) for one in said if not isinstance(one, Delta | Reasoning) or one.delta]
+    kinds = [type(one) for one in said if not _empty(one)]
     assert [kind for kind, _ in groupby(map(type, events))] == [kind for kind, _ in groupby(kinds)]
+
+
+def _empty(said: Spoken) -> bool:
+    match said:
+        case Delta(delta=text) | Reasoning(delta=text):
+            return not text
+        case Call():
+            return not (said.id or said.arguments)
+        case _:
+            return False

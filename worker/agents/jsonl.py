@@ -3,6 +3,7 @@
     {"delta": "text"}                       text of the current assistant message
     {"message": true}                       a new assistant message begins
     {"stream": "tool", "data": {...}}       the data of `shared.events.Tool`
+    {"stream": "call", "data": {...}}       of `Call`: one of the client's own tools, for the client to call
     {"stream": "reasoning", "data": {...}}  of `Reasoning`
     {"stream": "usage", "data": {...}}      of `Usage`
     {"finish": "length"}                    why the model stopped; without it, `stop`
@@ -21,11 +22,16 @@ from collections.abc import Iterator
 from pydantic import ValidationError
 
 from shared.errors import ErrorCode, RunError
-from shared.events import Delta, FinishReason, Reasoning, Tool, Usage
+from shared.events import Call, Delta, FinishReason, Reasoning, Tool, Usage
 from shared.text import well_formed
 from worker.agents.protocol import Finished, Spoken
 
-_STREAMS: dict[str, type[Tool | Reasoning | Usage]] = {"tool": Tool, "reasoning": Reasoning, "usage": Usage}
+_STREAMS: dict[str, type[Tool | Call | Reasoning | Usage]] = {
+    "tool": Tool,
+    "call": Call,
+    "reasoning": Reasoning,
+    "usage": Usage,
+}
 _REASONS = frozenset(FinishReason)
 _MESSAGE = 1_000  # characters of an agent's own error message that a client gets to see
 
@@ -42,6 +48,7 @@ class Speech:
 
     def __init__(self) -> None:
         self._message = 0
+        self._calls = 0  # of the client's tools
         self._begun = False  # whether the current message has text
         self._reason = FinishReason.STOP  # the last one said; if none is, it is this
 
@@ -66,8 +73,8 @@ class Speech:
                 yield Delta(delta=well_formed(text), message=message)
             case Finished(reason=reason):
                 yield from self._finished(reason)
-            case Tool() | Reasoning() | Usage():
-                yield _of_stream(value.stream, value.model_dump())
+            case Tool() | Call() | Reasoning() | Usage():
+                yield self._checked(_of_stream(value.stream, value.model_dump()))
             case dict():
                 yield from self._object(value)
             case _:
@@ -80,8 +87,8 @@ class Speech:
                 yield from self._text(text)
             case {"message": True} if len(value) == 1:
                 self._message, self._begun = self._message + self._begun, False
-            case {"stream": "tool" | "reasoning" | "usage" as stream, "data": dict(data)} if len(value) == 2:
-                yield _of_stream(stream, data)
+            case {"stream": "tool" | "call" | "reasoning" | "usage" as stream, "data": dict(data)} if len(value) == 2:
+                yield self._checked(_of_stream(stream, data))
             case {"finish": str(reason)} if len(value) == 1 and reason in _REASONS:
                 yield from self._finished(FinishReason(reason))
             case {"error": {"message": str(message)}} if len(value) == 1:
@@ -93,6 +100,16 @@ class Speech:
         if text:
             self._begun = True
             yield Delta(delta=well_formed(text), message=self._message)
+
+    def _checked(self, said: Spoken) -> Spoken:
+        """Calls come in order, each begun by a piece that has an id and a name, which no other piece has."""
+        if isinstance(said, Call):
+            begins = bool(said.id and said.name) and said.index == self._calls
+            goes_on = not (said.id or said.name or said.extra) and said.index < self._calls
+            if not (begins or goes_on):
+                raise _broken("The agent sent a call that neither begins with id and name nor goes on.", said)
+            self._calls += begins
+        return said
 
     def _finished(self, reason: FinishReason) -> Iterator[Spoken]:
         if reason is not self._reason:

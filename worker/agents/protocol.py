@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
-from shared.events import Delta, FinishReason, Reasoning, Tool, Usage, Value
+from shared.events import Call, Delta, FinishReason, Reasoning, Tool, Usage, Value
 from shared.run import Turn
 
 
@@ -15,7 +15,7 @@ class Finished(Value):
     reason: FinishReason
 
 
-Spoken = Delta | Tool | Reasoning | Usage | Finished
+Spoken = Delta | Tool | Call | Reasoning | Usage | Finished
 
 
 class AgentInput(Value):

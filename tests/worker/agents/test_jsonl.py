@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import ErrorCode, RunError
-from shared.events import Delta, FinishReason, Reasoning, Tool, Usage, event, from_json, to_json
+from shared.events import Call, Delta, FinishReason, Reasoning, Tool, Usage, event, from_json, to_json
 from worker.agents.jsonl import Speech
 from worker.agents.protocol import Finished, Spoken
 
@@ -47,6 +47,39 @@ def test_why_the_model_stopped_is_said_when_it_is_news() -> None:
         Finished(reason=FinishReason.CONTENT_FILTER),
     ]
     assert list(Speech().value(Finished(reason=FinishReason.LENGTH))) == [Finished(reason=FinishReason.LENGTH)]
+
+
+CALL = {"index": 0, "id": "c1", "name": "f", "arguments": "{"}
+
+
+def test_a_call_of_a_clients_tool_may_come_in_pieces() -> None:
+    pieces = ({**CALL, "extra": {"a": None}}, {"index": 0, "arguments": "}"}, {"index": 1, "id": "c2", "name": "g"})
+    assert heard(*({"stream": "call", "data": piece} for piece in pieces)) == [
+        Call(index=0, id="c1", name="f", arguments="{", extra={"a": None}),
+        Call(index=0, arguments="}"),
+        Call(index=1, id="c2", name="g"),
+    ]
+    assert list(Speech().value(Call(index=0, id="c1", name="f"))) == [Call(index=0, id="c1", name="f")]
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        {"index": 0, "arguments": "{}"},
+        {"index": 0, "id": "c1"},
+        {"index": 0, "name": "f"},
+        {"index": 1, "id": "c1", "name": "f"},
+        {"index": -1, "id": "c1", "name": "f"},
+    ],
+)
+def test_a_call_that_nobody_could_make_breaks_the_format(piece: dict[str, object]) -> None:
+    failed = failure(json.dumps({"stream": "call", "data": piece}).encode())
+    assert failed.code is ErrorCode.AGENT_PROTOCOL_ERROR
+
+
+def test_a_call_is_begun_once() -> None:
+    with pytest.raises(RunError, match="neither begins"):
+        heard(*[{"stream": "call", "data": CALL}] * 2)
 
 
 def test_data_may_have_snake_case_names_and_more_than_we_know() -> None:

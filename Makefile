@@ -10,7 +10,7 @@ UV_COMPILE := $(BIN)/python -m uv pip compile --quiet --universal --generate-has
 	--custom-compile-command 'make lock' --no-emit-index-url pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos test-agents record-agents lint format types check lock clean
+.PHONY: help run test chaos bench bench-smoke test-agents record-agents lint format types check lock clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,12 @@ record-agents: .venv/.dev tests/agents/node_modules/.installed ## Record anew wh
 
 chaos: .venv/.dev ## Kill, pause, cut and restart everything under load; ARGS="--runs 1000 --seed 7"
 	@$(BIN)/python -m chaos $(ARGS)
+
+bench: .venv/.dev ## Measure against a ceiling and a naive service; ARGS="--only first,deltas"
+	@$(BIN)/python -m bench $(ARGS)
+
+bench-smoke: .venv/.dev ## The same in a minute, for a first look
+	@$(BIN)/python -m bench --rounds 1 --no-naive --only first,deltas,clients,short $(ARGS)
 
 lint: .venv/.dev ## Look for mistakes and for unformatted files
 	@$(BIN)/python -m ruff check .

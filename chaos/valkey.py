@@ -10,6 +10,7 @@ import asyncio
 import signal
 import subprocess
 from pathlib import Path
+from typing import Literal
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -20,7 +21,7 @@ START_SECONDS = 30.0
 
 
 class Valkey:
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, *, fsync: Literal["always", "everysec"] = "always") -> None:
         self.port = port
         self._folder = folder
         options = {
@@ -28,11 +29,16 @@ class Valkey:
             "port": str(port),
             "save": "",
             "appendonly": "yes",
-            "appendfsync": "always",
+            "appendfsync": fsync,
             "maxmemory-policy": "noeviction",
         }
         self._words = [word for name, value in options.items() for word in (f"--{name}", value)]
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     async def start(self) -> None:
         """Returns when it serves its data."""

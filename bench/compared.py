@@ -1,0 +1,81 @@
+"""The cases in which the three services do the same work. One round of a case is one call."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from bench.figures import Figures, p50, p99
+from bench.load import Load, loaded
+from bench.services import Service
+from bench.work import Work
+
+MS = 1e3
+
+
+@dataclass(frozen=True)
+class Case:
+    """`naive`: whether that service plays it, too. Its ten slots and polls of half a second make long what is many."""
+
+    name: str
+    title: str
+    play: Callable[[Service], Awaitable[Figures]]
+    naive: bool = True
+
+
+async def _one_client(service: Service) -> Figures:
+    """20 deltas at once, one request after the other."""
+    load = await loaded(service, Work(20), requests=10 if service.name == "naive" else 200)
+    firsts = [answer.first * MS for answer in load.answers]
+    return {"first p50, ms": p50(firsts), "first p99, ms": p99(firsts)}
+
+
+async def _many_deltas(service: Service) -> Figures:
+    load = await loaded(service, Work(2_000), requests=10)
+    deltas = 2_000 * len(load.answers)
+    return {
+        "deltas/s": deltas / load.seconds,
+        **_cpu(load, deltas),
+        "chunks": p50(a.content_frames for a in load.answers),
+    }
+
+
+async def _many_clients(service: Service) -> Figures:
+    load = await loaded(service, Work(50, interval=0.02), clients=100)
+    firsts = [answer.first * MS for answer in load.answers]
+    delays = [delay * MS for answer in load.answers for delay in answer.delays]
+    return {
+        "first p50, ms": p50(firsts),
+        "first p99, ms": p99(firsts),
+        "delay p50, ms": p50(delays),
+        "delay p99, ms": p99(delays),
+        **_cpu(load, 50 * len(load.answers)),
+    }
+
+
+async def _burst(service: Service) -> Figures:
+    load = await loaded(service, Work(1), clients=500)
+    return {"last first delta, s": max(answer.first for answer in load.answers)}
+
+
+async def _short_runs(service: Service) -> Figures:
+    before = service.cpu(service.webs)
+    load = await loaded(service, Work(1), clients=50, requests=2 if service.name == "naive" else 40)
+    runs, api = len(load.answers), service.cpu(service.webs) - before
+    return {"runs/s": runs / load.seconds, "runs per API CPU s": runs / api, "CPU ms per run": load.cpu / runs * MS}
+
+
+def _cpu(load: Load, deltas: int) -> Figures:
+    return {
+        "CPU s per 100k deltas": load.cpu / deltas * 100_000,
+        "of the client besides": load.own_cpu / deltas * 100_000,
+    }
+
+
+CASES = (
+    Case("first", "1 client, 20 deltas at once, one request after the other", _one_client),
+    Case("deltas", "1 client, 2,000 deltas at once", _many_deltas),
+    Case("clients", "100 clients, 50 deltas each, one every 20 ms", _many_clients),
+    Case("burst", "500 requests at once", _burst, naive=False),
+    Case("short", "50 clients, runs of 1 delta", _short_runs),
+)

@@ -1,0 +1,136 @@
+"""One request and its answer, in two steps: what is done while the clock runs, and what is not.
+
+While it runs, a client takes bytes with the time of their arrival and looks for the end of the answer, nothing more:
+it has to be cheaper than the servers. Afterwards HTTP, frames, JSON and text are read in full and checked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from dataclasses import dataclass, field
+from typing import cast
+
+import httptools
+
+from bench.work import Work, check, stamps
+
+_END = b"data: [DONE]\n\n\r\n0\r\n\r\n"
+
+
+@dataclass
+class Exchange:
+    """Times are s of the monotonic clock."""
+
+    work: Work
+    sent: float = 0.0
+    pieces: list[tuple[float, bytes]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Answer:
+    first: float  # s from the request to the first content
+    whole: float  # s from the request to the end
+    delays: list[float]  # s from each stamped delta's saying to its arrival
+    last_arrival: float
+    content_frames: int
+
+
+class Connection(asyncio.Protocol):
+    """One request at a time, kept alive between them. With `pace` it reads so many bytes a second at most."""
+
+    def __init__(self, *, pace: float | None = None) -> None:
+        self._pace = pace
+        self._transport: asyncio.Transport | None = None
+        self._exchange: Exchange | None = None
+        self._tail = b""
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own is none by its class
+
+    async def ask(self, request: bytes, exchange: Exchange) -> Exchange:
+        """Returns when the answer has ended. Raises ConnectionError when it is refused or breaks off."""
+        assert self._transport is not None
+        self._exchange, self._tail = exchange, b""
+        self._ended = asyncio.get_running_loop().create_future()
+        exchange.sent = time.monotonic()
+        self._transport.write(request)
+        await self._ended
+        return exchange
+
+    def data_received(self, data: bytes) -> None:
+        assert self._exchange is not None
+        assert self._transport is not None
+        if not self._exchange.pieces and not data.startswith(b"HTTP/1.1 200"):
+            return self._fail(f"refused: {data[:500]!r}")
+        self._exchange.pieces.append((time.monotonic(), data))
+        self._tail = (self._tail + data[-len(_END) :])[-len(_END) :]
+        if self._tail == _END and not self._ended.done():
+            self._ended.set_result(None)
+        if self._pace:
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_later(len(data) / self._pace, self._transport.resume_reading)
+        return None
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._fail(f"the connection ended before the answer ({error})")
+
+    def _fail(self, why: str) -> None:
+        if not self._ended.done():
+            self._ended.set_exception(ConnectionError(why))
+
+    def close(self) -> None:
+        assert self._transport is not None
+        self._transport.abort()
+
+
+def request(port: int, work: Work, *, token: str) -> bytes:
+    body = json.dumps({"model": "main", "stream": True, "messages": [{"role": "user", "content": work.message}]})
+    head = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return (head + body).encode()
+
+
+class _Body:
+    """What httptools calls while it parses an answer."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def on_body(self, body: bytes) -> None:
+        self.data += body
+
+
+def read(exchange: Exchange) -> Answer:
+    """Checks every byte of the answer. Raises ValueError."""
+    body = _Body()
+    parser = httptools.HttpResponseParser(body)
+    done, text, delays = 0, "", []
+    first = last = 0.0
+    contents, finished = 0, False
+    for arrived, piece in exchange.pieces:
+        parser.feed_data(piece)
+        if (end := body.data.rfind(b"\n\n") + 2) < 2:
+            continue
+        frames, done = body.data[done:end].decode(), end
+        for frame in frames.split("\n\n"):
+            if not frame or frame.startswith(":"):
+                continue
+            if frame == "data: [DONE]":
+                continue
+            choice = json.loads(frame.removeprefix("data: "))["choices"][0]
+            finished |= choice["finish_reason"] == "stop"
+            if content := choice["delta"].get("content"):
+                first = first or arrived
+                last = arrived
+                contents += 1
+                text += content
+                delays += [arrived - said for said in stamps(content)]
+    if parser.get_status_code() != 200 or not finished:
+        raise ValueError(f"no whole answer: status {parser.get_status_code()}, {bytes(body.data[-300:])!r}")
+    check(text, exchange.work)
+    return Answer(first - exchange.sent, exchange.pieces[-1][0] - exchange.sent, delays, last, contents)

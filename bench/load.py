@@ -1,0 +1,79 @@
+"""Clients: what they send is made before the clock runs, and what they got is read after it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import resource
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import cycle
+
+from bench.exchange import Answer, Connection, Exchange, read, request
+from bench.services import TOKEN, Service
+from bench.work import Work
+
+
+@dataclass(frozen=True)
+class Load:
+    answers: list[Answer]
+    seconds: float  # from the first request to the last answer
+    cpu: float  # s, of all the service's processes
+    own_cpu: float  # s, of the clients
+
+
+async def loaded(service: Service, work: Work, *, clients: int = 1, requests: int = 1) -> Load:
+    """So many clients at once, each with so many requests one after the other. Raises ValueError for a wrong answer."""
+    connections = await connected(service.ports, clients)
+    asked = [
+        [(request(port, work, token=TOKEN), Exchange(work)) for _ in range(requests)]
+        for _, port in zip(range(clients), cycle(service.ports), strict=False)
+    ]
+    with _undisturbed():
+        cpu, own_cpu, begun = service.cpu(), time.process_time(), time.monotonic()
+        await asyncio.gather(*(_ask(c, mine) for c, mine in zip(connections, asked, strict=True)))
+        seconds, own_cpu, cpu = time.monotonic() - begun, time.process_time() - own_cpu, service.cpu() - cpu
+    for connection in connections:
+        connection.close()
+    return Load([read(exchange) for mine in asked for _, exchange in mine], seconds, cpu, own_cpu)
+
+
+async def _ask(connection: Connection, asked: list[tuple[bytes, Exchange]]) -> None:
+    for raw, exchange in asked:
+        await connection.ask(raw, exchange)
+
+
+async def connected(ports: Sequence[int], count: int, *, pace: float | None = None) -> list[Connection]:
+    """Connections, spread over the ports."""
+    loop = asyncio.get_running_loop()
+    made = []
+    for _, port in zip(range(count), cycle(ports), strict=False):
+        _, connection = await loop.create_connection(lambda: Connection(pace=pace), "127.0.0.1", port)
+        made.append(connection)
+    return made
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def allow_many_files() -> int:
+    """Raises this process's limit of open files, which what it starts inherits, as far as it may."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+def machine() -> str:
+    with open("/proc/cpuinfo") as cpus:  # noqa: PTH123
+        model = next((line.partition(":")[2].strip() for line in cpus if line.startswith("model name")), "unknown CPU")
+    return f"{os.cpu_count()} cores of {model}"

@@ -1,0 +1,55 @@
+"""The agent's work, the same behind every service: deltas that tell their number and the moment they were said."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass
+from json import dumps, loads
+
+_STAMPED = re.compile(r"(\d{6}):(\d{16});")
+
+
+@dataclass(frozen=True)
+class Work:
+    """Its JSON is the message of a request."""
+
+    deltas: int
+    interval: float = 0.0  # s between deltas; with 0 they all come at once
+    hold_until: float = 0.0  # the last delta waits for this time of the monotonic clock, s
+    stamped: bool = True  # 24 characters with number and time; else 4, as a model's tokens have
+
+    @property
+    def message(self) -> str:
+        return dumps(asdict(self))
+
+    @classmethod
+    def of(cls, message: str) -> Work:
+        return cls(**loads(message))
+
+
+async def spoken(work: Work) -> AsyncIterator[str]:
+    for number in range(work.deltas):
+        if work.interval and number:
+            await asyncio.sleep(work.interval)
+        if work.hold_until and number == work.deltas - 1:
+            await asyncio.sleep(work.hold_until - time.monotonic())
+        yield f"{number:06d}:{time.monotonic_ns():016d};" if work.stamped else f"{number % 1000:03d} "
+
+
+def stamps(text: str) -> list[float]:
+    """When each stamped delta of a text was said, s of the monotonic clock, which all processes of a machine share."""
+    return [int(ns) / 1e9 for _, ns in _STAMPED.findall(text)]
+
+
+def check(text: str, work: Work) -> None:
+    """Raises ValueError unless the text is the whole answer, in order, and nothing else."""
+    if work.stamped:
+        numbers = [int(number) for number, _ in _STAMPED.findall(text)]
+        whole = numbers == list(range(work.deltas)) and len(text) == 24 * work.deltas
+    else:
+        whole = text == "".join(f"{number % 1000:03d} " for number in range(work.deltas))
+    if not whole:
+        raise ValueError(f"a wrong answer to {work}: {len(text)} characters, {text[:60]!r}")

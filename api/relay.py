@@ -67,11 +67,12 @@ class Reader:
         Raises EventsGone when events above the reader's place are not kept any more, LogLost when the run is gone, and
         Draining when this process is about to stop.
         """
-        if events := self._heard():
-            return events
-        with self._hub.lasting():
-            return await self._next(patience)
-        raise Draining
+        clock = asyncio.get_running_loop().time
+        until = clock() + patience
+        while not (events := self._heard()):
+            if self._behind or self._hub.ending or not await self._inbox.filled(until - clock()):
+                return await self._unheard(until)
+        return events
 
     async def alone(self) -> bool:
         """Whether nobody else follows the run, here or at another process. In doubt: no."""
@@ -82,9 +83,14 @@ class Reader:
         except Unavailable:
             return False
 
-    async def _next(self, patience: float) -> list[Event]:
+    async def _unheard(self, until: float) -> list[Event]:
+        """The same where pub/sub is not enough: behind it, after a silence, and at the end of this process."""
+        with self._hub.lasting():
+            return await self._next(until)
+        raise Draining
+
+    async def _next(self, until: float) -> list[Event]:
         clock = asyncio.get_running_loop().time
-        until = clock() + patience
         while (left := until - clock()) > 0:
             try:
                 events = self._heard() or await self._missed()

@@ -7,11 +7,10 @@ tries again; a write whose answer was lost is repeated with the same numbers, an
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-
-import anyio
 
 from shared.calls import Calls
 from shared.conclusion import end_of, now_ms
@@ -62,7 +61,7 @@ class Emitter:
         self._pending_chars = 0
         self._said_chars = 0
         self._unconfirmed: list[Event] = []  # numbered; in the log or about to be
-        self._wake, self._room = anyio.Event(), anyio.Event()
+        self._wake, self._room = asyncio.Event(), asyncio.Event()
         self._flat = FlatText(message=head.message, empty=head.chars == 0)
         self._text: list[str] = []
         self._calls = Calls()  # none of an earlier attempt: after a call there is no other
@@ -93,7 +92,7 @@ class Emitter:
         if self._said_chars > OUTPUT_CHARS:
             raise RunError(ErrorCode.OUTPUT_TOO_LARGE, f"The agent said more than {OUTPUT_CHARS} characters.")
         while self._pending_chars > BUFFER_CHARS:
-            self._room = anyio.Event()
+            self._room.clear()
             await self._room.wait()
         self._pending.append(spoken)
         self._pending_chars += chars
@@ -103,7 +102,7 @@ class Emitter:
         """Writes what was said, as soon as it was said. Raises Fenced, Closed or LogLost when the log takes no more."""
         while True:
             await self._wake.wait()
-            self._wake = anyio.Event()
+            self._wake.clear()
             self._take()
             await self._write()
 

@@ -34,6 +34,15 @@ class Topic:
     def __init__(self) -> None:
         self.inboxes: set[Inbox] = set()
         self.confirmed = asyncio.Event()
+        self._known = False
+
+    def confirm(self) -> None:
+        """Redis has confirmed it. If not for the first time, what was published meanwhile was not heard: also what came
+        after the readers were told that the link had broken, and had looked into the stream."""
+        if self._known:
+            self.gap()
+        self._known = True
+        self.confirmed.set()
 
     def gap(self) -> None:
         for inbox in self.inboxes:
@@ -156,9 +165,7 @@ class Hub:
             for inbox in topic.inboxes:
                 inbox.put(data)
         elif kind == "subscribe":
-            if topic.confirmed.is_set():
-                topic.gap()
-            topic.confirmed.set()
+            topic.confirm()
 
 
 async def _confirmed(topic: Topic) -> None:

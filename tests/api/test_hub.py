@@ -271,6 +271,32 @@ async def test_a_confirmation_that_nobody_asked_for_is_a_gap() -> None:
             assert await next_of(inbox) == (True, [])
 
 
+async def test_what_is_published_until_a_link_taken_anew_is_confirmed_is_a_gap() -> None:
+    """A reader that looks into the stream as soon as the link has broken sees none of it."""
+
+    class Slow(Link):
+        async def subscribe(self, *channels: str) -> None:
+            if {RESTING, CHANNEL} <= set(channels):
+                broken.set()
+                await go_on.wait()
+            await super().subscribe(*channels)
+
+    class SlowLinks(Links):
+        def pubsub(self) -> Link:
+            self.made.append(Slow())
+            return self.made[-1]
+
+    broken, go_on, links = anyio.Event(), anyio.Event(), SlowLinks()
+    async with listening(links.client) as hub:
+        await wait_until(lambda: links.made, "there is a link")
+        async with hub.subscribe(CHANNEL) as inbox:
+            links.made[0].drop()
+            await broken.wait()
+            assert inbox.take() == (True, [])
+            go_on.set()
+            assert await next_of(inbox) == (True, [])
+
+
 async def test_a_link_that_answers_no_ping_is_a_gap() -> None:
     """Half open, it looks like silence."""
     async with (

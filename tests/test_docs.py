@@ -1,7 +1,8 @@
-"""What the README says of settings is what the settings say."""
+"""What the documents say of settings and of tests is so."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -15,3 +16,13 @@ README = Path("README.md").read_text()
 def test_the_readme_has_each_setting_with_its_default_and_help(row: Setting) -> None:
     default = f"`{row.default}`" if row.default else ""
     assert f"| `{row.name}` | {default} | {row.help} |" in README
+
+
+def test_each_fault_names_tests_that_are_there() -> None:
+    _, table = Path("docs/reliability.md").read_text().split("## Faults and outcomes")
+    rows = [line.split(" | ") for line in table.split("\n## ")[0].splitlines() if line.startswith("| ")]
+    assert len(rows) > 20
+    for fault, *_, tried in rows[1:]:
+        files = re.findall(r"`(\w+/test_\w+\.py)`", tried)
+        assert files, fault
+        assert all((Path("tests") / file).is_file() for file in files), fault

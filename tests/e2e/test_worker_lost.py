@@ -144,6 +144,23 @@ def test_a_worker_that_comes_back_too_late_is_not_heard(cluster: Service, cluste
     assert content(cluster_http.post(cluster.url + CHAT, json=asked("Hi", "echo"))) == "Hi"
 
 
+def test_a_worker_that_falls_silent_in_mid_answer_loses_its_run_and_ends_its_agent(
+    cluster: Service, cluster_http: httpx.Client
+) -> None:
+    play = cluster.play(say("half an ans"), wait("on"), say("wer"))
+    with stream(cluster_http, asked(play.message, "scripted"), url=cluster.url) as heard:
+        before = heard_until("half an ans", heard)
+        silent = cluster.at_work(play)
+        silent.signal(signal.SIGSTOP)
+        try:
+            assert broken_off([*before, *heard])["code"] == "worker_lost"
+        finally:
+            silent.signal(signal.SIGCONT)
+    until(lambda: play.acts("end"))
+    view = cluster_http.get(f"{cluster.url}/v1/runs/{play.starts[0].run}").json()
+    assert (view["state"], view["text"], len(play.starts)) == ("failed", "half an ans", 1)
+
+
 def test_the_program_of_a_killed_worker_is_gone_when_another_one_starts_it_again(
     cluster: Service, cluster_http: httpx.Client, pool: ThreadPoolExecutor, tmp_path: Path
 ) -> None:

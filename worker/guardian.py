@@ -5,8 +5,8 @@ lost or is executed again. Nothing that the worker does can prevent that, so ano
 a pipe that ends when the worker, which holds the other end, is gone, however it went. It lives in a session of its own,
 out of reach of what is sent to the worker's group, and does not heed being asked to stop: it ends after the worker.
 
-Other workers on the machine see to such commands as well (`agents/orphans.py`), some seconds later. There need not be
-any; but a guardian that was itself killed is not replaced.
+Other workers on the machine see to such commands as well (`agents/orphans.py`), some seconds later. Neither is enough
+alone: there need not be another worker, and `killall -9 python` ends a guardian with its worker, but not the commands.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
 """Ends what the agents of a dead worker had started.
 
-A worker that is killed outright cannot end its commands. They would go on, unseen, while their run is told to be lost
-or is executed again. So every worker looks for such processes on its machine, more often than the default lease lasts:
-they are gone before another attempt begins. A container takes its processes with it and needs none of this.
+A worker that is killed outright cannot end its commands. Its guardian (`worker/guardian.py`) does so at once, unless it
+was killed as well: by an operator's `pkill -9 -f "python -m worker"`, say, which matches both and no command. What they
+leave would go on, unseen, while its run is told to be lost or is executed again. So every worker looks for such
+processes on its machine, more often than the default lease lasts: whoever starts workers again has the old commands
+ended, too. A container takes its processes with it and needs none of this.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from pydantic import JsonValue
 
 from api import failures
 from api.json_value import JsonObject, truthy
+from api.model_params import ForModel, for_model
 from api.prompt import Prompt, read_prompt
 from shared.agent_ids import requested_agent
 from shared.sessions import IllegalSessionKey, Session, resolve_session
@@ -30,6 +31,7 @@ class ChatRequest:
     stream: bool
     include_usage: bool
     prompt: Prompt
+    ask: ForModel
     session: Session  # names the agent, too
     idempotency_key: str | None
     retry_count: int  # 0 in a first try and for clients that do not count
@@ -47,6 +49,7 @@ def chat_request(body: JsonObject, headers: Mapping[str, str], served: Container
         stream=truthy(body.get("stream")),
         include_usage=_include_usage(body.get("stream_options")),
         prompt=prompt,
+        ask=for_model(body),
         session=_session(model, _string(body.get("user")), headers, served),
         idempotency_key=key,
         retry_count=_count(headers.get("x-stainless-retry-count", "")),

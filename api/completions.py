@@ -93,6 +93,7 @@ def _run(asked: ChatRequest, owner: str, agent: ServedAgent) -> Run:
         owner=owner,
         session=asked.session,
         prompt=asked.prompt,
+        ask=asked.ask,
         model=asked.model,
         foreground=agent.policy.on_disconnect == "cancel" and asked.idempotency_key is None,
     )

@@ -6,7 +6,7 @@ import json
 
 from pydantic import JsonValue
 
-from shared.events import JsonObject as JsonObject
+from shared.json_object import JsonObject as JsonObject
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"))  # once: `json.dumps` makes one per call
 

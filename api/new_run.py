@@ -7,13 +7,14 @@ from hashlib import sha256
 
 from pydantic import JsonValue
 
+from api.model_params import ForModel
 from api.prompt import Prompt
 from shared.conclusion import now_ms
 from shared.run import Run, new_run_id
 from shared.sessions import Session
 
 
-def new_run(*, owner: str, session: Session, prompt: Prompt, model: str, foreground: bool) -> Run:
+def new_run(*, owner: str, session: Session, prompt: Prompt, ask: ForModel, model: str, foreground: bool) -> Run:
     """`foreground`: the run ends when its last reader has left for good."""
     return Run(
         run_id=new_run_id(),
@@ -24,6 +25,9 @@ def new_run(*, owner: str, session: Session, prompt: Prompt, model: str, foregro
         message=prompt.message,
         extra_system_prompt=prompt.extra_system_prompt,
         history=prompt.history,
+        current=prompt.current,
+        tools=ask.tools,
+        params=ask.params,
         keeps_transcript=session.stable,
         created_ms=now_ms(),
         foreground=foreground,

@@ -6,8 +6,10 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from api import failures
 from api.json_value import JsonObject
+from api.model_params import ForModel, for_model
 from api.prompt import Prompt, read_prompt
 from shared.agent_ids import DEFAULT_AGENT, Requested, normalise_agent_id
+from shared.model_params import PARAMS, TOOLS
 from shared.sessions import IllegalSessionKey, Session, resolve_session
 from shared.text import js_trim
 
@@ -20,6 +22,8 @@ class RunRequest(BaseModel):
     agent: str = Field(DEFAULT_AGENT, min_length=1, description="Id of the agent.")
     input: str | None = Field(None, description="What the user says now.")
     messages: list[JsonValue] | None = Field(None, description="A conversation as in chat completions.")
+    tools: list[JsonObject] | None = Field(None, description="Tools of yours that the agent may ask you to call.")
+    params: JsonObject = Field({}, description="Fields of a chat completion request for the model, as `temperature`.")
     session: str | None = Field(None, description="Session key. Runs of one session are done one after the other.")
     background: bool = Field(True, description="Go on without readers. If not, the run ends when nobody reads it.")
 
@@ -31,6 +35,13 @@ class RunRequest(BaseModel):
         if self.input is not None and not js_trim(self.input):
             raise failures.invalid_value("input", "says nothing")
         return read_prompt(self.messages or [{"role": "user", "content": self.input}])
+
+    @property
+    def ask(self) -> ForModel:
+        """Raises Failure 400."""
+        if unknown := [name for name in self.params if name not in PARAMS]:
+            raise failures.invalid_value(f"params.{unknown[0]}", f"unknown; known are {', '.join(PARAMS)}")
+        return for_model({**self.params, TOOLS: [*(self.tools or ())]})
 
     def resolved(self) -> Session:
         """Raises Failure 400."""

@@ -61,6 +61,7 @@ class Runs:
             owner=owner,
             session=session,
             prompt=asked.prompt,
+            ask=asked.ask,
             model=session.agent_id,
             foreground=not asked.background and agent.policy.on_disconnect == "cancel" and key is None,
         )

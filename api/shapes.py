@@ -21,17 +21,36 @@ class Shape(BaseModel):
 
 
 class ContentPart(Shape):
-    """A part with text; other kinds of parts are ignored."""
+    """A part with text. Agents of kind `openai` get pictures, sound and files of users, too; others are ignored."""
 
-    type: Literal["text", "input_text"]
-    text: str
+    type: str = Field(examples=["text", "input_text", "image_url", "input_audio", "file"])
+    text: str | None = None
+
+
+class CalledFunction(BaseModel):
+    name: str
+    arguments: str = Field(description="JSON, as the model wrote it.")
+
+
+class CalledTool(Shape):
+    id: str
+    type: Literal["function"]
+    function: CalledFunction
 
 
 class ChatMessage(Shape):
-    """One message. Those without text are ignored."""
+    """One message. Those that say nothing are ignored."""
 
     role: Literal["user", "assistant", "system", "developer", "tool", "function"]
-    content: str | list[ContentPart]
+    content: str | list[ContentPart] | None = None
+    tool_calls: list[CalledTool] | None = Field(None, description="Of an answer that has asked for them.")
+    tool_call_id: str | None = Field(None, description="Of a tool's result: the call that it answers.")
+
+
+class ClientTool(Shape):
+    """A function of the client's, which the agent may ask it to call."""
+
+    type: str = Field(examples=["function"])
 
 
 class StreamOptions(Shape):
@@ -39,7 +58,11 @@ class StreamOptions(Shape):
 
 
 class ChatRequestBody(Shape):
-    """What is understood of a chat completion request. Other fields are accepted and ignored."""
+    """What is understood of a chat completion request.
+
+    `temperature`, `max_tokens`, `response_format`, `tool_choice` and their like reach the model of an agent of kind
+    `openai`, as far as the agent allows. Other fields are accepted and ignored.
+    """
 
     messages: list[ChatMessage] = Field(
         min_length=1, description="The conversation; a user has to say something in it."
@@ -49,6 +72,7 @@ class ChatRequestBody(Shape):
     )
     stream: bool = Field(False, description="Send the answer while it is made.")
     stream_options: StreamOptions | None = None
+    tools: list[ClientTool] | None = Field(None, description="For agents that can ask for them; others ignore them.")
     user: str | None = Field(None, description="Requests that name the same user share a session.")
 
 
@@ -61,17 +85,6 @@ class TokenCounts(BaseModel):
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
-
-
-class CalledFunction(BaseModel):
-    name: str
-    arguments: str = Field(description="JSON, as the model wrote it.")
-
-
-class CalledTool(Shape):
-    id: str
-    type: Literal["function"]
-    function: CalledFunction
 
 
 class AnswerMessage(BaseModel):

@@ -13,6 +13,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, TypeAdapter
 from pydantic.alias_generators import to_camel
 
+from shared.json_object import JsonObject
+
 
 class Value(BaseModel):
     """A frozen value whose JSON has camelCase names."""
@@ -23,9 +25,6 @@ class Value(BaseModel):
 def empty(value: object) -> bool:
     """For `Field(exclude_if=empty)`: a field that is rarely there takes no place in the JSON of all others."""
     return not value
-
-
-JsonObject = dict[str, JsonValue]
 
 
 class Stop(StrEnum):

@@ -18,6 +18,7 @@ from shared.states import State
 JOB = "run_agent"  # the name of the worker's only arq function
 TRANSCRIPT_TURNS = 200  # most turns remembered of a session
 TRANSCRIPT_BYTES = 262_144  # and their bytes in Redis; the oldest go first
+PARTS_BYTES = 65_536  # a turn that is larger is remembered without its pictures: they would drive out all the others
 
 
 @dataclass(frozen=True)
@@ -163,10 +164,9 @@ class Ledger:
         settle it."""
         ending = json.dumps({"state": end.state, "code": end.code, "job": JOB})
         remember = claim.run.keeps_transcript and end.state is State.COMPLETED
-        turns = [Turn(role="user", content=claim.run.message), Turn(role="assistant", content=end.text)]
-        said = [turn.model_dump_json() if remember else "" for turn in turns]
+        said = _remembered(claim.run, end) if remember else []
         bounds = (TRANSCRIPT_TURNS, TRANSCRIPT_BYTES)
-        return await self._run("settle", claim.run.run_id, claim.token, ending, *said, *bounds) == 1
+        return await self._run("settle", claim.run.run_id, claim.token, ending, *bounds, *said) == 1
 
     async def cancel(self, run_id: str, reason: Stop) -> State | None:
         """Asks for a run to be stopped; the first reason stays. Answers its state, None when there is no such run.
@@ -206,6 +206,20 @@ def _claim(row: Sequence[str]) -> Claim:
         now_ms=int(now),
         policy=Policy.model_validate_json(policy),
     )
+
+
+def _remembered(run: Run, end: End) -> list[str]:
+    """The turns by which a session remembers the run, as JSON."""
+    asked = run.current or (Turn(role="user", content=run.message),)
+    answered = Turn(role="assistant", content=end.text, tool_calls=end.tool_calls)
+    return [_remembered_turn(turn) for turn in (*asked, answered)]
+
+
+def _remembered_turn(turn: Turn) -> str:
+    whole = turn.model_dump_json()
+    if turn.parts and len(whole.encode()) > PARTS_BYTES:
+        return turn.model_copy(update={"parts": ()}).model_dump_json()
+    return whole
 
 
 def _renewal(answer: str) -> Renewal:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Literal
 from uuid import uuid4
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
-from shared.events import JsonObject, Stop, Tokens, Value, empty
+from shared.events import Stop, Tokens, Value, empty
+from shared.json_object import JsonObject
 from shared.states import State
 
 CONTRACT = 1  # version of what API and worker write for each other; part of the queue's name and of every record
@@ -24,11 +25,21 @@ class ToolCall(Value):
     extra: JsonObject = Field({}, exclude_if=empty)  # what the model's server wants back with the result
 
 
+class Part(Value):
+    """A part of what a user said. `value` is what OpenAI's form has under the name of the type: text, or an object."""
+
+    type: Literal["text", "image_url", "input_audio", "file"]
+    value: JsonValue
+
+
 class Turn(Value):
-    """One earlier turn of a conversation."""
+    """One turn of a conversation. `content` is its text; what else there may be is said by the other fields."""
 
     role: Literal["user", "assistant", "tool"]
     content: str
+    parts: tuple[Part, ...] = Field((), exclude_if=empty)  # of a user who said more than text: all of it, in order
+    tool_calls: tuple[ToolCall, ...] = Field((), exclude_if=empty)  # of an assistant that asked the client for them
+    tool_call_id: str = Field("", exclude_if=empty)  # of a tool's result: the call that it answers
 
 
 class Run(Value):
@@ -43,6 +54,9 @@ class Run(Value):
     message: str
     extra_system_prompt: str = ""
     history: tuple[Turn, ...] = ()  # what the request carried; a kept transcript takes its place
+    current: tuple[Turn, ...] = Field((), exclude_if=empty)  # the current turn, where `message` does not say all of it
+    tools: tuple[JsonObject, ...] = Field((), exclude_if=empty)  # of the client, as it wrote them
+    params: JsonObject = Field({}, exclude_if=empty)  # what else the request says to a model (`shared/model_params.py`)
     keeps_transcript: bool = False  # the client named its session, so the worker remembers it
     created_ms: int  # ms since the epoch, clock of the API; `created` of every answer about this run
     foreground: bool = True  # it ends when its last reader has left for good

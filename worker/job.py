@@ -26,6 +26,7 @@ from shared.run import End
 from shared.states import State
 from shared.verdict import may_retry
 from worker.agents.protocol import Agent, AgentInput
+from worker.conversation import history_of
 from worker.emitter import Emitter
 from worker.execution import Execution
 
@@ -148,12 +149,14 @@ class Job:
     async def _input(self, claim: Claim) -> AgentInput:
         run, history = claim.run, claim.run.history
         if run.keeps_transcript:
-            # In its first turn a session has nothing of its own, and what the client sent is all there is.
-            history = await patiently(lambda: self.ledger.transcript(run.session_key)) or history
+            history = history_of(run, await patiently(lambda: self.ledger.transcript(run.session_key)))
         return AgentInput(
             message=run.message,
             extra_system_prompt=run.extra_system_prompt,
             history=history,
+            current=run.current,
+            tools=run.tools,
+            params=run.params,
             run_id=run.run_id,
             session_key=run.session_key,
             agent_id=run.agent_id,

@@ -1,6 +1,6 @@
 -- Ends a run in the ledger: arq's job and result, the transcript, the session's next turn. The log was closed before.
--- ARGV: 1 id, 2 token, 3 the end as JSON {state, code, job}, 4 user's turn, 5 assistant's turn ('' to remember nothing),
--- 6 most turns of a transcript, 7 most bytes of it.
+-- ARGV: 1 id, 2 token, 3 the end as JSON {state, code, job}, 4 most turns of a transcript, 5 most bytes of it, 6 ... the turns to
+-- remember of this run.
 -- Answers 1, or 0 when the token no longer owns the run: whoever does will settle it.
 local id, token = ARGV[1], ARGV[2]
 local ending = cjson.decode(ARGV[3])
@@ -29,16 +29,23 @@ redis.call('DEL', KEY.job .. id, KEY.retry .. id)
 redis.call('ZREM', KEY.attended, id)
 unlease(id)
 
-if ARGV[4] ~= '' then
-  local transcript, most, bytes = KEY.transcript .. session, tonumber(ARGV[6]), tonumber(ARGV[7])
-  redis.call('RPUSH', transcript, ARGV[4], ARGV[5])
-  redis.call('LTRIM', transcript, -most, -1)
-  local size = 0
-  for _, said in ipairs(redis.call('LRANGE', transcript, 0, -1)) do
+local fresh = #ARGV - 5
+if fresh > 0 then
+  local transcript, most, bytes = KEY.transcript .. session, tonumber(ARGV[4]), tonumber(ARGV[5])
+  for i = 6, #ARGV do
+    redis.call('RPUSH', transcript, ARGV[i])
+  end
+  local turns = redis.call('LRANGE', transcript, 0, -1)
+  local size, left = 0, #turns
+  for _, said in ipairs(turns) do
     size = size + #said
   end
-  while size > bytes and redis.call('LLEN', transcript) > 2 do
-    size = size - #redis.call('LPOP', transcript) - #redis.call('LPOP', transcript)
+  -- The oldest go first, whole exchanges at once: results of tools are worth nothing without their calls. This run's own stay.
+  while left > fresh and (left > most or size > bytes) do
+    repeat
+      size, left = size - #redis.call('LPOP', transcript), left - 1
+      local first = turns[#turns - left + 1]
+    until left <= fresh or cjson.decode(first).role == 'user'
   end
   redis.call('PEXPIRE', transcript, keep)
 end

@@ -7,6 +7,7 @@ from starlette.datastructures import Headers
 from api.chat_request import AGENT_HEADERS, SESSION_HEADERS, ChatRequest, chat_request
 from api.failures import Failure
 from api.json_value import JsonObject
+from api.model_params import ForModel
 from api.prompt import Prompt
 from shared.sessions import MAX_KEY, Session
 
@@ -23,6 +24,7 @@ def test_the_least_a_client_can_send() -> None:
         stream=False,
         include_usage=False,
         prompt=Prompt("Hi"),
+        ask=ForModel(),
         session=Session(request.session.key, "main", stable=False),
         idempotency_key=None,
         retry_count=0,

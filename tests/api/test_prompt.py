@@ -5,7 +5,8 @@ from pydantic import JsonValue
 
 from api.failures import Failure
 from api.prompt import Prompt, read_prompt
-from shared.run import Turn
+from shared.json_object import LEVELS, JsonObject
+from shared.run import Part, ToolCall, Turn
 
 
 def said(*messages: tuple[str, JsonValue]) -> Prompt:
@@ -23,7 +24,7 @@ def said(*messages: tuple[str, JsonValue]) -> Prompt:
         ([{"input_text": "a"}, {"type": "else", "input_text": "b"}], "a\nb"),
         ([{"type": "text", "text": 1, "input_text": "a"}], "a"),
         ([{"type": "text", "text": "a", "input_text": "b"}], "a"),
-        ([{"type": "image_url", "image_url": {"url": "x"}}, {"type": "text", "text": "a"}], "a"),
+        ([{"type": "image_url"}, {"type": "image_url", "image_url": 1}, {"type": "text", "text": "a"}], "a"),
         ([None, 1, "x", [], {"type": "text", "text": "a"}], "a"),
     ],
 )
@@ -96,3 +97,116 @@ def test_an_answer_at_the_end_is_passed_over() -> None:
     prompt = said(("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d"), ("assistant", "e"))
     assert prompt.message == "c"
     assert [turn.content for turn in prompt.history] == ["a", "b"]
+
+
+# --- more than text ---------------------------------------------------------------------------------------------------
+
+IMAGE: JsonObject = {"url": "data:image/png;base64,AAAA", "detail": "low"}
+CALL: JsonObject = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"at": "Rome"}'}}
+CALLS = Turn(role="assistant", content="", tool_calls=(ToolCall(id="c1", name="weather", arguments='{"at": "Rome"}'),))
+
+
+def user(*content: JsonValue) -> JsonObject:
+    return {"role": "user", "content": list(content)}
+
+
+def test_a_picture_keeps_its_place_between_texts() -> None:
+    content: list[JsonValue] = [
+        {"type": "text", "text": "Before "},
+        {"type": "image_url", "image_url": IMAGE},
+        {"type": "text", "text": "and after?"},
+    ]
+    prompt = read_prompt([user(*content)])
+    parts = (
+        Part(type="text", value="Before "),
+        Part(type="image_url", value=IMAGE),
+        Part(type="text", value="and after?"),
+    )
+    turn = Turn(role="user", content="Before \nand after?", parts=parts)
+    assert prompt == Prompt("Before \nand after?", current=(turn,))
+    later = read_prompt(
+        [user(*content), {"role": "assistant", "content": "A cat."}, user({"type": "text", "text": "?"})]
+    )
+    assert later.history[0] == turn
+    assert later.current == ()
+
+
+@pytest.mark.parametrize(
+    ("part", "read", "name"),
+    [
+        ({"type": "image_url", "image_url": IMAGE}, Part(type="image_url", value=IMAGE), "[image]"),
+        ({"type": "image_url", "image_url": "http://x"}, Part(type="image_url", value={"url": "http://x"}), "[image]"),
+        (
+            {"type": "input_image", "image_url": "http://x"},
+            Part(type="image_url", value={"url": "http://x"}),
+            "[image]",
+        ),
+        (
+            {"type": "input_audio", "input_audio": {"data": "AA", "format": "wav"}},
+            Part(type="input_audio", value={"data": "AA", "format": "wav"}),
+            "[audio]",
+        ),
+        ({"type": "file", "file": {"file_id": "f1"}}, Part(type="file", value={"file_id": "f1"}), "[file]"),
+    ],
+)
+def test_what_is_no_text_is_a_message_too(part: JsonObject, read: Part, name: str) -> None:
+    """An agent that reads nothing but text is told what it does not see."""
+    assert read_prompt([user(part)]) == Prompt(name, current=(Turn(role="user", content=name, parts=(read,)),))
+
+
+def test_results_of_tools_keep_whose_they_are() -> None:
+    messages: list[JsonValue] = [
+        {"role": "user", "content": "Weather?"},
+        {"role": "assistant", "content": None, "tool_calls": [CALL]},
+        {"role": "tool", "tool_call_id": "c1", "content": "Rain"},
+        {"role": "tool", "tool_call_id": "c2", "content": ""},
+    ]
+    results = (
+        Turn(role="tool", content="Rain", tool_call_id="c1"),
+        Turn(role="tool", content="", tool_call_id="c2"),
+    )
+    question = Turn(role="user", content="Weather?")
+    message = "Tool result:\nRain\n\nTool result:\n"
+    assert read_prompt(messages) == Prompt(message, history=(question, CALLS), current=results)
+    later = read_prompt([*messages, {"role": "assistant", "content": "It rains."}, {"role": "user", "content": "Oh."}])
+    assert later.history == (question, CALLS, *results, Turn(role="assistant", content="It rains."))
+    assert later.current == ()
+
+
+def test_what_a_models_server_wants_back_comes_back() -> None:
+    extra: JsonObject = {"extra_content": {"google": {"thought_signature": "x"}}}
+    messages: list[JsonValue] = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "tool_calls": [{**CALL, **extra}]},
+        {"role": "tool", "tool_call_id": "c1", "content": "Rain"},
+    ]
+    prompt = read_prompt(messages)
+    assert prompt.history[1].tool_calls[0].extra == extra
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [None, "x", {}, [None], [{}], [{"id": "c1"}], [{**CALL, "id": ""}], [{**CALL, "function": {"name": "f"}}]],
+)
+def test_what_is_no_call_is_passed_over(calls: JsonValue) -> None:
+    assert read_prompt(
+        [{"role": "user", "content": "1"}, {"role": "assistant", "tool_calls": calls}, {"role": "user", "content": "2"}]
+    ) == Prompt("2", history=(Turn(role="user", content="1"),))
+
+
+def test_calls_that_nobody_answered_are_passed_over_at_the_end() -> None:
+    assert read_prompt([{"role": "user", "content": "1"}, {"role": "assistant", "tool_calls": [CALL]}]) == Prompt("1")
+
+
+def test_what_is_passed_on_is_not_nested_without_end() -> None:
+    deep: JsonValue = 1
+    for _ in range(LEVELS):
+        deep = [deep]
+    messages: list[list[JsonValue]] = [
+        [user({"type": "file", "file": {"x": deep}})],
+        [{"role": "user", "content": "Hi"}, {"role": "assistant", "tool_calls": [{**CALL, "x": deep}]}],
+    ]
+    for one in messages:
+        with pytest.raises(Failure, match="nested too deeply") as failed:
+            read_prompt(one)
+        assert (failed.value.status, failed.value.error["param"]) == (400, "messages")

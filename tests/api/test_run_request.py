@@ -4,6 +4,8 @@ import pytest
 from pydantic import JsonValue
 
 from api.failures import Failure
+from api.json_value import JsonObject
+from api.model_params import ForModel
 from api.run_request import RunRequest, run_request
 from shared.run import Turn
 from shared.sessions import MAX_KEY
@@ -39,6 +41,22 @@ def test_a_conversation_is_read_as_in_chat_completions() -> None:
     prompt = run_request({"messages": said}).prompt
     assert (prompt.message, prompt.extra_system_prompt) == ("Bye", "Be brief.")
     assert prompt.history == (Turn(role="user", content="Hi"), Turn(role="assistant", content="Hello"))
+
+
+def test_tools_and_what_else_a_model_is_told() -> None:
+    tool: JsonObject = {"type": "function", "function": {"name": "f"}}
+    assert asked(tools=[tool], params={"temperature": 0, "seed": None}).ask == ForModel((tool,), {"temperature": 0})
+    assert asked().ask == asked(tools=None).ask == ForModel()
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [({"tools": "x"}, "tools"), ({"tools": [1]}, "tools.0"), ({"params": {"temprature": 0}}, "params.temprature")],
+)
+def test_what_cannot_be_told_to_a_model_is_refused(fields: JsonObject, param: str) -> None:
+    with pytest.raises(Failure) as failed:
+        _ = asked(**fields).ask
+    assert (failed.value.status, failed.value.error["param"]) == (400, param)
 
 
 def test_agent_and_session_are_named() -> None:

@@ -9,9 +9,9 @@ import pytest
 from shared.errors import KeyReused, QueueFull, SessionTaken
 from shared.events import Stop
 from shared.keys import BELL_LENGTH
-from shared.ledger import TRANSCRIPT_BYTES, TRANSCRIPT_TURNS, Claim, Ledger, Once, Renewal
+from shared.ledger import PARTS_BYTES, TRANSCRIPT_BYTES, TRANSCRIPT_TURNS, Claim, Ledger, Once, Renewal
 from shared.redis import Pipe
-from shared.run import CONTRACT, End, Policy, Turn
+from shared.run import CONTRACT, End, Part, Policy, ToolCall, Turn
 from shared.states import State
 from tests.broker import KEYS, Broker, Look, opened_client
 from tests.runs import (
@@ -711,6 +711,46 @@ async def test_the_last_exchange_is_remembered_however_large(ledger: Ledger) -> 
     claimed = await running(ledger, a_run("s", keeps_transcript=True))
     await ledger.settle(claimed, End(state=State.COMPLETED, text="x" * (TRANSCRIPT_BYTES + 1)))
     assert len(await ledger.transcript("s")) == 2
+
+
+CALL = ToolCall(id="c1", name="f", arguments="{}")
+RESULT = Turn(role="tool", content="Rain", tool_call_id="c1")
+
+
+def picture(size: int) -> Turn:
+    part = Part(type="image_url", value={"url": "data:image/png;base64," + "A" * size})
+    return Turn(role="user", content="What is this?", parts=(part,))
+
+
+async def ask(ledger: Ledger, *current: Turn, text: str = "", calls: tuple[ToolCall, ...] = ()) -> None:
+    claimed = await running(ledger, a_run("s", current=current, keeps_transcript=True))
+    await ledger.settle(claimed, End(state=State.COMPLETED, text=text, tool_calls=calls))
+
+
+async def test_a_session_remembers_what_was_called_and_what_came_of_it(ledger: Ledger) -> None:
+    await ask(ledger, picture(1), calls=(CALL,))
+    await ask(ledger, RESULT, Turn(role="user", content="Quick."), text="It rains.")
+    assert await ledger.transcript("s") == (
+        picture(1),
+        Turn(role="assistant", content="", tool_calls=(CALL,)),
+        RESULT,
+        Turn(role="user", content="Quick."),
+        Turn(role="assistant", content="It rains."),
+    )
+
+
+async def test_of_a_large_picture_a_session_remembers_the_words(ledger: Ledger) -> None:
+    await ask(ledger, picture(PARTS_BYTES), text="A cat.")
+    first, _ = await ledger.transcript("s")
+    assert first == Turn(role="user", content="What is this?")
+
+
+async def test_a_transcript_does_not_begin_with_the_results_of_calls_it_has_forgotten(ledger: Ledger) -> None:
+    large = "x" * (TRANSCRIPT_BYTES // 3)
+    await ask(ledger, Turn(role="user", content="one"), text=large, calls=(CALL,))
+    await ask(ledger, RESULT, text=large)
+    await ask(ledger, Turn(role="user", content="two"), text=large)
+    assert [turn.content for turn in await ledger.transcript("s")] == ["two", large]
 
 
 # --- cancel -----------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from shared.events import Call, Cancelled, Completed, Delta, Failed, LifecycleEv
 from shared.ledger import Claim, Ledger
 from shared.log import EventLog, Head
 from shared.redis import Pipe
-from shared.run import End, Policy, Run, Turn
+from shared.run import End, Part, Policy, Run, Turn
 from shared.states import ENDS, State
 from tests.broker import KEYS, Broker, FakeBroker, Look, looking, opened_client
 from tests.events import said
@@ -160,13 +160,16 @@ async def test_a_worker_that_serves_any_agent_serves_this_one(bench: Bench) -> N
 
 async def test_an_agent_is_given_what_was_asked(bench: Bench) -> None:
     agent, history = Says(), (Turn(role="user", content="Before"),)
-    run = a_run("s", message="Now", extra_system_prompt="Be brief.", history=history)
+    current = (Turn(role="user", content="Now", parts=(Part(type="image_url", value={"url": "http://x"}),)),)
+    tools, params = ({"type": "function"},), {"temperature": 0}
+    more = {"history": history, "current": current, "tools": tools, "params": params}
+    run = a_run("s", message="Now", extra_system_prompt="Be brief.", **more)
     await bench.attempt(agent, run)
     assert agent.inputs == [
         AgentInput(
             message="Now",
             extra_system_prompt="Be brief.",
-            history=history,
+            **more,
             run_id=run.run_id,
             session_key="s",
             agent_id="main",

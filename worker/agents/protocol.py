@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
-from shared.events import Call, Delta, FinishReason, Reasoning, Tool, Usage, Value
+from pydantic import Field
+
+from shared.events import Call, Delta, FinishReason, Reasoning, Tool, Usage, Value, empty
+from shared.json_object import JsonObject
 from shared.run import Turn
 
 
@@ -21,15 +24,26 @@ Spoken = Delta | Tool | Call | Reasoning | Usage | Finished
 class AgentInput(Value):
     """What an agent is given. Its JSON, with camelCase names, is what `input = "json"` writes to a command's stdin.
 
-    `history` holds the earlier turns, oldest first, without the current one; `message` is the current turn.
+    `history` holds the earlier turns, oldest first, without the current one; `message` is the current turn as text.
+    Pictures and the results of tools are in `current`: the same turn in full, empty where text says all of it. `tools`
+    are the client's own, which an agent may ask it to call by saying a `Call`; `params` are those fields of the request
+    that are for a model. An agent that knows nothing of the last three is still told all there is in words.
     """
 
     message: str
     extra_system_prompt: str = ""
     history: tuple[Turn, ...] = ()
+    current: tuple[Turn, ...] = Field((), exclude_if=empty)
+    tools: tuple[JsonObject, ...] = Field((), exclude_if=empty)
+    params: JsonObject = Field({}, exclude_if=empty)
     run_id: str
     session_key: str
     agent_id: str
+
+    @property
+    def conversation(self) -> tuple[Turn, ...]:
+        """All turns, the current one last."""
+        return (*self.history, *(self.current or (Turn(role="user", content=self.message),)))
 
 
 class Agent(Protocol):

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from shared.run import Turn
+from shared.run import ToolCall, Turn
 from tests.worker.agents.asking import asked
 from worker.agents import prompt
 from worker.agents.prompt import render
@@ -33,3 +33,21 @@ def test_an_empty_section_is_left_out() -> None:
     assert render(asked("Go", system="Be kind.")) == "[System]\nBe kind.\n\n[Current message]\nGo"
     tool = (Turn(role="tool", content="42"),)
     assert render(asked("Go", history=tool)) == "[Conversation so far]\nTool result: 42\n\n[Current message]\nGo"
+
+
+def test_a_call_of_a_tool_is_told_in_words() -> None:
+    calls = tuple(ToolCall(id=id, name="weather", arguments=f'{{"at": "{id}"}}') for id in ("Rome", "Oslo"))
+    history = (
+        Turn(role="user", content="Weather?"),
+        Turn(role="assistant", content="", tool_calls=calls[:1]),
+        Turn(role="tool", content="Rain", tool_call_id="Rome"),
+        Turn(role="assistant", content="And there?", tool_calls=calls[1:]),
+    )
+    assert render(asked("Tool result:\nSnow", history=history)) == (
+        "[Conversation so far]\nUser: Weather?\n\n"
+        'Assistant calls weather: {"at": "Rome"}\n\n'
+        "Tool result: Rain\n\n"
+        "Assistant: And there?\n\n"
+        'Assistant calls weather: {"at": "Oslo"}\n\n'
+        "[Current message]\nTool result:\nSnow"
+    )

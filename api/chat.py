@@ -134,9 +134,9 @@ def _choice(name: str, said: JsonValue, finish_reason: str | None = None) -> Jso
 
 def _piece(piece: Call) -> JsonObject:
     """Clients add up what comes: what is told once must not come again."""
-    first: JsonObject = {**piece.extra, "id": piece.id, "type": "function"} if piece.id else {}
+    first: JsonObject = {"id": piece.id, "type": "function"} if piece.id else {}
     function: JsonObject = {"name": piece.name} if piece.name else {}
-    return {"index": piece.index, **first, "function": {**function, "arguments": piece.arguments}}
+    return {**piece.extra, "index": piece.index, **first, "function": {**function, "arguments": piece.arguments}}
 
 
 def _called(call: ToolCall) -> JsonObject:

@@ -27,6 +27,7 @@ JSON = "application/json; charset=utf-8"
 
 INVALID = "invalid_request_error"
 API = "api_error"
+LIMITED = "rate_limit_error"
 
 
 class Failure(Exception):
@@ -108,7 +109,7 @@ def refused(error: Refused | Unavailable) -> Failure:
             return Failure(409, message, INVALID, code="idempotency_key_reused", headers=_NO_RETRY)
         case QueueFull(scope=scope):
             message = "Too many runs wait in this session." if scope == "session" else "Too many runs wait."
-            return Failure(429, message, "rate_limit_error", code="queue_full", headers={"Retry-After": "5"})
+            return Failure(429, message, LIMITED, code="queue_full", headers={"Retry-After": "5"})
         case _:
             message = "The service cannot do this now. Try again."
             return Failure(503, message, API, code="unavailable", headers={"Retry-After": "2"})
@@ -131,6 +132,11 @@ RUN_STATUS: dict[str, int] = {
     ErrorCode.AGENT_NOT_FOUND: 404,
     ErrorCode.OUTPUT_TOO_LARGE: 500,
     ErrorCode.UPSTREAM_ERROR: 502,
+    ErrorCode.UPSTREAM_TIMEOUT: 504,
+    ErrorCode.RATE_LIMITED: 429,
+    ErrorCode.INVALID_REQUEST: 400,
+    ErrorCode.CONTEXT_LENGTH_EXCEEDED: 400,
+    ErrorCode.CONTENT_FILTER: 400,
     ErrorCode.QUEUE_TIMEOUT: 504,
     ErrorCode.RUN_TIMEOUT: 504,
     ErrorCode.WORKER_LOST: 503,
@@ -167,7 +173,7 @@ def run_failed(run_id: str, code: str, message: str) -> Failure:
     return Failure(
         status,
         f"Run {run_id} failed: {_for_clients(message) or code}",
-        API if status >= 500 else INVALID,
+        API if status >= 500 else LIMITED if status == 429 else INVALID,
         code=code,
         headers=run_headers(run_id),
     )

@@ -113,7 +113,7 @@ def _retrieve_completion() -> Operation:
             _query("stream", "Send the answer while it is made.", Schema(type=DataType.BOOLEAN, default=False)),
             _query("starting_after", "With `stream`: the `seq` of the last chunk that came.", _NUMBER),
         ],
-        responses=_answers({200: _json(shapes.Completion, _CHUNKS, stream=True)}, 400, 404, 409, 502, 504),
+        responses=_answers({200: _json(shapes.Completion, _CHUNKS, stream=True)}, 400, 404, 409, 429, 502, 504),
     )
 
 
@@ -249,18 +249,19 @@ def _this() -> Operation:
 # --- parts ------------------------------------------------------------------------------------------------------------
 
 _PROBLEMS = {
-    400: "The request is wrong; `param` says where.",
+    400: "The request is wrong, and `param` says where; or the model refuses it, and `code` says why.",
     401: "No credential, or an unknown one.",
     403: "Not for this credential: a session of another one, or a page of another site.",
     404: "No such agent, or no such run of this credential.",
     408: "The body did not come in time.",
     409: "The idempotency key was used with another body, or the run was cancelled.",
     413: "The body is too large.",
-    429: "Too many runs wait, in this session or in all. `Retry-After` says when to try again.",
+    429: "Too many runs wait, and `Retry-After` says when to try again; or the model has reached its rate limit.",
     500: "The agent failed, or this service did.",
     502: "The model behind the agent failed.",
     503: "Redis is away, the worker was lost, or this process is restarting.",
-    504: "No worker took the run in time, the run took too long, or the client would not have waited for its end.",
+    504: "No worker took the run in time, the run or its model took too long, or the client would not have waited for "
+    "its end.",
 }
 _ALWAYS = (401, 403, 500, 503)
 

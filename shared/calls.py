@@ -28,4 +28,5 @@ class Calls:
 
 def _whole(pieces: list[Call]) -> ToolCall:
     first, arguments = pieces[0], "".join(piece.arguments for piece in pieces)
-    return ToolCall(id=first.id, name=first.name, arguments=arguments, extra=first.extra)
+    extra = {name: value for piece in pieces for name, value in piece.extra.items()}
+    return ToolCall(id=first.id, name=first.name, arguments=arguments, extra=extra)

@@ -86,7 +86,12 @@ class ErrorCode(StrEnum):
     AGENT_PROTOCOL_ERROR = "agent_protocol_error"  # the agent broke the format it was configured to speak
     AGENT_NOT_FOUND = "model_not_found"  # the worker that took the run does not serve the agent after all
     OUTPUT_TOO_LARGE = "output_too_large"  # a line, an event or the run's whole output passed its bound
-    UPSTREAM_ERROR = "upstream_error"  # the model behind an agent of kind openai failed
+    UPSTREAM_ERROR = "upstream_error"  # the model behind the agent failed, or refuses this service
+    UPSTREAM_TIMEOUT = "upstream_timeout"  # it did not answer in time
+    RATE_LIMITED = "rate_limit_exceeded"  # it answers no more for now
+    INVALID_REQUEST = "invalid_request"  # it refuses what the request says, such as a parameter
+    CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"  # the conversation is too long for it
+    CONTENT_FILTER = "content_filter"  # it refuses what the conversation is about
     QUEUE_TIMEOUT = "queue_timeout"  # no worker took the run in time
     RUN_TIMEOUT = "run_timeout"  # the agent did not end in time
     WORKER_LOST = "worker_lost"  # the worker died or was stopped after the agent had begun to answer

@@ -114,8 +114,8 @@ class Tool(Value):
 class Call(Value):
     """A piece of a call of one of the client's own tools, which the client is to make.
 
-    `arguments` is append-only text. Calls are numbered from 0 in order; the first piece of each, and no other, has what
-    is told once: id, name, and what the model's server wants back with the result.
+    `arguments` is append-only text. Calls are numbered from 0 in order; the first piece of each, and no other, has its
+    id and name. `extra` is what the model's server wants back with the result; each part of it is told once.
     """
 
     stream: ClassVar[str] = "call"

@@ -40,10 +40,11 @@ def _texts(group: Iterable[Spoken]) -> Iterator[str]:
 
 def _pieces(group: Iterable[Spoken]) -> Iterator[Call]:
     """Of one call. What is told once stays in the first piece."""
-    first, *others = (said for said in group if isinstance(said, Call))
-    texts = list(_cut("".join(piece.arguments for piece in (first, *others))))
-    if texts or first.id:
-        yield first.model_copy(update={"arguments": "".join(texts[:1])})
+    first, *_ = pieces = [said for said in group if isinstance(said, Call)]
+    texts = list(_cut("".join(piece.arguments for piece in pieces)))
+    extra = {name: value for piece in pieces for name, value in piece.extra.items()}
+    if texts or first.id or extra:
+        yield first.model_copy(update={"arguments": "".join(texts[:1]), "extra": extra})
     yield from (Call(index=first.index, arguments=text) for text in texts[1:])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Collection, Mapping
@@ -14,6 +15,8 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_v
 
 from shared.agent_ids import DEFAULT_AGENT, normalise_agent_id
 from shared.errors import SettingsError
+from shared.json_object import JsonObject
+from shared.model_params import PARAMS, TOOLS, USUAL
 from shared.presence import ANY
 from shared.run import Policy
 from worker.agents.argument import PLACEHOLDER, is_place
@@ -51,6 +54,23 @@ def _word(text: str) -> str:
     return text
 
 
+def _param(text: str) -> str:
+    if text not in (TOOLS, *PARAMS):
+        raise ValueError(f"is no field that a run carries; those are {', '.join((TOOLS, *PARAMS))}")
+    return text
+
+
+def _fixed(params: JsonObject) -> JsonObject:
+    if ours := [name for name in ("model", "messages", "stream", "stream_options", "n") if name in params]:
+        raise ValueError(f"{ours[0]} cannot be set here")
+    try:
+        json.dumps(params, allow_nan=False)
+    except ValueError:
+        raise ValueError("must not hold a number that is none in JSON, such as inf") from None
+    return params
+
+
+ParamName = Annotated[str, AfterValidator(_param)]
 Word = Annotated[str, AfterValidator(_word)]
 VariableName = Annotated[str, AfterValidator(_variable)]
 
@@ -111,6 +131,9 @@ class OpenAIConfig(_Config):
     base_url: Annotated[str, AfterValidator(_http_url)]
     model: str = Field(min_length=1)
     api_key_env: VariableName | None = None  # the variable that holds the key; None: none is needed
+    allowed_params: tuple[ParamName, ...] = (TOOLS, *USUAL)  # fields of a request that reach the model
+    params: Annotated[JsonObject, AfterValidator(_fixed)] = Field({})  # what is the same in all requests
+    max_retries: int = Field(2, ge=0, le=10)  # after failures before the first byte of an answer
 
 
 class DemoConfig(_Config):

@@ -105,7 +105,7 @@ class Speech:
         """Calls come in order, each begun by a piece that has an id and a name, which no other piece has."""
         if isinstance(said, Call):
             begins = bool(said.id and said.name) and said.index == self._calls
-            goes_on = not (said.id or said.name or said.extra) and said.index < self._calls
+            goes_on = not (said.id or said.name) and said.index < self._calls
             if not (begins or goes_on):
                 raise _broken("The agent sent a call that neither begins with id and name nor goes on.", said)
             self._calls += begins

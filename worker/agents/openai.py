@@ -2,46 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-from json import JSONDecodeError
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 import openai
-from openai import AsyncOpenAI
-from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
-from openai.types.completion_usage import CompletionUsage
+import structlog
+from openai import AsyncOpenAI, AsyncStream
+from openai.types.chat import ChatCompletionChunk
 
-from shared.errors import ErrorCode, RunError, SettingsError
-from shared.events import Delta, Reasoning, Usage
-from shared.run import Turn
-from shared.text import well_formed
+from shared.errors import SettingsError
+from shared.json_object import JsonObject
+from shared.model_params import TOOL_PARAMS, TOOLS
 from worker.agents.config import OpenAIConfig
 from worker.agents.protocol import AgentInput, Spoken
+from worker.agents.upstream_answer import Answer
+from worker.agents.upstream_errors import upstream_errors
+from worker.agents.upstream_messages import messages
 
-MAX_RETRIES = 2  # made by the client before the first byte of an answer, so that nothing is said twice
+log = structlog.get_logger()
+
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 600.0  # a model may think for long; the run's own timeout is usually shorter
-NO_KEY = "unused"  # the client insists on a key, local servers ignore it
+NO_KEY = "no-key-needed"  # the client insists on a key, local servers ignore it
 
-_DETAIL = 2_000  # characters of an upstream's own words kept for operators
+_SAME = ({"max_tokens", "max_completion_tokens"},)  # two names of one thing
 
 
 class OpenAIAgent:
-    """Asks the model with the conversation and says its answer. Upstream failures are `upstream_error`."""
+    """Asks the model with the conversation and says its answer. What the server refuses is a RunError.
 
-    def __init__(self, client: AsyncOpenAI, model: str) -> None:
+    The client asks again after a failure before the first byte of an answer, so nothing is said twice.
+    """
+
+    def __init__(self, client: AsyncOpenAI, config: OpenAIConfig) -> None:
         self._client = client
-        self._model = model
+        self._config = config
+        self._counted = True  # whether usage is asked for: not of servers that refuse to be asked
 
     async def run(self, input: AgentInput) -> AsyncGenerator[Spoken, None]:
-        answer = Answer()
-        with upstream_errors(self._client.api_key):
-            stream = await self._client.chat.completions.create(
-                model=self._model,
-                messages=messages(input),
-                stream=True,
-                stream_options={"include_usage": True},
-            )
+        answer, key = Answer(), self._client.api_key
+        with upstream_errors(key, answering=False):
+            stream = await self._asked(input)
+        with upstream_errors(key, answering=True):
             async with stream:
                 async for chunk in stream:
                     for spoken in answer.feed(chunk):
@@ -49,17 +51,37 @@ class OpenAIAgent:
         for spoken in answer.end():
             yield spoken
 
+    async def _asked(self, input: AgentInput) -> AsyncStream[ChatCompletionChunk]:
+        try:
+            return await self._create(input)
+        except (openai.BadRequestError, openai.UnprocessableEntityError) as refused:
+            if not self._counted or "stream_options" not in f"{refused.message} {refused.body}":
+                raise
+            self._counted = False
+            log.info("upstream.not_counted", agent=input.agent_id, model=self._config.model)
+            return await self._create(input)
+
+    async def _create(self, input: AgentInput) -> AsyncStream[ChatCompletionChunk]:
+        fields = fields_of(input, self._config)
+        options: JsonObject = {"stream_options": {"include_usage": True}} if self._counted else {}
+        response = await self._client.chat.completions.with_raw_response.create(
+            model=self._config.model, messages=messages(input), stream=True, extra_body={**fields, **options}
+        )
+        if response.retries_taken:
+            log.info("upstream.asked_again", run=input.run_id, agent=input.agent_id, times=response.retries_taken)
+        return response.parse()
+
 
 @asynccontextmanager
 async def open_openai(config: OpenAIConfig, environment: Mapping[str, str]) -> AsyncIterator[OpenAIAgent]:
     """The agent with a client of its own. Raises SettingsError when the key's variable is not set."""
     timeout = openai.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
     async with AsyncOpenAI(
-        api_key=_key(config, environment), base_url=config.base_url, max_retries=MAX_RETRIES, timeout=timeout
+        api_key=_key(config, environment), base_url=config.base_url, max_retries=config.max_retries, timeout=timeout
     ) as client:
         # The client takes these from the process's environment; they are no business of another upstream.
         client.organization = client.project = None
-        yield OpenAIAgent(client, config.model)
+        yield OpenAIAgent(client, config)
 
 
 def _key(config: OpenAIConfig, environment: Mapping[str, str]) -> str:
@@ -71,88 +93,14 @@ def _key(config: OpenAIConfig, environment: Mapping[str, str]) -> str:
     return key
 
 
-def messages(input: AgentInput) -> list[ChatCompletionMessageParam]:
-    """The conversation in OpenAI's form."""
-    system: list[ChatCompletionMessageParam] = []
-    if input.extra_system_prompt:
-        system = [{"role": "system", "content": input.extra_system_prompt}]
-    return [*system, *map(_message, input.history), {"role": "user", "content": input.message}]
-
-
-def _message(turn: Turn) -> ChatCompletionMessageParam:
-    match turn.role:
-        case "assistant":
-            return {"role": "assistant", "content": turn.content}
-        case "user":
-            return {"role": "user", "content": turn.content}
-        case "tool":  # a turn does not keep the id of its call, without which upstreams refuse the role
-            return {"role": "user", "content": f"Tool result:\n{turn.content}"}
-
-
-class Answer:
-    """One streamed answer: chunks in, said things out."""
-
-    def __init__(self) -> None:
-        self._usage: CompletionUsage | None = None
-        self._finished = False
-
-    def feed(self, chunk: ChatCompletionChunk) -> Iterator[Spoken]:
-        self._usage = chunk.usage or self._usage  # some servers count along: the last one counts
-        for choice in chunk.choices or ():
-            extra = choice.delta.model_extra or {}
-            reasoning = extra.get("reasoning_content") or extra.get("reasoning")  # vLLM, DeepSeek; Ollama
-            if isinstance(reasoning, str):
-                yield Reasoning(delta=well_formed(reasoning))
-            if text := choice.delta.content or choice.delta.refusal:
-                yield Delta(delta=well_formed(text))
-            self._finished |= choice.finish_reason is not None
-
-    def end(self) -> Iterator[Spoken]:
-        """Raises RunError when the answer was cut off: it must not look whole."""
-        if self._usage is not None:
-            yield _counted(self._usage)
-        if not self._finished:
-            raise _failure("The model's answer broke off.")
-
-
-def _counted(usage: CompletionUsage) -> Usage:
-    return Usage(
-        prompt_tokens=usage.prompt_tokens or 0,
-        completion_tokens=usage.completion_tokens or 0,
-        total_tokens=usage.total_tokens or 0,
-    )
-
-
-@contextmanager
-def upstream_errors(key: str) -> Iterator[None]:
-    """Turns the client's errors into RunError. Their own words are for operators, and without the key."""
-    try:
-        yield
-    except openai.APIError as error:
-        raise _failure(_explained(error), error.message.replace(key, "***")) from None
-    except JSONDecodeError as error:
-        raise _failure("The model's server did not answer in OpenAI's format.", str(error)) from None
-
-
-def _explained(error: openai.APIError) -> str:
-    match error:
-        case openai.APITimeoutError():
-            return "The model did not answer in time."
-        case openai.APIConnectionError():
-            return "The model's server cannot be reached."
-        case openai.AuthenticationError() | openai.PermissionDeniedError():
-            return "The model's server refused this service's credentials."
-        case openai.RateLimitError():
-            return "The model's server has reached its rate limit or quota."
-        case openai.APIError() if "context_length" in (error.code or "") or "context length" in error.message:
-            return "The conversation is too long for the model."
-        case openai.NotFoundError():
-            return "The model's server does not know the model."
-        case openai.APIStatusError(status_code=status):
-            return f"The model's server answered with status {status}."
-        case _:
-            return "The model's server failed while it answered."
-
-
-def _failure(message: str, detail: str = "") -> RunError:
-    return RunError(ErrorCode.UPSTREAM_ERROR, message, detail[:_DETAIL])
+def fields_of(input: AgentInput, config: OpenAIConfig) -> JsonObject:
+    """What is asked beside the conversation: what the client says as far as it may, and what the operator says, which
+    counts more."""
+    allowed, fixed = set(config.allowed_params), config.params
+    for names in _SAME:
+        allowed -= names if names & fixed.keys() else set()
+    said = {name: value for name, value in input.params.items() if name in allowed}
+    if TOOLS in allowed and input.tools:
+        said[TOOLS] = [*input.tools]
+    asked = {**said, **fixed}
+    return asked if asked.get(TOOLS) else {name: asked[name] for name in asked if name not in TOOL_PARAMS}

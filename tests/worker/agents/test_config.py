@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import SettingsError
+from shared.model_params import OTHERS, PARAMS, TOOLS, USUAL
 from shared.run import Policy
 from worker.agents.config import (
     AgentConfig,
@@ -172,6 +173,19 @@ PLACE = (
             "[agents.a] api_key_env: must be the name of an environment variable",
         ),
         (
+            OPENAI + 'base_url = "http://h"\nmodel = "m"\nallowed_params = ["seed", "temprature"]\n',
+            f"[agents.a] allowed_params[1]: is no field that a run carries; those are tools, {', '.join(PARAMS)}",
+        ),
+        (OPENAI + 'base_url = "http://h"\nmodel = "m"\nparams = {n = 2}\n', "[agents.a] params: n cannot be set here"),
+        (
+            OPENAI + 'base_url = "http://h"\nmodel = "m"\nparams = {top_p = inf}\n',
+            "[agents.a] params: must not hold a number that is none in JSON, such as inf",
+        ),
+        (
+            OPENAI + 'base_url = "http://h"\nmodel = "m"\nmax_retries = 11\n',
+            "[agents.a] max_retries: Input should be less than or equal to 10",
+        ),
+        (
             '[agents."My Agent"]\n',
             '[agents."My Agent"] is not a legal id; allowed are a-z, 0-9, "_" and "-", at most 64, '
             'a letter or digit first; or "*" for any',
@@ -228,3 +242,12 @@ def test_every_key_is_documented(config: type[AgentConfig]) -> None:
 
 def test_the_documented_environment_is_the_default() -> None:
     assert f"| `env` | {', '.join(f'`{name}`' for name in DEFAULT_ENV)} |" in Path("docs/agents.md").read_text()
+
+
+def test_the_documented_parameters_are_those_that_a_run_carries() -> None:
+    docs = " ".join(Path("docs/agents.md").read_text().split())
+    usual, others = (
+        re.findall(r"`(\w+)`", part) for part in re.findall(r"(?:by default are|also allow) (.*?)\.", docs)
+    )
+    assert tuple(usual) == (TOOLS, *USUAL)
+    assert tuple(others) == OTHERS

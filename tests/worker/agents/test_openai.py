@@ -9,31 +9,39 @@ from contextlib import aclosing, asynccontextmanager
 import openai
 import pytest
 from openai import AsyncOpenAI
+from pydantic import JsonValue
 from starlette.responses import Response
+from structlog.testing import capture_logs
 
 from shared.errors import ErrorCode, RunError, SettingsError
-from shared.events import Delta, Reasoning, Usage
+from shared.events import Call, Delta, FinishReason, Usage
 from shared.run import Turn
 from tests.worker.agents.asking import answer, asked, said
-from tests.worker.agents.upstream import Upstream, chunk, events, refusal, stream, upstream
+from tests.worker.agents.upstream import Upstream, chunk, events, piece, refusal, stream, upstream
 from worker.agents.config import OpenAIConfig
-from worker.agents.openai import OpenAIAgent, open_openai
+from worker.agents.openai import OpenAIAgent, fields_of, open_openai
+from worker.agents.protocol import Finished
+from worker.agents.refusal import BROKEN_OFF, LIMITED, NO_CREDENTIALS, NO_TIME, TOO_LONG, Refusal
 
 KEY = "sk-very-secret"
 DONE = chunk(finish="stop")
 USAGE: Mapping[str, int] = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
 
 
+def config_of(url: str, **keys: object) -> OpenAIConfig:
+    known = {"kind": "openai", "base_url": url, "model": "m-1", "api_key_env": "KEY"}
+    return OpenAIConfig.model_validate(known | keys)
+
+
 @asynccontextmanager
-async def agent_of(url: str) -> AsyncIterator[OpenAIAgent]:
-    config = OpenAIConfig(kind="openai", base_url=url, model="m-1", api_key_env="KEY")
-    async with open_openai(config, {"KEY": KEY}) as agent:
+async def agent_of(url: str, **keys: object) -> AsyncIterator[OpenAIAgent]:
+    async with open_openai(config_of(url, **keys), {"KEY": KEY}) as agent:
         yield agent
 
 
 @asynccontextmanager
-async def talking(*answers: Response) -> AsyncIterator[tuple[OpenAIAgent, Upstream]]:
-    async with upstream(*answers) as up, agent_of(up.url) as agent:
+async def talking(*answers: Response, **keys: object) -> AsyncIterator[tuple[OpenAIAgent, Upstream]]:
+    async with upstream(*answers) as up, agent_of(up.url, **keys) as agent:
         yield agent, up
 
 
@@ -42,7 +50,6 @@ async def failure(*answers: Response) -> RunError:
         with pytest.raises(RunError) as failed:
             await said(agent)
     assert KEY not in failed.value.message + failed.value.detail
-    assert failed.value.code is ErrorCode.UPSTREAM_ERROR
     return failed.value
 
 
@@ -54,6 +61,7 @@ async def test_the_answer_is_streamed_with_its_usage() -> None:
             Delta(delta="Hel"),
             Delta(delta="lo"),
             Usage(prompt_tokens=3, completion_tokens=4, total_tokens=7),
+            Finished(reason=FinishReason.STOP),
         ]
 
 
@@ -82,50 +90,112 @@ async def test_the_conversation_is_sent_as_messages() -> None:
     assert up.headers[0]["authorization"] == f"Bearer {KEY}"
 
 
-async def test_an_upstream_that_counts_along_is_counted_once() -> None:
-    counted = [{**USAGE, "total_tokens": total} for total in (5, 6, 7)]
-    async with talking(stream(*(chunk(content="a", usage=dict(one)) for one in counted), DONE)) as (agent, _):
-        spoken = await said(agent)
-    assert [one for one in spoken if isinstance(one, Usage)] == [Usage(**USAGE)]
-
-
-@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
-async def test_reasoning_is_no_part_of_the_answer(name: str) -> None:
-    async with talking(stream(chunk(extra={name: "hm"}), chunk(content="Yes"), DONE)) as (agent, _):
-        assert await said(agent) == [Reasoning(delta="hm"), Delta(delta="Yes")]
-
-
-async def test_a_refusal_is_an_answer() -> None:
-    async with talking(stream(chunk(refusal="I would rather not."), DONE)) as (agent, _):
-        assert await answer(agent) == "I would rather not."
+async def test_what_the_client_says_to_the_model_reaches_it_as_far_as_it_may() -> None:
+    tool: dict[str, JsonValue] = {"type": "function", "function": {"name": "f"}}
+    params: dict[str, JsonValue] = {"temperature": 0.5, "tool_choice": "auto", "store": True, "seed": 1}
+    async with talking(stream(DONE), params={"seed": 7, "top_k": 3}) as (agent, up):
+        await said(agent, asked().model_copy(update={"tools": (tool,), "params": params}))
+    (sent,) = up.asked
+    for name in ("model", "messages", "stream", "stream_options"):
+        del sent[name]
+    assert sent == {"tools": [tool], "temperature": 0.5, "tool_choice": "auto", "seed": 7, "top_k": 3}
 
 
 @pytest.mark.parametrize(
-    ("status", "message", "code", "told"),
+    ("config", "params", "expected"),
     [
-        (401, f"Incorrect API key: {KEY}", "invalid_api_key", "refused this service's credentials"),
-        (403, "no", "", "refused this service's credentials"),
-        (404, "no", "model_not_found", "does not know the model"),
-        (429, "slow down", "rate_limit_exceeded", "rate limit or quota"),
-        (429, "pay", "insufficient_quota", "rate limit or quota"),
-        (400, "too long", "context_length_exceeded", "conversation is too long"),
-        (400, "This model's maximum context length is 8 tokens", "", "conversation is too long"),
-        (400, "no", "", "answered with status 400"),
-        (500, "no", "", "answered with status 500"),
-        (503, "no", "", "answered with status 503"),
+        ({"allowed_params": []}, {"seed": 1}, {}),
+        ({"allowed_params": ["store"]}, {"store": True, "seed": 1}, {"store": True}),
+        ({"params": {"max_tokens": 9}}, {"max_completion_tokens": 1_000_000, "seed": 1}, {"max_tokens": 9, "seed": 1}),
+        ({}, {"tool_choice": "auto", "parallel_tool_calls": False}, {}),
+        (
+            {"params": {"tools": [{"type": "web"}]}},
+            {"tool_choice": "auto"},
+            {"tools": [{"type": "web"}], "tool_choice": "auto"},
+        ),
     ],
 )
-async def test_what_the_upstream_refuses_is_said_cleanly(status: int, message: str, code: str, told: str) -> None:
+def test_the_operator_counts_more(
+    config: dict[str, JsonValue], params: dict[str, JsonValue], expected: dict[str, JsonValue]
+) -> None:
+    assert fields_of(asked().model_copy(update={"params": params}), config_of("http://h", **config)) == expected
+
+
+def test_tools_that_are_not_allowed_are_left_out_with_what_is_said_of_them() -> None:
+    given = asked().model_copy(update={"tools": ({"type": "function"},), "params": {"tool_choice": "auto"}})
+    assert fields_of(given, config_of("http://h", allowed_params=["tool_choice"])) == {}
+
+
+async def test_a_call_of_a_clients_tool_is_said_in_pieces() -> None:
+    finish = chunk(finish="tool_calls")
+    pieces = (piece(id="c1", type="function", name="f", arguments=""), piece(arguments='{"a"'), piece(arguments=":1}"))
+    async with talking(stream(*pieces, finish)) as (agent, _):
+        assert await said(agent) == [
+            Call(index=0, id="c1", name="f"),
+            Call(index=0, arguments='{"a"'),
+            Call(index=0, arguments=":1}"),
+            Finished(reason=FinishReason.TOOL_CALLS),
+        ]
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        refusal(400, "Unrecognized request argument supplied: stream_options"),
+        Response('{"detail":[{"type":"extra_forbidden","loc":["body","stream_options"]}]}', 422),
+    ],
+    ids=["400", "422"],
+)
+async def test_an_upstream_that_refuses_to_be_asked_for_its_counts_is_asked_without_and_remembered(
+    refused: Response,
+) -> None:
+    async with talking(refused, stream(chunk(content="a"), DONE), stream(chunk(content="b"), DONE)) as (agent, up):
+        assert [await answer(agent), await answer(agent)] == ["a", "b"]
+    assert ["stream_options" in asked for asked in up.asked] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "code", "refused"),
+    [
+        (401, f"Incorrect API key: {KEY}", "invalid_api_key", NO_CREDENTIALS),
+        (429, "slow down", "rate_limit_exceeded", LIMITED),
+        (400, "too long", "context_length_exceeded", TOO_LONG),
+        (504, "late", "", NO_TIME),
+    ],
+)
+async def test_what_the_upstream_refuses_is_said_cleanly(
+    status: int, message: str, code: str, refused: Refusal
+) -> None:
     failed = await failure(refusal(status, message, code))
-    assert told in failed.message
-    assert message.replace(KEY, "***") in failed.detail
+    assert (failed.code, failed.message) == (refused.code, refused.message)
+    assert failed.detail == message.replace(KEY, "***")
 
 
 async def test_a_hiccup_before_the_answer_is_tried_again() -> None:
     hiccup = refusal(503, x_should_retry="true", retry_after_ms="1")
     async with talking(hiccup, stream(chunk(content="Hi"), DONE)) as (agent, up):
-        assert await answer(agent) == "Hi"
+        with capture_logs() as logged:
+            assert await answer(agent) == "Hi"
     assert len(up.asked) == 2
+    assert [(entry["event"], entry["times"]) for entry in logged] == [("upstream.asked_again", 1)]
+
+
+async def test_how_often_is_bounded_and_said() -> None:
+    hiccups = [refusal(503, "busy", x_should_retry="true", retry_after_ms="1") for _ in range(3)]
+    async with talking(*hiccups, max_retries=1) as (agent, up):
+        with pytest.raises(RunError, match="status 503") as failed:
+            await said(agent)
+    assert (failed.value.detail, len(up.asked)) == ("busy [asked 2 times]", 2)
+
+
+async def test_an_answer_that_is_cut_in_the_midst_broke_off() -> None:
+    """The connection ends, in place of the answer."""
+    async with upstream() as up, agent_of(up.url) as agent:
+        up.cut(f"data: {json.dumps(chunk(content='Hi'))}\n\n")
+        with pytest.raises(RunError) as failed:
+            await said(agent)
+    assert failed.value.message == BROKEN_OFF.message
+    assert "incomplete" in failed.value.detail
 
 
 async def test_an_error_in_mid_answer_is_not_tried_again() -> None:
@@ -139,14 +209,15 @@ async def test_an_error_in_mid_answer_is_not_tried_again() -> None:
 
 
 async def test_an_answer_that_breaks_off_does_not_look_whole() -> None:
-    assert "broke off" in (await failure(stream(chunk(content="Hi"), done=False))).message
+    failed = await failure(stream(chunk(content="Hi"), done=False))
+    assert (failed.code, failed.message) == (BROKEN_OFF.code, BROKEN_OFF.message)
 
 
 @pytest.mark.parametrize(
     "answer", [events(["data: {oops\n\n"]), Response("<html>"), Response('{"object": "chat.completion"}')]
 )
 async def test_another_format_is_an_upstream_error(answer: Response) -> None:
-    await failure(answer)
+    assert (await failure(answer)).code is ErrorCode.UPSTREAM_ERROR
 
 
 async def test_an_upstream_that_is_not_there_is_said_without_its_address() -> None:
@@ -155,7 +226,7 @@ async def test_an_upstream_that_is_not_there_is_said_without_its_address() -> No
     url = f"http://user:{KEY}@127.0.0.1:{port}/v1"
     async with AsyncOpenAI(api_key=KEY, base_url=url, max_retries=0) as client:
         with pytest.raises(RunError) as failed:
-            await said(OpenAIAgent(client, "m-1"))
+            await said(OpenAIAgent(client, config_of(url)))
     assert failed.value.message == "The model's server cannot be reached."
     assert KEY not in failed.value.detail
 
@@ -166,7 +237,7 @@ async def test_silence_is_bounded() -> None:
         timeout = openai.Timeout(5.0, read=0.1)
         async with AsyncOpenAI(api_key=KEY, base_url=up.url, timeout=timeout, max_retries=0) as client:
             with pytest.raises(RunError, match="did not answer in time"):
-                await said(OpenAIAgent(client, "m-1"))
+                await said(OpenAIAgent(client, config_of(up.url)))
 
 
 async def test_a_cancelled_run_hangs_up() -> None:

@@ -38,6 +38,13 @@ def events(frames: Iterable[str]) -> Response:
     return StreamingResponse(iter(frames), media_type="text/event-stream")
 
 
+def piece(index: int | None = 0, **fields: JsonValue) -> JsonValue:
+    """A chunk with a piece of one call. `name` and `arguments` are of its function."""
+    function: dict[str, JsonValue] = {name: fields.pop(name) for name in ("name", "arguments") if name in fields}
+    call: dict[str, JsonValue] = {**fields, "function": function}
+    return chunk(tool_calls=[call if index is None else {"index": index, **call}])
+
+
 def refusal(status: int, message: str = "no", code: str = "", **headers: str) -> Response:
     """Not to be tried again, unless a header says otherwise."""
     body = json.dumps({"error": {"message": message, "type": "x", "code": code or None}})
@@ -63,6 +70,15 @@ class Upstream:
     def hang(self, *frames: str) -> None:
         """Answers the next request with these frames, and then with nothing more."""
         self._answers.append(StreamingResponse(self._hanging(frames), media_type="text/event-stream"))
+
+    def cut(self, *frames: str) -> None:
+        """Answers the next request with these frames, and then ends the connection."""
+        self._answers.append(StreamingResponse(self._breaking(frames), media_type="text/event-stream"))
+
+    async def _breaking(self, frames: Iterable[str]) -> AsyncIterator[str]:
+        for frame in frames:
+            yield frame
+        raise ConnectionAbortedError
 
     async def _hanging(self, frames: Iterable[str]) -> AsyncIterator[str]:
         try:

@@ -13,6 +13,13 @@ from shared.errors import RunError
 from worker.agents.formats.named import FORMATS
 from worker.agents.protocol import Spoken
 
+# What a run fails with that had a model's server refuse this.
+CODES = {
+    "refused-key": "upstream_error",
+    "rate-limit": "rate_limit_exceeded",
+    "too-long": "context_length_exceeded",
+}
+
 FIXTURES = Path(__file__).parent / "fixtures"
 
 

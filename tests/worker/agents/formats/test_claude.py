@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from shared.errors import RunError
 from shared.events import Delta, FinishReason, Reasoning, Tool, Usage
-from tests.worker.agents.formats.recorded import failure, read, said
+from tests.worker.agents.formats.recorded import CODES, failure, read, said
 from worker.agents.protocol import Finished
 
 
@@ -64,7 +64,7 @@ def test_a_message_that_met_its_limit_goes_on() -> None:
     ],
 )
 def test_what_the_models_server_refuses(case: str, message: str) -> None:
-    assert failure("claude", case) == ("upstream_error", message)
+    assert failure("claude", case) == (CODES[case], message)
 
 
 RESULT = {"type": "result", "subtype": "success", "is_error": False, "result": "Hello you"}

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from shared.errors import RunError
 from shared.events import Delta, Reasoning, Tool, Usage
-from tests.worker.agents.formats.recorded import failure, read, said
+from tests.worker.agents.formats.recorded import CODES, failure, read, said
 
 
 def test_text_comes_by_messages() -> None:
@@ -52,7 +52,7 @@ def test_the_limit_of_an_answer_is_not_told() -> None:
     ],
 )
 def test_what_the_models_server_refuses(case: str, message: str) -> None:
-    assert failure("codex", case) == ("upstream_error", message)
+    assert failure("codex", case) == (CODES[case], message)
 
 
 def item(act: str, **fields: object) -> dict[str, object]:

@@ -4,33 +4,32 @@ import pytest
 
 from shared.errors import ErrorCode
 from worker.agents.formats.failures import failed
+from worker.agents.refusal import LIMITED, NO_CREDENTIALS, TOO_LONG, Refusal
 
-REFUSED = "The model's server refused this service's credentials."
-LIMITED = "The model's server has reached its rate limit or quota."
-TOO_LONG = "The conversation is too long for the model."
+OVERLOADED = Refusal(ErrorCode.UPSTREAM_ERROR, "The model's server answered with status 529.")
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "refusal"),
     [
-        ("unexpected status 401 Unauthorized: wrong key sk-1234, url: http://10.0.0.1/v1", REFUSED),
-        ('[API Error: {"error":{"code":403,"message":"no"}}]', REFUSED),
+        ("unexpected status 401 Unauthorized: wrong key sk-1234, url: http://10.0.0.1/v1", NO_CREDENTIALS),
+        ('[API Error: {"error":{"code":403,"message":"no"}}]', NO_CREDENTIALS),
         ("429 Too many requests", LIMITED),
         ("[API Error: Too many requests] Please wait.", LIMITED),
         ("exceeded retry limit, last status: 429 Too Many Requests", LIMITED),
-        ("Authentication failed (provider returned HTTP 401).", REFUSED),
-        ("API Error: 529 Overloaded", "The model's server answered with status 529."),
+        ("Authentication failed (provider returned HTTP 401).", NO_CREDENTIALS),
+        ("API Error: 529 Overloaded", OVERLOADED),
         ("400 prompt is too long: 250000 tokens", TOO_LONG),
         ("Codex ran out of room in the model's context window.", TOO_LONG),
     ],
 )
-def test_a_refusal_of_the_models_server_is_told_in_our_words(words: str, message: str) -> None:
+def test_a_refusal_of_the_models_server_is_told_in_our_words(words: str, refusal: Refusal) -> None:
     failure = failed(words)
-    assert (failure.code, failure.message, failure.detail) == (ErrorCode.UPSTREAM_ERROR, message, words)
+    assert (failure.code, failure.message, failure.detail) == (refusal.code, refusal.message, words)
 
 
 def test_a_status_that_is_known_counts() -> None:
-    assert failed("Slow down, 500 is too many", 429).message == LIMITED
+    assert failed("Slow down, 500 is too many", 429).message == LIMITED.message
 
 
 @pytest.mark.parametrize("words", ["I have 401 ideas", "error: 4010 files", "it costs 500"])

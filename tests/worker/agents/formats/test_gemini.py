@@ -4,7 +4,7 @@ import pytest
 
 from shared.errors import RunError
 from shared.events import Delta, Tool, Usage
-from tests.worker.agents.formats.recorded import failure, read, said
+from tests.worker.agents.formats.recorded import CODES, failure, read, said
 
 
 def test_text_comes_in_pieces() -> None:
@@ -51,7 +51,7 @@ def test_the_limit_of_an_answer_is_not_told() -> None:
     ],
 )
 def test_what_the_models_server_refuses(case: str, message: str) -> None:
-    assert failure("gemini", case) == ("upstream_error", message)
+    assert failure("gemini", case) == (CODES[case], message)
 
 
 RESULT = {"type": "result", "status": "success"}

@@ -4,7 +4,7 @@ import pytest
 
 from shared.errors import RunError
 from shared.events import Delta, Usage
-from tests.worker.agents.formats.recorded import failure, read, said
+from tests.worker.agents.formats.recorded import CODES, failure, read, said
 
 
 def test_text_comes_at_the_end() -> None:
@@ -44,7 +44,7 @@ def test_the_limit_of_an_answer_is_a_message() -> None:
     ],
 )
 def test_what_the_models_server_refuses(case: str, message: str) -> None:
-    assert failure("openclaw", case) == ("upstream_error", message)
+    assert failure("openclaw", case) == (CODES[case], message)
 
 
 def test_the_answer_of_the_other_command() -> None:

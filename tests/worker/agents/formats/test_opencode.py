@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from shared.errors import RunError
 from shared.events import Delta, FinishReason, Reasoning, Tool, Usage
-from tests.worker.agents.formats.recorded import failure, read, said
+from tests.worker.agents.formats.recorded import CODES, failure, read, said
 from worker.agents.protocol import Finished
 
 
@@ -55,7 +55,7 @@ def test_the_limit_of_an_answer_is_told() -> None:
     ],
 )
 def test_what_the_models_server_refuses(case: str, message: str) -> None:
-    assert failure("opencode", case) == ("upstream_error", message)
+    assert failure("opencode", case) == (CODES[case], message)
 
 
 def part(type: str, **fields: object) -> dict[str, object]:

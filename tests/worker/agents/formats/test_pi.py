@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from shared.errors import RunError
 from shared.events import Delta, FinishReason, Reasoning, Tool, Usage
-from tests.worker.agents.formats.recorded import failure, read, said
+from tests.worker.agents.formats.recorded import CODES, failure, read, said
 from worker.agents.protocol import Finished
 
 
@@ -69,7 +69,7 @@ def test_a_limit_that_a_later_message_was_not_cut_by_does_not_count() -> None:
     ],
 )
 def test_what_the_models_server_refuses(case: str, message: str) -> None:
-    assert failure("pi", case) == ("upstream_error", message)
+    assert failure("pi", case) == (CODES[case], message)
 
 
 STARTS = {"type": "message_start", "message": {"role": "assistant"}}

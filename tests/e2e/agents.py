@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -34,6 +35,9 @@ async def scripted(input: AgentInput) -> AsyncIterator[object]:
                     await _opened(path.with_suffix(f".{gate}.gate"))
                 case {"wait each": gate}:
                     await _opened(path.with_suffix(f".{gate}{attempt}.gate"))
+                case {"block": gate}:
+                    while not path.with_suffix(f".{gate}.gate").exists():
+                        time.sleep(LOOK_SECONDS)  # noqa: ASYNC251
                 case {"breathe": True}:
                     await anyio.sleep(LOOK_SECONDS / 2)
                 case {"raise": text}:

@@ -29,6 +29,11 @@ def wait_each(gate: str) -> Step:
     return {"wait each": gate}
 
 
+def block(gate: str) -> Step:
+    """The agent blocks its event loop until the gate is open."""
+    return {"block": gate}
+
+
 def usage(prompt: int, completion: int) -> Step:
     data = {"promptTokens": prompt, "completionTokens": completion, "totalTokens": prompt + completion}
     return {"stream": "usage", "data": data}

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import threading
+import time
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 
 import anyio
@@ -19,7 +21,9 @@ from tests.runs import DONE, a_run, claim, claim_one, end_lease, submit
 from tests.wait import wait_until
 from tests.worker.acting import Says, Waits
 from tests.worker.running import Crew, crew, working
-from worker.agents.protocol import AgentInput, Spoken
+from worker.agents.loops import opened_loops
+from worker.agents.protocol import Agent, AgentInput, Spoken
+from worker.agents.python import PythonAgent
 from worker.execution import Execution
 from worker.job import Job
 from worker.worker import run_agent
@@ -219,6 +223,49 @@ async def test_a_worker_that_claims_its_own_run_anew_runs_one_attempt_of_it(
         await ledger.cancel(run.run_id, Stop.USER)
         assert await ended(ledger, run) is State.CANCELLED
     assert one.worker.job_counter == 0
+
+
+async def test_an_agent_that_blocks_its_event_loop_costs_no_lease_and_no_other_run(
+    broker: Broker, ledger: Ledger, look: Look
+) -> None:
+    """Another worker looks for lost runs all the time."""
+    begun, may_end, calls = threading.Event(), threading.Event(), []
+
+    async def blocks(input: AgentInput) -> str:
+        calls.append(input.run_id)
+        begun.set()
+        while not may_end.is_set():
+            time.sleep(0.01)  # noqa: ASYNC251 - that is what it is about
+        return "Done."
+
+    run, other, lease_seconds = a_run(), a_run(agent_id="other"), 0.3
+    async with opened_loops() as loops:
+        agents: Mapping[str, Agent] = {"main": PythonAgent(blocks, loops), "other": Says()}
+        async with (
+            crew(broker, agents, lease_seconds=lease_seconds) as one,
+            crew(broker, agents, name="w2", lease_seconds=lease_seconds, poll_seconds=0.01) as two,
+            working(one),
+        ):
+            await submit(ledger, run)
+            await wait_until(begun.is_set, "the agent blocks")
+            first = lease_end(look, run)
+            async with working(two):
+                await submit(ledger, other)
+                assert await ended(ledger, other) is State.COMPLETED
+                await wait_until(
+                    lambda: lease_end(look, run) > first + 2000 * lease_seconds,
+                    "the lease has been renewed for longer than it lasts",
+                )
+                may_end.set()
+                assert await ended(ledger, run) is State.COMPLETED
+    assert calls == [run.run_id]
+
+
+def lease_end(look: Look, run: Run) -> float:
+    """In ms by Redis's clock."""
+    end = look.zscore(KEYS.leases, run.run_id)
+    assert end is not None
+    return end
 
 
 class Broken(Job):

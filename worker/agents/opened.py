@@ -10,6 +10,7 @@ from shared.errors import SettingsError
 from worker.agents.command import CommandAgent
 from worker.agents.config import AgentConfig, CommandConfig, DemoConfig, OpenAIConfig, PythonConfig, table
 from worker.agents.demo import DemoAgent
+from worker.agents.loops import Loops, opened_loops
 from worker.agents.protocol import Agent
 from worker.agents.python import PythonAgent, imported
 from worker.agents.workdir import ROOT
@@ -26,20 +27,23 @@ async def open_agents(
     """
     async with AsyncExitStack() as stack:
         agents: dict[str, Agent] = {}
+        loops = await stack.enter_async_context(opened_loops())
         for agent_id, config in configs.items():
             try:
-                agents[agent_id] = await _opened(config, environment, work_root, stack)
+                agents[agent_id] = await _opened(config, environment, work_root, loops, stack)
             except SettingsError as wrong:
                 raise SettingsError(f"{table(agent_id)} {wrong}") from wrong
         yield agents
 
 
-async def _opened(config: AgentConfig, environment: Mapping[str, str], work_root: Path, stack: AsyncExitStack) -> Agent:
+async def _opened(
+    config: AgentConfig, environment: Mapping[str, str], work_root: Path, loops: Loops, stack: AsyncExitStack
+) -> Agent:
     match config:
         case CommandConfig():
             return CommandAgent(config, environment, work_root=work_root)
         case PythonConfig():
-            return PythonAgent(imported(config.entry))
+            return PythonAgent(imported(config.entry), loops)
         case OpenAIConfig():
             from worker.agents.openai import open_openai  # half a second, which only those pay who use it
 

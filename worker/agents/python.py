@@ -6,40 +6,60 @@ import importlib
 import inspect
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
-from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from contextlib import AbstractAsyncContextManager, aclosing, contextmanager, nullcontext
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 
 from shared.errors import ErrorCode, RunError, SettingsError
 from worker.agents.jsonl import Speech
+from worker.agents.loops import Loops
 from worker.agents.protocol import AgentInput, Spoken
 from worker.agents.tasks import CLOSE_SECONDS, in_task
 from worker.agents.threads import in_thread
 
 Function = Callable[[AgentInput], object]
+Call = Callable[[], object]
 
 
 class PythonAgent:
     """Calls a function with the input and says what it returns or yields: text, or what `jsonl` describes.
 
-    An async function or async generator runs in the event loop, anything else in a thread. When it is stopped, the
+    An async function or async generator runs in one of `loops`, anything else in a thread. When it is stopped, the
     former is cancelled and has CLOSE_SECONDS for its cleanup; the latter is left to itself. What the function raises
     is raised.
     """
 
-    def __init__(self, function: Function, *, close_seconds: float = CLOSE_SECONDS) -> None:
+    def __init__(self, function: Function, loops: Loops, *, close_seconds: float = CLOSE_SECONDS) -> None:
         self._function = function
-        self._in_loop = _is_async(function)
+        self._is_async = _is_async(function)
+        self._loops = loops
         self._close_seconds = close_seconds
 
     async def run(self, input: AgentInput) -> AsyncGenerator[Spoken, None]:
         speech = Speech()
-        name = f"agent {input.agent_id} {input.run_id}"
-        call = _one(self._function, input) if self._in_loop else in_thread(_called(self._function, input), name=name)
-        async with aclosing(in_task(_flat(call), name=name, close_seconds=self._close_seconds)) as values:
+        async with aclosing(self._values(input)) as values:
             async for value in values:
                 for spoken in speech.value(value):
                     yield spoken
+
+    def _values(self, input: AgentInput) -> AsyncGenerator[object, None]:
+        name = f"agent {input.agent_id} {input.run_id}"
+        call = partial(self._function, input)
+        return self._in_loop(call, name) if self._is_async else self._in_thread(call, name)
+
+    def _in_loop(self, call: Call, name: str) -> AsyncGenerator[object, None]:
+        return in_task(_flat(call), loops=self._loops, name=name, close_seconds=self._close_seconds)
+
+    async def _in_thread(self, call: Call, name: str) -> AsyncGenerator[object, None]:
+        async with aclosing(in_thread(_results(call), name=name)) as results:
+            async for result in results:
+                if isinstance(result, Awaitable | AsyncIterator):  # asynchronous after all
+                    async with aclosing(self._in_loop(partial(_same, result), name)) as values:
+                        async for value in values:
+                            yield value
+                else:
+                    yield result
 
 
 def imported(entry: str) -> Function:
@@ -65,33 +85,39 @@ def _is_async(function: Function) -> bool:
     return any(inspect.iscoroutinefunction(f) or inspect.isasyncgenfunction(f) for f in candidates)
 
 
-async def _one(function: Function, input: AgentInput) -> AsyncGenerator[object, None]:
-    yield function(input)
+def _results(call: Call) -> Generator[object, None, None]:
+    with _no_exit():
+        result = call()
+        if isinstance(result, Iterator):
+            yield from result
+        else:
+            yield result
 
 
-def _called(function: Function, input: AgentInput) -> Generator[object, None, None]:
-    result = function(input)
-    if isinstance(result, Iterator):
-        yield from result
-    else:
-        yield result
+async def _flat(call: Call) -> AsyncGenerator[object, None]:
+    """The result, awaited and iterated where it can be."""
+    with _no_exit():
+        result = call()
+        value = await result if isinstance(result, Awaitable) else result
+        if isinstance(value, AsyncIterator):
+            async with _closing(value):
+                async for item in value:
+                    yield item
+        else:
+            yield value
 
 
-async def _flat(results: AsyncGenerator[object, None]) -> AsyncGenerator[object, None]:
-    """The results, awaited and iterated where they can be."""
+def _same(result: object) -> object:
+    return result
+
+
+@contextmanager
+def _no_exit() -> Iterator[None]:
+    """Let through, the exception would end more than this run."""
     try:
-        async with aclosing(results):
-            async for result in results:
-                value = await result if isinstance(result, Awaitable) else result
-                if isinstance(value, AsyncIterator):
-                    async with _closing(value):
-                        async for item in value:
-                            yield item
-                else:
-                    yield value
-    except SystemExit as exit:
-        # Let through, it would end the worker and all its runs.
-        raise RunError(ErrorCode.AGENT_FAILED, "The agent called exit().") from exit
+        yield
+    except (SystemExit, KeyboardInterrupt) as exit:
+        raise RunError(ErrorCode.AGENT_FAILED, f"The agent raised {type(exit).__name__}.") from exit
 
 
 def _closing(items: AsyncIterator[object]) -> AbstractAsyncContextManager[object]:

@@ -14,6 +14,7 @@ import pytest
 from shared.errors import ErrorCode, RunError, SettingsError
 from shared.events import Delta, Tool
 from tests.worker.agents.asking import answer, asked, said, until
+from worker.agents.loops import Loops
 from worker.agents.protocol import AgentInput
 from worker.agents.python import PythonAgent, imported
 
@@ -70,38 +71,38 @@ class Object:
         Object().method,
     ],
 )
-async def test_anything_that_can_be_called_may_answer(function: object) -> None:
+async def test_anything_that_can_be_called_may_answer(function: object, loops: Loops) -> None:
     assert callable(function)
-    assert await answer(PythonAgent(function), asked("Hi")) == "Hi!"
+    assert await answer(PythonAgent(function, loops), asked("Hi")) == "Hi!"
 
 
-async def test_text_and_events_may_be_mixed() -> None:
+async def test_text_and_events_may_be_mixed(loops: Loops) -> None:
     async def mixed(_: AgentInput) -> AsyncIterator[object]:
         yield "a"
         yield {"stream": "tool", "data": {"phase": "start", "name": "ls"}}
         yield {"message": True}
         yield "b"
 
-    assert await said(PythonAgent(mixed)) == [
+    assert await said(PythonAgent(mixed, loops)) == [
         Delta(delta="a"),
         Tool(phase="start", name="ls"),
         Delta(delta="b", message=1),
     ]
 
 
-async def test_no_answer_is_no_text() -> None:
-    assert await said(PythonAgent(lambda _: None)) == []
+async def test_no_answer_is_no_text(loops: Loops) -> None:
+    assert await said(PythonAgent(lambda _: None, loops)) == []
 
 
 @pytest.mark.parametrize("value", [42, b"bytes", ["a", "list"], object()], ids=lambda value: type(value).__name__)
-async def test_a_value_of_the_wrong_type_breaks_the_protocol(value: object) -> None:
+async def test_a_value_of_the_wrong_type_breaks_the_protocol(value: object, loops: Loops) -> None:
     with pytest.raises(RunError, match=f"type {type(value).__name__}") as failure:
-        await said(PythonAgent(lambda _: value))
+        await said(PythonAgent(lambda _: value, loops))
     assert failure.value.code is ErrorCode.AGENT_PROTOCOL_ERROR
 
 
 @pytest.mark.parametrize("in_loop", [True, False])
-async def test_what_the_function_raises_is_raised(in_loop: bool) -> None:
+async def test_what_the_function_raises_is_raised(in_loop: bool, loops: Loops) -> None:
     def fails(_: AgentInput) -> str:
         raise LookupError("mine")
 
@@ -109,11 +110,11 @@ async def test_what_the_function_raises_is_raised(in_loop: bool) -> None:
         raise LookupError("mine")
 
     with pytest.raises(LookupError, match="mine"):
-        await said(PythonAgent(fails_too if in_loop else fails))
+        await said(PythonAgent(fails_too if in_loop else fails, loops))
 
 
 @pytest.mark.parametrize("in_loop", [True, False])
-async def test_an_agent_that_exits_does_not_end_the_worker(in_loop: bool) -> None:
+async def test_an_agent_that_exits_does_not_end_the_worker(in_loop: bool, loops: Loops) -> None:
     def exits(_: AgentInput) -> str:
         sys.exit(3)
 
@@ -121,21 +122,26 @@ async def test_an_agent_that_exits_does_not_end_the_worker(in_loop: bool) -> Non
         sys.exit(3)
 
     with pytest.raises(RunError) as failure:
-        await said(PythonAgent(exits_too if in_loop else exits))
+        await said(PythonAgent(exits_too if in_loop else exits, loops))
     assert failure.value.code is ErrorCode.AGENT_FAILED
 
 
-async def test_a_blocking_function_does_not_block_the_loop() -> None:
-    """It can only end because the loop goes on: the loop has to let it."""
+@pytest.mark.parametrize("in_loop", [True, False])
+async def test_a_blocking_function_does_not_block_the_worker(in_loop: bool, loops: Loops) -> None:
+    """It can only end because the event loop of the worker goes on: that one has to let it."""
     may_end = threading.Event()
 
     def blocks(_: AgentInput) -> str:
         may_end.wait()
         return "done"
 
+    async def blocks_too(_: AgentInput) -> str:
+        may_end.wait()
+        return "done"
+
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_set, may_end)
-        assert await answer(PythonAgent(blocks)) == "done"
+        assert await answer(PythonAgent(blocks_too if in_loop else blocks, loops)) == "done"
 
 
 async def _set(event: threading.Event) -> None:
@@ -143,7 +149,7 @@ async def _set(event: threading.Event) -> None:
     event.set()
 
 
-async def test_a_cancelled_blocking_function_is_left_to_itself() -> None:
+async def test_a_cancelled_blocking_function_is_left_to_itself(loops: Loops) -> None:
     begun, may_end = threading.Event(), threading.Event()
 
     def blocks(_: AgentInput) -> str:
@@ -151,7 +157,7 @@ async def test_a_cancelled_blocking_function_is_left_to_itself() -> None:
         may_end.wait()
         return "too late"
 
-    task = asyncio.create_task(said(PythonAgent(blocks)))
+    task = asyncio.create_task(said(PythonAgent(blocks, loops)))
     await until(begun.is_set)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -163,7 +169,7 @@ class Careful:
     """An async generator that cleans up, which takes a moment."""
 
     def __init__(self) -> None:
-        self.begun, self.cleaned = anyio.Event(), False
+        self.begun, self.cleaned = threading.Event(), False
 
     async def speak(self, _: AgentInput) -> AsyncIterator[str]:
         try:
@@ -175,51 +181,46 @@ class Careful:
             self.cleaned = True
 
 
-async def test_a_closed_agent_has_cleaned_up() -> None:
+async def test_a_closed_agent_has_cleaned_up(loops: Loops) -> None:
     careful = Careful()
-    async with aclosing(PythonAgent(careful.speak).run(asked())) as speech:
+    async with aclosing(PythonAgent(careful.speak, loops).run(asked())) as speech:
         assert await anext(speech) == Delta(delta="a")
     assert careful.cleaned
 
 
-async def test_a_cancelled_agent_has_cleaned_up() -> None:
+async def test_a_cancelled_agent_has_cleaned_up(loops: Loops) -> None:
     careful = Careful()
-    task = asyncio.create_task(said(PythonAgent(careful.speak)))
-    await careful.begun.wait()
+    task = asyncio.create_task(said(PythonAgent(careful.speak, loops)))
+    await until(careful.begun.is_set)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert careful.cleaned
 
 
-async def test_an_agent_in_a_cancelled_scope_has_cleaned_up() -> None:
+async def test_an_agent_in_a_cancelled_scope_has_cleaned_up(loops: Loops) -> None:
     """So our worker stops runs; the agent's author may never have heard of it."""
     careful = Careful()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(said, PythonAgent(careful.speak))
-        await careful.begun.wait()
+        tasks.start_soon(said, PythonAgent(careful.speak, loops))
+        await until(careful.begun.is_set)
         tasks.cancel_scope.cancel()
     assert careful.cleaned
 
 
-async def test_an_agent_that_does_not_want_to_end_is_left_to_itself() -> None:
-    may_end = anyio.Event()
+async def test_an_async_agent_may_start_processes(loops: Loops) -> None:
+    """Its event loop is not the main thread's, which alone gets signals."""
 
-    async def stubborn(_: AgentInput) -> AsyncIterator[str]:
-        try:
-            yield "a"
-        finally:
-            await may_end.wait()
+    async def starts(_: AgentInput) -> str:
+        done = await anyio.run_process(["/bin/echo", "started"])
+        return done.stdout.decode()
 
-    async with aclosing(PythonAgent(stubborn, close_seconds=0.01).run(asked())) as speech:
-        assert await anext(speech) == Delta(delta="a")
-    may_end.set()
-    await until(lambda: "agent main chatcmpl_1" not in {task.get_name() for task in asyncio.all_tasks()})
+    assert await answer(PythonAgent(starts, loops)) == "started\n"
 
 
-async def test_an_agent_is_found_beside_the_service(tmp_path: Path) -> None:
+async def test_an_agent_is_found_beside_the_service(tmp_path: Path, loops: Loops) -> None:
     function = imported("examples.echo:reply")
-    assert await answer(PythonAgent(function), asked("one two")) == "one two "
+    assert await answer(PythonAgent(function, loops), asked("one two")) == "one two "
 
 
 @pytest.mark.parametrize(

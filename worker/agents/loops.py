@@ -1,0 +1,96 @@
+"""Event loops for other people's code, each in a thread of its own.
+
+Whatever is done there, such as blocking it for a minute, the event loop of the worker goes on: leases are renewed, runs
+are claimed, events are written. One such loop is shared by all runs, as one that is blocked is no loss to the worker
+but a delay to those runs. When it is found blocked, by somebody who could not stop a run there, later runs get another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import traceback
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from contextvars import Context
+
+import structlog
+import uvloop
+from anyio import to_thread
+
+log = structlog.get_logger()
+
+MOST = 4  # loops at once; when all of them are blocked, later runs wait for the one that was found blocked last
+CLOSE_SECONDS = 2.0  # given at the end to what is left in a loop, all in all
+
+
+class Loop:
+    """Starts its thread, a daemon: one that is blocked does not keep a stopping worker alive."""
+
+    def __init__(self, name: str) -> None:
+        self.blocked = False  # it was called and has not reacted; noted by those who call it
+        self._loop = uvloop.new_event_loop()
+        self._closing = False
+        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        self._thread.start()
+
+    def call(self, function: Callable[[], None], *, context: Context | None = None) -> None:
+        """Has the loop call it, as soon as the loop gets to it. Calls keep their order."""
+        self._loop.call_soon_threadsafe(function, context=context)
+
+    def create_task(self, work: Coroutine[object, object, None], *, name: str) -> asyncio.Task[None]:
+        """For what is called in the loop."""
+        return self._loop.create_task(work, name=name)
+
+    def place(self) -> str:
+        """Where its thread is: the innermost calls."""
+        frame = sys._current_frames().get(self._thread.ident or 0)
+        calls = traceback.extract_stack(frame, limit=3) if frame else []
+        return " > ".join(f"{call.filename}:{call.lineno} {call.name}" for call in calls)
+
+    async def close(self) -> None:
+        """Cancels what is left there. Does not wait for a blocked one."""
+        self._closing = True
+        self.call(self._loop.stop)
+        if not self.blocked:
+            await to_thread.run_sync(self._thread.join, CLOSE_SECONDS)
+
+    def _serve(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            while not self._closing:
+                try:
+                    runner.get_loop().run_forever()
+                except (SystemExit, KeyboardInterrupt) as exit:
+                    # Raised in a task that an agent has started. It would end the loop, and with it all runs there.
+                    log.error("agent.exits", exc_info=exit)
+
+
+class Loops:
+    """All of a worker. None is made before it is needed."""
+
+    def __init__(self) -> None:
+        self._loops: list[Loop] = []
+
+    def free(self) -> Loop:
+        """For the next run: the first that is not blocked, and if there may be no more, the last."""
+        for loop in self._loops:
+            if not loop.blocked:
+                return loop
+        if len(self._loops) < MOST:
+            self._loops.append(Loop(f"agents {len(self._loops)}"))
+        return self._loops[-1]
+
+    async def close(self) -> None:
+        for loop in self._loops:
+            await loop.close()
+
+
+@asynccontextmanager
+async def opened_loops() -> AsyncIterator[Loops]:
+    """To be left when the runs have ended."""
+    loops = Loops()
+    try:
+        yield loops
+    finally:
+        await loops.close()

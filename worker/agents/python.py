@@ -12,6 +12,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from shared.errors import ErrorCode, RunError, SettingsError
+from worker.agents.frameworks.known import adapted, missing
 from worker.agents.jsonl import Speech
 from worker.agents.loops import Loops
 from worker.agents.protocol import AgentInput, Spoken
@@ -63,7 +64,8 @@ class PythonAgent:
 
 
 def imported(entry: str) -> Function:
-    """The function that `module:attribute` names. Raises SettingsError.
+    """What `module:attribute` names, as a function: itself, or one that runs an agent of a known framework. Raises
+    SettingsError.
 
     The current directory is searched too, and stays on the module path: agents live beside the service.
     """
@@ -72,9 +74,13 @@ def imported(entry: str) -> Function:
     if not {"", here} & set(sys.path):
         sys.path.insert(0, here)
     try:
-        function: object = attrgetter(attribute)(importlib.import_module(module))
+        found: object = attrgetter(attribute)(importlib.import_module(module))
+        function = adapted(found) or found
     except (ImportError, SyntaxError, AttributeError) as error:
-        raise SettingsError(f"entry: {entry} cannot be imported: {' '.join(str(error).split())}") from error
+        told = " ".join(str(error).split())
+        raise SettingsError(f"entry: {entry} cannot be imported: {told}{missing(error)}") from error
+    except SettingsError as wrong:
+        raise SettingsError(f"entry: {entry} {wrong}") from wrong
     if not callable(function):
         raise SettingsError(f"entry: {entry} is not callable but of type {type(function).__name__}")
     return function

@@ -22,16 +22,24 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")  # colours and the like
 
 def failed(words: str, status: int = 0) -> RunError:
     """`status` is of the model's server, 0 when the CLI does not tell it apart from its words."""
-    words = _ESCAPES.sub("", well_formed(words)).strip()
+    words = _clean(words)
     refused = refusal(status or _status(words), words) or (LIMITED if _LIMITED.search(words) else None)
-    if refused:
-        return RunError(refused.code, refused.message, words[:_KEPT])
+    return RunError(refused.code, refused.message, words[:_KEPT]) if refused else quoted(words)
+
+
+def quoted(words: str) -> RunError:
+    """For words that are not about the model's server."""
+    words = _clean(words)
     return RunError(ErrorCode.AGENT_FAILED, without_secrets(words)[:_SHOWN] or "The agent failed.", words[:_KEPT])
 
 
 def incomplete() -> RunError:
     """The CLI has ended as if all were well, without saying that its answer is whole."""
     return RunError(ErrorCode.AGENT_PROTOCOL_ERROR, "The agent ended without the end of its answer.")
+
+
+def _clean(words: str) -> str:
+    return _ESCAPES.sub("", well_formed(words)).strip()
 
 
 def _status(words: str) -> int:

@@ -330,9 +330,19 @@ BEHAVIOURS: dict[str, tuple[int, Behaviour, bool | None, tuple[str, ...], tuple[
 class Crowd:
     """Makes clients, each from the round's seed and its own number."""
 
-    def __init__(self, web: Web, seed: int, *, patience: float, behaviours: Collection[str] = ()) -> None:
-        """`patience` in s: a client that has no end by then is hung. `behaviours`: only these, if any are named."""
+    def __init__(
+        self,
+        web: Web,
+        seed: int,
+        *,
+        patience: float,
+        behaviours: Collection[str] = (),
+        agents: tuple[str, ...] = (),
+    ) -> None:
+        """`patience` in s: a client that has no end by then is hung. `behaviours`, `agents`: only these, if any are
+        named."""
         self._weights = {name: row[0] for name, row in BEHAVIOURS.items() if name in behaviours or not behaviours}
+        self._agents = agents
         self._web = web
         self._seed = seed
         self._patience = patience
@@ -354,7 +364,7 @@ class Crowd:
 
     def _wish(self, number: int, place: int, random: Random, shapes: tuple[str, ...], agents: tuple[str, ...]) -> Asked:
         seed = (self._seed * 1_000_000 + number) * 10 + place
-        asked = Asked(Order(seed, random.choice(shapes)), random.choice(agents), place=place)
+        asked = Asked(Order(seed, random.choice(shapes)), random.choice(self._agents or agents), place=place)
         self.asked.append(asked)
         return asked
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -34,10 +34,15 @@ class Fault:
 class Faults:
     """One method per fault. Each returns the pid it struck, or 0."""
 
-    def __init__(self, service: Service, seed: str) -> None:
+    def __init__(self, service: Service, seed: str, *, pace: float = 1.0) -> None:
+        """`pace`: share of its usual time that a fault lasts. One that has to outlast a lease does so all the same."""
         self._service = service
         self._random = Random(seed)
+        self._pace = pace
         self._lease = float({**SETTINGS, **service.settings}["LEASE_SECONDS"])
+
+    async def _lasts(self, shortest: float, longest: float) -> None:
+        await asyncio.sleep(self._random.uniform(shortest, longest) * self._pace)
 
     # --- workers ------------------------------------------------------------------------------------------------------
 
@@ -45,7 +50,7 @@ class Faults:
         worker = self._random.choice(self._service.workers)
         self._service.workers.remove(worker)
         worker.kill()
-        await asyncio.sleep(self._random.uniform(0, 1))
+        await self._lasts(0, 1)
         await self._service.start_worker()
         return worker.pid
 
@@ -77,7 +82,7 @@ class Faults:
 
     async def api_paused(self) -> int:
         web = self._random.choice(self._service.webs)[1]
-        return await self._paused(web, self._random.uniform(0.5, 4))
+        return await self._paused(web, self._random.uniform(0.5, 4) * self._pace)
 
     async def api_deployed(self) -> int:
         """As behind a router: the new process answers before the old one is told to stop."""
@@ -125,7 +130,7 @@ class Faults:
     async def redis_delayed(self) -> int:
         self._service.redis.delay = self._random.uniform(0.01, 0.15)
         try:
-            await asyncio.sleep(self._random.uniform(1, 3))
+            await self._lasts(1, 3)
         finally:
             self._service.redis.delay = 0.0
         return 0
@@ -134,7 +139,7 @@ class Faults:
         """Half-open links: nobody answers, nobody hangs up."""
         self._service.redis.stall()
         try:
-            await asyncio.sleep(self._random.uniform(0.5, 3))
+            await self._lasts(0.5, 3)
         finally:
             self._service.redis.flow()
         return 0
@@ -149,14 +154,14 @@ class Faults:
 
     async def _redis_ended(self, how: signal.Signals) -> int:
         await self._service.valkey.end(how)
-        await asyncio.sleep(self._random.choice((0.0, 0.5, 3.0)))
+        await asyncio.sleep(self._random.choice((0.0, 0.5, 3.0)) * self._pace)
         await self._service.valkey.start()
         return 0
 
     async def redis_paused(self) -> int:
         self._service.valkey.pause()
         try:
-            await asyncio.sleep(self._random.uniform(0.5, 4))
+            await self._lasts(0.5, 4)
         finally:
             self._service.valkey.resume()
         return 0
@@ -174,7 +179,7 @@ class Faults:
             told = Pipe(look)
             await told.command(*begin.split())
             try:
-                await asyncio.sleep(self._random.uniform(0.5, 4))
+                await self._lasts(0.5, 4)
             finally:
                 await told.command(*mend.split())
         return 0
@@ -190,7 +195,7 @@ class Faults:
         proxy, _ = self._random.choice(self._service.webs)
         proxy.delay = self._random.uniform(0.01, 0.1)
         try:
-            await asyncio.sleep(self._random.uniform(0.5, 2))
+            await self._lasts(0.5, 2)
         finally:
             proxy.delay = 0.0
         return 0
@@ -199,7 +204,7 @@ class Faults:
         proxy, _ = self._random.choice(self._service.webs)
         proxy.stall()
         try:
-            await asyncio.sleep(self._random.uniform(0.5, 3))
+            await self._lasts(0.5, 3)
         finally:
             proxy.flow()
         return 0
@@ -231,33 +236,50 @@ GROUPS: dict[str, tuple[tuple[float, float], tuple[str, ...]]] = {
 KINDS = tuple(kind for _, kinds in GROUPS.values() for kind in kinds)
 
 
+BRISK = 0.2  # share of the usual times, for a round that has each fault but once
+
+
 class Scheduler:
-    def __init__(self, service: Service, seed: str, kinds: tuple[str, ...] = KINDS) -> None:
+    """Injects faults of these kinds at random until told that it is enough; with `once` each of them once, briskly."""
+
+    def __init__(self, service: Service, seed: str, kinds: tuple[str, ...] = KINDS, *, once: bool = False) -> None:
         self._service = service
         self._seed = seed
         self._kinds = kinds
+        self._once = once
+        self._pace = BRISK if once else 1.0
         self._enough = asyncio.Event()
         self.done: list[Fault] = []
 
     async def inject(self) -> None:
-        """Until told that it is enough. What has begun is mended first."""
+        """What has begun is mended first."""
         async with anyio.create_task_group() as groups:
             for name, (pause, kinds) in GROUPS.items():
                 if chosen := tuple(kind for kind in kinds if kind in self._kinds):
                     groups.start_soon(self._group, name, pause, chosen, name=f"faults of {name}")
 
     def enough(self) -> None:
-        self._enough.set()
+        if not self._once:
+            self._enough.set()
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is one that has to come yet."""
+        return self._once and {fault.kind for fault in self.done} < set(self._kinds)
 
     async def _group(self, name: str, pause: tuple[float, float], kinds: tuple[str, ...]) -> None:
         seed = f"{self._seed}/{name}"
-        random, faults = Random(seed), Faults(self._service, seed + "/how")
-        while True:
-            with anyio.move_on_after(random.uniform(*pause)):
+        random, faults = Random(seed), Faults(self._service, seed + "/how", pace=self._pace)
+        for kind in self._order(kinds, random):
+            with anyio.move_on_after(random.uniform(*pause) * self._pace):
                 await self._enough.wait()
                 return
-            kind = random.choice(kinds)
             await self._inject(kind, getattr(faults, kind))
+
+    def _order(self, kinds: tuple[str, ...], random: Random) -> Iterator[str]:
+        if self._once:
+            return iter(random.sample(kinds, len(kinds)))
+        return iter(lambda: random.choice(kinds), None)
 
     async def _inject(self, kind: str, act: Callable[[], Awaitable[int]]) -> None:
         begun = now_ms()

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from random import Random
 
@@ -39,7 +40,9 @@ class Round:
     patience: float = 90.0  # a client that has no end by then is hung
     quiet: float = QUIET_SECONDS  # given to what still goes on when the last client has gone
     kinds: tuple[str, ...] = KINDS
+    once: bool = False  # each fault once and briskly; clients come until the last is mended, `runs` of them at least
     behaviours: tuple[str, ...] = ()  # of clients; empty for all
+    agents: tuple[str, ...] = ()  # that they ask; empty for those of their behaviour
     settings: Mapping[str, str] = field(default_factory=dict)
     commands: Mapping[str, str] = field(default_factory=lambda: COMMANDS)
 
@@ -48,14 +51,14 @@ async def play(round: Round) -> History:
     async with running(
         round.folder, apis=round.apis, workers=round.workers, settings=round.settings, commands=round.commands
     ) as service:
-        scheduler = Scheduler(service, str(round.seed), round.kinds)
+        scheduler = Scheduler(service, str(round.seed), round.kinds, once=round.once)
         async with (
             opened(service.urls, Random(round.seed)) as web,
             anyio.create_task_group() as group,
         ):
-            crowd = Crowd(web, round.seed, patience=round.patience, behaviours=round.behaviours)
+            crowd = Crowd(web, round.seed, patience=round.patience, behaviours=round.behaviours, agents=round.agents)
             group.start_soon(scheduler.inject, name="faults")
-            await _serve(crowd, round)
+            await _serve(crowd, round, scheduler)
             scheduler.enough()
         await service.ready()
         async with service.valkey.look() as look:
@@ -76,13 +79,13 @@ async def play(round: Round) -> History:
         return history
 
 
-async def _serve(crowd: Crowd, round: Round) -> None:
+async def _serve(crowd: Crowd, round: Round, scheduler: Scheduler) -> None:
     """So many clients at once, until all have come or time is up; returns when the last has its answer."""
-    numbers, end = iter(range(round.runs)), anyio.current_time() + round.seconds
+    numbers, end = count(), anyio.current_time() + round.seconds
 
     async def one_after_the_other() -> None:
         for number in numbers:
-            if anyio.current_time() > end:
+            if anyio.current_time() > end or (number >= round.runs and not scheduler.goes_on):
                 return
             await crowd.one(number)
 

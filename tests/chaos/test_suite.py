@@ -6,6 +6,7 @@ from pathlib import Path
 
 from chaos.checker import counted, offences
 from chaos.clients import BEHAVIOURS
+from chaos.faults import KINDS
 from chaos.history import History
 from chaos.story import story
 from chaos.suite import Round, play
@@ -23,20 +24,21 @@ def broken(history: History) -> dict[str, int]:
 
 async def test_nothing_is_lost_nothing_doubled_nothing_left_hanging(tmp_path: Path) -> None:
     patient = tuple(name for name in BEHAVIOURS if name != "leaves for good")  # whom it takes long to give up
-    history = await play(Round(seed=1, runs=150, folder=tmp_path, clients=50, behaviours=patient))
+    history = await play(Round(seed=1, runs=150, folder=tmp_path, clients=30, once=True, behaviours=patient))
     assert broken(history) == {}
     assert len(history.kept) >= 150
-    assert len(history.faults) >= 5
+    assert {fault.kind for fault in history.faults} == set(KINDS)
 
 
 async def test_a_relay_without_gap_fill_is_caught(tmp_path: Path) -> None:
     history = await play(
         Round(
             seed=1,
-            runs=60,
+            runs=30,
             folder=tmp_path,
+            apis=1,
             workers=1,
-            patience=8,
+            patience=5,
             quiet=0,
             kinds=("pubsub_killed",),
             behaviours=("streams",),
@@ -47,19 +49,21 @@ async def test_a_relay_without_gap_fill_is_caught(tmp_path: Path) -> None:
 
 
 async def test_a_worker_without_a_fence_is_caught(tmp_path: Path) -> None:
+    """Whatever it was running when it was paused is run again elsewhere, and still is when it wakes."""
     history = await play(
         Round(
             seed=1,
-            runs=150,
+            runs=80,
             clients=20,
             folder=tmp_path,
             apis=1,
             workers=2,
-            quiet=5,
+            quiet=1,
             kinds=("worker_paused",),
-            behaviours=("follows", "leaves and returns"),
-            settings={"LEASE_SECONDS": "1"},
+            behaviours=("leaves and returns",),
+            agents=("again",),
+            settings={"LEASE_SECONDS": "1", "DRAIN_SECONDS": "1"},
             commands={**COMMANDS, "worker": "python -m tests.chaos.broken_worker"},
         )
     )
-    assert broken(history).keys() & {"logs with wrong text", "runs executed twice"}
+    assert broken(history)["logs with wrong text"]

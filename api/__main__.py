@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from ipaddress import ip_address
 
 import anyio
@@ -24,8 +26,8 @@ LOOK_SECONDS = 0.2  # uvicorn says by a flag, and not by an event, that it was a
 FAREWELL_SECONDS = 1.0  # for the last frames to reach their clients
 
 
-async def serve(settings: Settings, bound: socket.socket) -> None:
-    """Listens on `bound` once all else is ready."""
+async def serve(settings: Settings, bound: list[socket.socket]) -> None:
+    """Listens on all of `bound` once all else is ready."""
     async with (
         piped(settings.redis_url, settings.events_url) as pipes,
         opened(settings.events_url) as pubsub,
@@ -41,7 +43,7 @@ async def serve(settings: Settings, bound: socket.socket) -> None:
         server = uvicorn.Server(config)
         async with anyio.create_task_group() as beside:
             beside.start_soon(_end_streams_in_time, server, application.end_streams, settings.drain_seconds)
-            await server.serve([bound])
+            await server.serve(bound)
             beside.cancel_scope.cancel()
 
 
@@ -74,16 +76,47 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def bind(settings: Settings) -> socket.socket:
-    """Before anything is opened: left to uvicorn, a port in use is a traceback. Raises SettingsError."""
-    bound = socket.socket(socket.AF_INET6 if ":" in settings.bind else socket.AF_INET)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a restart need not wait for old connections
+def bind(settings: Settings) -> list[socket.socket]:
+    """On each address that the host stands for: `localhost` is two. Raises SettingsError.
+
+    Before anything is opened: left to uvicorn, a port in use is a traceback.
+    """
     try:
-        bound.bind((settings.bind, settings.port))
+        found = socket.getaddrinfo(settings.bind, settings.port, type=socket.SOCK_STREAM)
+        return bind_all({(row[0], row[4]) for row in found})
     except OSError as refused:
-        bound.close()
         where = f"HOST={settings.bind!r}, PORT={settings.port}"
         raise SettingsError(f"{where}: cannot listen there: {refused.strerror}") from None
+
+
+Address = tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]  # as getaddrinfo gives it
+
+
+def bind_all(addresses: Iterable[tuple[socket.AddressFamily, Address]]) -> list[socket.socket]:
+    """A socket on each of the addresses that this machine has: many containers know a name for ::1, and no IPv6. Raises
+    OSError when it has none of them, or when one is taken."""
+    bound: list[socket.socket] = []
+    with ExitStack() as stack:
+        for family, address in addresses:
+            try:
+                bound.append(_bound(family, address))
+            except OSError as refused:
+                if refused.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                    raise
+            else:
+                stack.enter_context(bound[-1])
+        if not bound:
+            raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+        stack.pop_all()
+    return bound
+
+
+def _bound(family: socket.AddressFamily, address: Address) -> socket.socket:
+    with ExitStack() as stack:
+        bound = stack.enter_context(socket.socket(family))
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a restart need not wait for old connections
+        bound.bind(address)
+        stack.pop_all()
     return bound
 
 

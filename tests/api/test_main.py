@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from api.__main__ import bind, bind_all
+from shared.errors import SettingsError
+from shared.settings import Settings
+
+
+@contextmanager
+def bound(host: str, port: int) -> Iterator[set[str]]:
+    with ExitStack() as stack:
+        yield {stack.enter_context(one).getsockname()[0] for one in bind(Settings(host=host, port=port))}
+
+
+def is_here(address: str) -> bool:
+    """Whether this machine has it."""
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+            probe.bind((address, 0))
+    except OSError:
+        return False
+    return True
+
+
+def test_a_name_is_bound_at_each_of_its_addresses(unused_port: int) -> None:
+    named = {str(row[4][0]) for row in socket.getaddrinfo("localhost", None)}
+    with bound("localhost", unused_port) as addresses:
+        assert addresses == set(filter(is_here, named)) != set()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_an_address_is_bound_alone(unused_port: int, address: str) -> None:
+    if not is_here(address):
+        pytest.skip("this machine has no IPv6")
+    with bound(address, unused_port) as addresses:
+        assert addresses == {address}
+
+
+def test_an_address_that_this_machine_has_not_is_left_out(unused_port: int) -> None:
+    """192.0.2.1 is nobody's."""
+    here, absent = ("127.0.0.1", unused_port), ("192.0.2.1", unused_port)
+    (only,) = bind_all([(socket.AF_INET, absent), (socket.AF_INET, here)])
+    with only:
+        assert only.getsockname() == here
+
+
+def test_where_one_address_is_taken_none_is_kept(unused_port: int) -> None:
+    """A socket that stayed open would fail the test."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", unused_port))
+        taken.listen()
+        both = [(socket.AF_INET, (address, unused_port)) for address in ("127.0.0.2", "127.0.0.1")]
+        with pytest.raises(OSError, match="in use"):
+            bind_all(both)
+
+
+def test_a_port_that_is_taken_is_told(unused_port: int) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", unused_port))
+        taken.listen()
+        with pytest.raises(SettingsError, match=rf"HOST='localhost', PORT={unused_port}: .* in use"):
+            bind(Settings(host="localhost", port=unused_port))
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+def test_a_host_that_is_not_this_machine_is_told(unused_port: int, host: str) -> None:
+    with pytest.raises(SettingsError, match=f"HOST='{host}', PORT={unused_port}: cannot listen there: "):
+        bind(Settings(host=host, port=unused_port))

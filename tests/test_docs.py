@@ -23,6 +23,6 @@ def test_each_fault_names_tests_that_are_there() -> None:
     rows = [line.split(" | ") for line in table.split("\n## ")[0].splitlines() if line.startswith("| ")]
     assert len(rows) > 20
     for fault, *_, tried in rows[1:]:
-        files = re.findall(r"`(\w+/test_\w+\.py)`", tried)
+        files = re.findall(r"`([\w/]+/test_\w+\.py)`", tried)
         assert files, fault
         assert all((Path("tests") / file).is_file() for file in files), fault

@@ -97,8 +97,10 @@ import importlib, sys
 
 PROBE = ("::1", 0)  # by binding it, urllib3, which LangGraph imports, finds out whether there is IPv6
 
+DENIED = {"socket.connect", "socket.bind", "socket.getaddrinfo", "subprocess.Popen", "os.fork", "os.exec"}
+
 def deny(event, args):
-    if event in {"socket.connect", "socket.bind", "socket.getaddrinfo", "subprocess.Popen", "os.fork", "os.exec"} and args[1:] != (PROBE,):
+    if event in DENIED and args[1:] != (PROBE,):
         raise SystemExit(f"an import does {event} {args}")
 
 names = sys.argv[1:]

@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from types import TracebackType
 
-from shared.errors import ErrorCode, RunError
+from shared.errors import RunError
 from worker.agents.formats.failures import failed, quoted
+from worker.agents.refusal import FAILED, UNREACHABLE
 
 _ROOTS = {"APIError", "ModelAPIError"}  # of the clients; of pydantic_ai
 _STATUS = {
@@ -63,6 +64,5 @@ def upstream_failure(error: Exception) -> RunError | None:
         status = next((_STATUS[name] for name in names if name in _STATUS), 0)
     if status >= 400:
         return failed(words, status)
-    unreached = _UNREACHED & set(names)
-    told = "The model's server cannot be reached." if unreached else "The model's server failed while it answered."
-    return RunError(ErrorCode.UPSTREAM_ERROR, told, words[:_KEPT])
+    told = UNREACHABLE if _UNREACHED & set(names) else FAILED
+    return RunError(told.code, told.message, words[:_KEPT])

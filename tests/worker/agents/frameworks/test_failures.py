@@ -16,6 +16,13 @@ def status(kind: type[openai.APIStatusError], code: int) -> openai.APIStatusErro
     return kind(f"Incorrect key {KEY}", response=httpx2.Response(code, request=REQUEST), body=None)
 
 
+REFUSALS = {
+    "rate limit or quota": ErrorCode.RATE_LIMITED,
+    "did not answer in time": ErrorCode.UPSTREAM_TIMEOUT,
+    "too long for the model": ErrorCode.CONTEXT_LENGTH_EXCEEDED,
+}
+
+
 @pytest.mark.parametrize(
     ("error", "told"),
     [
@@ -34,10 +41,12 @@ def status(kind: type[openai.APIStatusError], code: int) -> openai.APIStatusErro
         (ExceptionGroup("all", [ValueError(), pydantic_ai.ModelHTTPError(429, "m")]), "rate limit or quota"),
     ],
 )
-def test_what_a_model_s_client_raises_is_an_upstream_error_without_secrets(error: Exception, told: str) -> None:
+def test_what_a_model_s_client_raises_is_told_as_of_every_agent_and_without_secrets(
+    error: Exception, told: str
+) -> None:
     with pytest.raises(RunError, match=told) as failure, Translated():
         raise error
-    assert failure.value.code is ErrorCode.UPSTREAM_ERROR
+    assert failure.value.code is REFUSALS.get(told, ErrorCode.UPSTREAM_ERROR)
     assert KEY not in failure.value.message + failure.value.detail
     assert "internal" not in failure.value.message
 

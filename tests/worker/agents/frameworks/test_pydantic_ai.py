@@ -112,7 +112,7 @@ async def test_an_output_function_that_makes_text_has_the_last_word(loops: Loops
     assert await answer(served(Agent(model, output_type=forecast), loops)) == "Rain in Bonn."
 
 
-async def test_a_model_that_fails_is_an_upstream_error(loops: Loops) -> None:
+async def test_what_a_model_s_server_refuses_is_told_as_of_every_agent(loops: Loops) -> None:
     async def refuses(messages: list[ModelMessage], _: AgentInfo) -> AsyncIterator[Streamed]:
         if messages:
             raise ModelHTTPError(429, "m", {"message": "slow down, sk-0123456789abcdef"})
@@ -120,7 +120,7 @@ async def test_a_model_that_fails_is_an_upstream_error(loops: Loops) -> None:
 
     with pytest.raises(RunError, match="rate limit") as failure:
         await said(served(Agent(FunctionModel(stream_function=refuses)), loops))
-    assert failure.value.code is ErrorCode.UPSTREAM_ERROR
+    assert failure.value.code is ErrorCode.RATE_LIMITED
     assert "sk-" not in failure.value.detail
 
 

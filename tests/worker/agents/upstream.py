@@ -62,6 +62,10 @@ class Upstream:
         self.left = anyio.Event()  # set when a client has left `hanging`
         self._answers = list(answers)
 
+    def answer(self, *answers: Response) -> None:
+        """To the next requests."""
+        self._answers += answers
+
     async def complete(self, request: Request) -> Response:
         self.asked.append(await request.json())
         self.headers.append(dict(request.headers))

@@ -41,6 +41,12 @@ class Turn(Value):
     tool_calls: tuple[ToolCall, ...] = Field((), exclude_if=empty)  # of an assistant that asked the client for them
     tool_call_id: str = Field("", exclude_if=empty)  # of a tool's result: the call that it answers
 
+    @property
+    def in_words(self) -> str:
+        """For whoever reads nothing but text. Never empty for an assistant's turn that only calls tools."""
+        calls = (f"(calls {call.name} with {call.arguments})" for call in self.tool_calls)
+        return "\n".join(filter(None, (self.content, *calls)))
+
 
 class Run(Value):
     """What a client asked for. Nothing in it changes after `submit`."""

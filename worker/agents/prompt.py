@@ -39,6 +39,4 @@ def render(input: AgentInput) -> str:
 
 
 def _turn(turn: Turn) -> str:
-    said = [f"{_SPEAKERS[turn.role]}: {turn.content}"] if turn.content or not turn.tool_calls else []
-    called = (f"Assistant calls {call.name}: {call.arguments}" for call in turn.tool_calls)
-    return _PARAGRAPH.join((*said, *called))
+    return f"{_SPEAKERS[turn.role]}: {turn.in_words}"

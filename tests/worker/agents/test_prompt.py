@@ -45,9 +45,8 @@ def test_a_call_of_a_tool_is_told_in_words() -> None:
     )
     assert render(asked("Tool result:\nSnow", history=history)) == (
         "[Conversation so far]\nUser: Weather?\n\n"
-        'Assistant calls weather: {"at": "Rome"}\n\n'
+        'Assistant: (calls weather with {"at": "Rome"})\n\n'
         "Tool result: Rain\n\n"
-        "Assistant: And there?\n\n"
-        'Assistant calls weather: {"at": "Oslo"}\n\n'
+        'Assistant: And there?\n(calls weather with {"at": "Oslo"})\n\n'
         "[Current message]\nTool result:\nSnow"
     )

@@ -48,10 +48,10 @@ def _messages(input: AgentInput) -> list[BaseMessage]:
 def _message(turn: Turn) -> BaseMessage:
     match turn.role:
         case "assistant":
-            return AIMessage(turn.content)
+            return AIMessage(turn.in_words)
         case "user":
             return HumanMessage(turn.content)
-        case "tool":  # a turn does not keep the id of its call, without which models refuse a tool's result
+        case "tool":  # the framework knows nothing of the call, and models refuse a result without it
             return HumanMessage(f"Tool result:\n{turn.content}")
 
 

@@ -71,10 +71,10 @@ def _messages(input: AgentInput) -> list[TResponseInputItem]:
 def _message(turn: Turn) -> TResponseInputItem:
     match turn.role:
         case "assistant":
-            return {"role": "assistant", "content": turn.content}
+            return {"role": "assistant", "content": turn.in_words}
         case "user":
             return {"role": "user", "content": turn.content}
-        case "tool":  # a turn does not keep the id of its call, without which models refuse a tool's result
+        case "tool":  # the framework knows nothing of the call, and models refuse a result without it
             return {"role": "user", "content": f"Tool result:\n{turn.content}"}
 
 

@@ -50,10 +50,10 @@ def adapter(agent: object) -> Callable[[AgentInput], AsyncIterator[Said]]:
 def _message(turn: Turn) -> said_by.ModelMessage:
     match turn.role:
         case "assistant":
-            return said_by.ModelResponse(parts=[said_by.TextPart(turn.content)])
+            return said_by.ModelResponse(parts=[said_by.TextPart(turn.in_words)])
         case "user":
             return said_by.ModelRequest(parts=[said_by.UserPromptPart(turn.content)])
-        case "tool":  # a turn does not keep the id of its call, without which models refuse a tool's result
+        case "tool":  # the framework knows nothing of the call, and models refuse a result without it
             return said_by.ModelRequest(parts=[said_by.UserPromptPart(f"Tool result:\n{turn.content}")])
 
 

@@ -1,8 +1,8 @@
 """Event loops for other people's code, each in a thread of its own.
 
 Whatever is done there, such as blocking it for a minute, the event loop of the worker goes on: leases are renewed, runs
-are claimed, events are written. One such loop is shared by all runs, as one that is blocked is no loss to the worker
-but a delay to those runs. When it is found blocked, by somebody who could not stop a run there, later runs get another.
+are claimed, events are written. One such loop serves all runs, as clients and pools of connections, which agents share,
+belong to one loop. Only when it is found blocked, by somebody who could not stop a run there, another takes its place.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import threading
 import traceback
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from contextvars import Context
 
 import structlog
@@ -21,8 +21,8 @@ from anyio import to_thread
 
 log = structlog.get_logger()
 
-MOST = 4  # loops at once; when all of them are blocked, later runs wait for the one that was found blocked last
-CLOSE_SECONDS = 2.0  # given at the end to what is left in a loop, all in all
+MOST = 4  # loops at once: when as many are blocked, later runs wait for the last
+CLOSE_SECONDS = 2.0  # given at the end to what is left in a loop
 
 
 class Loop:
@@ -31,17 +31,31 @@ class Loop:
     def __init__(self, name: str) -> None:
         self.blocked = False  # it was called and has not reacted; noted by those who call it
         self._loop = uvloop.new_event_loop()
-        self._closing = False
+        self._running = 0  # tasks
+        self._retired = self._ended = False
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
     def call(self, function: Callable[[], None], *, context: Context | None = None) -> None:
         """Has the loop call it, as soon as the loop gets to it. Calls keep their order."""
-        self._loop.call_soon_threadsafe(function, context=context)
+        with suppress(RuntimeError):  # it was retired and is closed by now: nobody is left there
+            self._loop.call_soon_threadsafe(function, context=context)
 
     def create_task(self, work: Coroutine[object, object, None], *, name: str) -> asyncio.Task[None]:
         """For what is called in the loop."""
-        return self._loop.create_task(work, name=name)
+        task = self._loop.create_task(work, name=name)
+        self._running += 1
+        task.add_done_callback(self._count_down)
+        return task
+
+    def retire(self) -> None:
+        """It ends when its tasks have ended; no others will come."""
+        self._retired = True
+        self.call(self._end_if_idle)
 
     def place(self) -> str:
         """Where its thread is: the innermost calls."""
@@ -51,34 +65,46 @@ class Loop:
 
     async def close(self) -> None:
         """Cancels what is left there. Does not wait for a blocked one."""
-        self._closing = True
-        self.call(self._loop.stop)
+        self.call(self._end)
         if not self.blocked:
             await to_thread.run_sync(self._thread.join, CLOSE_SECONDS)
 
     def _serve(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            while not self._closing:
+            while not self._ended:
                 try:
                     runner.get_loop().run_forever()
                 except (SystemExit, KeyboardInterrupt) as exit:
                     # Raised in a task that an agent has started. It would end the loop, and with it all runs there.
                     log.error("agent.exits", exc_info=exit)
 
+    def _count_down(self, _: asyncio.Task[None]) -> None:
+        self._running -= 1
+        self._end_if_idle()
+
+    def _end_if_idle(self) -> None:
+        if self._retired and not self._running:
+            self._end()
+
+    def _end(self) -> None:
+        self._ended = True
+        self._loop.stop()
+
 
 class Loops:
     """All of a worker. None is made before it is needed."""
 
     def __init__(self) -> None:
-        self._loops: list[Loop] = []
+        self._loops: list[Loop] = []  # the last one is in use
 
-    def free(self) -> Loop:
-        """For the next run: the first that is not blocked, and if there may be no more, the last."""
-        for loop in self._loops:
-            if not loop.blocked:
-                return loop
-        if len(self._loops) < MOST:
-            self._loops.append(Loop(f"agents {len(self._loops)}"))
+    def current(self) -> Loop:
+        """For the next run."""
+        self._loops = [loop for loop in self._loops if loop.alive]
+        if not self._loops:
+            self._loops.append(Loop("agents"))
+        elif self._loops[-1].blocked and len(self._loops) < MOST:
+            self._loops[-1].retire()
+            self._loops.append(Loop("agents"))
         return self._loops[-1]
 
     async def close(self) -> None:

@@ -32,7 +32,7 @@ async def in_task(
 
     `items` is made, iterated and closed in one and the same task, so that it may hold task groups and scopes open.
     """
-    speaker = _Speaker(items, loops.free(), name)
+    speaker = _Speaker(items, loops.current(), name)
     try:
         async for item in speaker.handover.read():
             yield item

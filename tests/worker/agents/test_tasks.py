@@ -137,7 +137,7 @@ async def blocking(begun: threading.Event, may_end: threading.Event) -> AsyncGen
 
 async def test_a_blocked_loop_costs_its_own_runs_and_no_later_one(loops: Loops) -> None:
     """The run that is stopped ends without it; another one there goes on as soon as it can."""
-    begun, may_end, blocked = threading.Event(), threading.Event(), loops.free()
+    begun, may_end, blocked = threading.Event(), threading.Event(), loops.current()
     stopped = asyncio.create_task(all_of(blocking(begun, may_end), loops, close_seconds=0.01))
     await until(begun.is_set)
     delayed = asyncio.create_task(all_of(says(), loops))
@@ -149,11 +149,11 @@ async def test_a_blocked_loop_costs_its_own_runs_and_no_later_one(loops: Loops) 
     assert [(entry["event"], entry["task"], entry["blocks"]) for entry in logs] == [("agent.stuck", "agent", True)]
     assert " blocking > " in logs[0]["at"]
     assert await all_of(says(), loops) == ["said"]
-    assert loops.free() is not blocked
+    assert loops.current() is not blocked
     assert not delayed.done()
     may_end.set()
     assert await delayed == ["said"]
-    assert loops.free() is blocked
+    await until(lambda: not blocked.alive)
 
 
 async def says() -> AsyncGenerator[str, None]:

@@ -95,6 +95,7 @@ def test_no_test_patches_anything() -> None:
 IMPORT_ALL = """
 import importlib, sys
 
+DENIED = {"socket.connect", "socket.bind", "socket.getaddrinfo", "subprocess.Popen", "os.fork", "os.exec"}
 PROBE = ("::1", 0)  # by binding it, urllib3, which LangGraph imports, finds out whether there is IPv6
 
 DENIED = {"socket.connect", "socket.bind", "socket.getaddrinfo", "subprocess.Popen", "os.fork", "os.exec"}

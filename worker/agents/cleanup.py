@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from typing import TypeVar
 
 from anyio import CancelScope
+
+Item = TypeVar("Item")
 
 
 async def to_its_end(work: Coroutine[object, object, None], *, name: str) -> None:
@@ -26,3 +30,8 @@ async def to_its_end(work: Coroutine[object, object, None], *, name: str) -> Non
     task.result()
     if cancelled is not None:
         raise cancelled
+
+
+def closing(items: AsyncIterator[Item]) -> AbstractAsyncContextManager[AsyncIterator[Item]]:
+    """Like `aclosing`, for items that need not be a generator."""
+    return aclosing(items) if isinstance(items, AsyncGenerator) else nullcontext(items)

@@ -6,12 +6,13 @@ import importlib
 import inspect
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
-from contextlib import AbstractAsyncContextManager, aclosing, contextmanager, nullcontext
+from contextlib import aclosing, contextmanager
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
 
 from shared.errors import ErrorCode, RunError, SettingsError
+from worker.agents.cleanup import closing
 from worker.agents.frameworks.known import adapted, missing
 from worker.agents.jsonl import Speech
 from worker.agents.loops import Loops
@@ -106,8 +107,8 @@ async def _flat(call: Call) -> AsyncGenerator[object, None]:
         result = call()
         value = await result if isinstance(result, Awaitable) else result
         if isinstance(value, AsyncIterator):
-            async with _closing(value):
-                async for item in value:
+            async with closing(value) as items:
+                async for item in items:
                     yield item
         else:
             yield value
@@ -124,7 +125,3 @@ def _no_exit() -> Iterator[None]:
         yield
     except (SystemExit, KeyboardInterrupt) as exit:
         raise RunError(ErrorCode.AGENT_FAILED, f"The agent raised {type(exit).__name__}.") from exit
-
-
-def _closing(items: AsyncIterator[object]) -> AbstractAsyncContextManager[object]:
-    return aclosing(items) if isinstance(items, AsyncGenerator) else nullcontext()

@@ -12,6 +12,7 @@ from langgraph.pregel import Pregel
 
 from shared.errors import SettingsError
 from shared.run import Turn
+from worker.agents.cleanup import closing
 from worker.agents.frameworks.failures import Translated
 from worker.agents.frameworks.said import NEW_MESSAGE, Said, as_text, nobody_to_ask, reasoning, tokens, tool
 from worker.agents.protocol import AgentInput
@@ -29,11 +30,11 @@ def adapter(graph: object) -> Callable[[AgentInput], AsyncIterator[Said]]:
         # A graph with a checkpointer insists on a thread. The history is ours, so none is used twice.
         config: RunnableConfig = {"configurable": {"thread_id": str(uuid4())}}
         with Translated(GraphRecursionError):
-            async for mode, data in graph.astream(
-                {"messages": _messages(input)}, config, stream_mode=["messages", "updates"]
-            ):
-                for said in answer.read(mode, data):
-                    yield said
+            stream = graph.astream({"messages": _messages(input)}, config, stream_mode=["messages", "updates"])
+            async with closing(stream) as parts:
+                async for mode, data in parts:
+                    for said in answer.read(mode, data):
+                        yield said
         for said in answer.end():
             yield said
 

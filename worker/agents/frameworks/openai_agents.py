@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 
 from agents import Agent, ItemHelpers, Runner, RunResultStreaming
 from agents.exceptions import AgentsException
@@ -20,6 +21,7 @@ from agents.stream_events import RawResponsesStreamEvent, RunItemStreamEvent, St
 from openai.types import responses
 
 from shared.run import Turn
+from worker.agents.cleanup import closing
 from worker.agents.frameworks.failures import Translated
 from worker.agents.frameworks.said import (
     NEW_MESSAGE,
@@ -41,24 +43,26 @@ def adapter(agent: object) -> Callable[[AgentInput], AsyncIterator[Said]]:
         answer = _Answer()
         with Translated(AgentsException):
             run = Runner.run_streamed(agent, _messages(input))
-            try:
-                async for event in run.stream_events():
+            async with closing(run.stream_events()) as events, _ended(run):
+                async for event in events:
                     for said in answer.read(event):
                         yield said
-                for said in answer.end(run):
-                    yield said
-            finally:
-                await _ended(run)
+            for said in answer.end(run):
+                yield said
 
     return answer
 
 
-async def _ended(run: RunResultStreaming) -> None:
-    """It works in a task of its own, which ends neither by itself nor at once when its events are no longer read."""
-    if not run.is_complete:
-        run.cancel()
-    if run.run_loop_task is not None:
-        await asyncio.wait({run.run_loop_task})
+@asynccontextmanager
+async def _ended(run: RunResultStreaming) -> AsyncIterator[None]:
+    """The run works in a task of its own. When its events are no longer read it would go on to its end."""
+    try:
+        yield
+    finally:
+        if not run.is_complete:
+            run.cancel()
+        if run.run_loop_task is not None:
+            await asyncio.wait({run.run_loop_task})
 
 
 def _messages(input: AgentInput) -> list[TResponseInputItem]:

@@ -11,21 +11,32 @@ import re
 from types import TracebackType
 
 from shared.errors import RunError
-from worker.agents.formats.failures import failed, quoted
-from worker.agents.refusal import FAILED, UNREACHABLE
+from shared.text import well_formed
+from worker.agents.formats.failures import quoted
+from worker.agents.refusal import (
+    FAILED,
+    LIMITED,
+    NO_CREDENTIALS,
+    NO_MODEL,
+    NO_TIME,
+    TOO_LONG,
+    UNREACHABLE,
+    refusal,
+)
 
 _ROOTS = {"APIError", "ModelAPIError"}  # of the clients; of pydantic_ai
-_STATUS = {
-    "APITimeoutError": 408,
-    "ModelTimeoutError": 408,
-    "ModelRequestTimeout": 408,
-    "ModelAuthenticationError": 401,
-    "ModelNotFoundError": 404,
-    "ModelContextWindowExceededError": 413,
-    "ModelRateLimitError": 429,
-    "ModelQuotaExceededError": 429,
+_BY_NAME = {
+    "APITimeoutError": NO_TIME,
+    "APIConnectionError": UNREACHABLE,
+    "ModelTimeoutError": NO_TIME,
+    "ModelRequestTimeout": NO_TIME,
+    "ModelConnectionError": UNREACHABLE,
+    "ModelAuthenticationError": NO_CREDENTIALS,
+    "ModelNotFoundError": NO_MODEL,
+    "ModelContextWindowExceededError": TOO_LONG,
+    "ModelRateLimitError": LIMITED,
+    "ModelQuotaExceededError": LIMITED,
 }
-_UNREACHED = {"APIConnectionError", "ModelConnectionError"}
 _KEYS = re.compile(r"\b(?:sk|AIza|key|gsk|xai)[-_]?[\w*.-]{8,}")  # some servers say the key that they refuse
 _KEPT = 2_000  # characters of a server's own words kept for operators
 
@@ -58,11 +69,8 @@ def upstream_failure(error: Exception) -> RunError | None:
     names = [base.__name__ for base in type(error).__mro__]
     if not _ROOTS & set(names):
         return None
-    words = _KEYS.sub("***", str(error))
+    words = _KEYS.sub("***", well_formed(str(error)))
     status = getattr(error, "status_code", None)
-    if not isinstance(status, int):
-        status = next((_STATUS[name] for name in names if name in _STATUS), 0)
-    if status >= 400:
-        return failed(words, status)
-    told = UNREACHABLE if _UNREACHED & set(names) else FAILED
+    by_name = next((_BY_NAME[name] for name in names if name in _BY_NAME), None)
+    told = by_name or refusal(status if isinstance(status, int) else 0, words) or FAILED
     return RunError(told.code, told.message, words[:_KEPT])

@@ -9,11 +9,12 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphRecursionError
 from langgraph.pregel import Pregel
+from pydantic import JsonValue
 
 from shared.errors import SettingsError
-from shared.run import Turn
 from worker.agents.cleanup import closing
 from worker.agents.frameworks.failures import Translated
+from worker.agents.frameworks.messages import Message, Picture, conversation
 from worker.agents.frameworks.said import NEW_MESSAGE, Said, as_text, nobody_to_ask, reasoning, tokens, tool
 from worker.agents.protocol import AgentInput
 
@@ -43,17 +44,19 @@ def adapter(graph: object) -> Callable[[AgentInput], AsyncIterator[Said]]:
 
 def _messages(input: AgentInput) -> list[BaseMessage]:
     system = [SystemMessage(input.extra_system_prompt)] if input.extra_system_prompt else []
-    return [*system, *map(_message, input.history), HumanMessage(input.message)]
+    return [*system, *map(_message, conversation(input))]
 
 
-def _message(turn: Turn) -> BaseMessage:
-    match turn.role:
-        case "assistant":
-            return AIMessage(turn.in_words)
-        case "user":
-            return HumanMessage(turn.content)
-        case "tool":  # the framework knows nothing of the call, and models refuse a result without it
-            return HumanMessage(f"Tool result:\n{turn.content}")
+def _message(message: Message) -> BaseMessage:
+    content = message.content if isinstance(message.content, str) else [*map(_piece, message.content)]
+    return AIMessage(content) if message.role == "assistant" else HumanMessage(content)
+
+
+def _piece(piece: str | Picture) -> str | dict[str, JsonValue]:
+    """In OpenAI's form, which LangChain takes for any model."""
+    if isinstance(piece, Picture):
+        return {"type": "image_url", "image_url": {"url": piece.url}}
+    return {"type": "text", "text": piece}
 
 
 class _Answer:

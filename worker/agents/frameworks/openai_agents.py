@@ -20,9 +20,9 @@ from agents.items import (
 from agents.stream_events import RawResponsesStreamEvent, RunItemStreamEvent, StreamEvent
 from openai.types import responses
 
-from shared.run import Turn
 from worker.agents.cleanup import closing
 from worker.agents.frameworks.failures import Translated
+from worker.agents.frameworks.messages import Message, Picture, conversation
 from worker.agents.frameworks.said import (
     NEW_MESSAGE,
     Said,
@@ -69,17 +69,19 @@ def _messages(input: AgentInput) -> list[TResponseInputItem]:
     system: list[TResponseInputItem] = []
     if input.extra_system_prompt:
         system = [{"role": "system", "content": input.extra_system_prompt}]
-    return [*system, *map(_message, input.history), {"role": "user", "content": input.message}]
+    return [*system, *map(_message, conversation(input))]
 
 
-def _message(turn: Turn) -> TResponseInputItem:
-    match turn.role:
-        case "assistant":
-            return {"role": "assistant", "content": turn.in_words}
-        case "user":
-            return {"role": "user", "content": turn.content}
-        case "tool":  # the framework knows nothing of the call, and models refuse a result without it
-            return {"role": "user", "content": f"Tool result:\n{turn.content}"}
+def _message(message: Message) -> TResponseInputItem:
+    if isinstance(message.content, str):
+        return {"role": message.role, "content": message.content}
+    return {"role": message.role, "content": [*map(_piece, message.content)]}
+
+
+def _piece(piece: str | Picture) -> responses.ResponseInputContentParam:
+    if isinstance(piece, Picture):
+        return {"type": "input_image", "image_url": piece.url, "detail": "auto"}
+    return {"type": "input_text", "text": piece}
 
 
 class _Answer:

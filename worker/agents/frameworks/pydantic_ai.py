@@ -11,8 +11,8 @@ from pydantic_ai.exceptions import AgentRunError
 from pydantic_ai.run import AgentRunResult, AgentRunResultEvent
 from pydantic_ai.tools import DeferredToolRequests
 
-from shared.run import Turn
 from worker.agents.frameworks.failures import Translated
+from worker.agents.frameworks.messages import Message, Picture, conversation
 from worker.agents.frameworks.said import (
     NEW_MESSAGE,
     Said,
@@ -33,10 +33,11 @@ def adapter(agent: object) -> Callable[[AgentInput], AsyncIterator[Said]]:
 
     async def answer(input: AgentInput) -> AsyncIterator[Said]:
         answer = _Answer()
+        *history, message = conversation(input)
         with Translated(AgentRunError):
             async with agent.run_stream_events(
-                input.message,
-                message_history=[*map(_message, input.history)],
+                _content(message),
+                message_history=[*map(_message, history)],
                 instructions=input.extra_system_prompt or None,
                 capabilities=[ReinjectSystemPrompt(id=None)],  # with a history, `system_prompt` would be left out
             ) as events:
@@ -47,14 +48,25 @@ def adapter(agent: object) -> Callable[[AgentInput], AsyncIterator[Said]]:
     return answer
 
 
-def _message(turn: Turn) -> said_by.ModelMessage:
-    match turn.role:
-        case "assistant":
-            return said_by.ModelResponse(parts=[said_by.TextPart(turn.in_words)])
-        case "user":
-            return said_by.ModelRequest(parts=[said_by.UserPromptPart(turn.content)])
-        case "tool":  # the framework knows nothing of the call, and models refuse a result without it
-            return said_by.ModelRequest(parts=[said_by.UserPromptPart(f"Tool result:\n{turn.content}")])
+def _message(message: Message) -> said_by.ModelMessage:
+    content = _content(message)
+    if message.role == "assistant" and isinstance(content, str):
+        return said_by.ModelResponse(parts=[said_by.TextPart(content)])
+    return said_by.ModelRequest(parts=[said_by.UserPromptPart(content)])
+
+
+def _content(message: Message) -> str | list[said_by.UserContent]:
+    return message.content if isinstance(message.content, str) else [*map(_piece, message.content)]
+
+
+def _piece(piece: str | Picture) -> said_by.UserContent:
+    match piece:
+        case str():
+            return piece
+        case Picture(url=url) if url.startswith("data:"):
+            return said_by.BinaryContent.from_data_uri(url)
+        case Picture(url=url):
+            return said_by.ImageUrl(url)
 
 
 class _Answer:

@@ -31,6 +31,7 @@ from shared.errors import ErrorCode, RunError, SettingsError
 from shared.events import Delta, Reasoning, Tool, Usage
 from shared.run import Turn
 from tests.worker.agents.asking import answer, asked, said, until
+from tests.worker.agents.frameworks.pictures import DOT, PICTURE, PICTURES
 from worker.agents.frameworks.known import adapted
 from worker.agents.loops import Loops
 from worker.agents.python import PythonAgent
@@ -153,6 +154,23 @@ async def test_the_conversation_is_given_in_the_framework_s_own_messages(loops: 
             (HumanMessage, "Tool result:\nThree"),
             (HumanMessage, "Four"),
         ]
+
+
+async def test_pictures_of_the_current_turn_are_given(loops: Loops) -> None:
+    seen: list[BaseMessage] = []
+
+    def looks(state: MessagesState) -> dict[str, list[BaseMessage]]:
+        seen.extend(state["messages"])
+        return {"messages": [AIMessage("A dot.")]}
+
+    assert await answer(served(one_node(looks), loops), PICTURES) == "A dot."
+    assert [message.content for message in seen] == [
+        [
+            {"type": "text", "text": "What is it?"},
+            {"type": "image_url", "image_url": {"url": DOT}},
+            {"type": "image_url", "image_url": {"url": PICTURE}},
+        ]
+    ]
 
 
 class Weather(BaseModel):

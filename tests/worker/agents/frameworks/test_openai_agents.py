@@ -19,6 +19,7 @@ from shared.errors import ErrorCode, RunError
 from shared.events import Delta, Reasoning, Tool
 from shared.run import Turn
 from tests.worker.agents.asking import answer, asked, said, text, until
+from tests.worker.agents.frameworks.pictures import DOT, PICTURE, PICTURES
 from tests.worker.agents.upstream import chunk, refusal, stream, upstream
 from worker.agents.frameworks.known import adapted
 from worker.agents.loops import Loops
@@ -110,6 +111,17 @@ async def test_the_conversation_is_given_in_the_framework_s_own_items(loops: Loo
         {"role": "user", "content": "Tool result:\nThree"},
         {"role": "user", "content": "Four"},
     ]
+
+
+async def test_pictures_of_the_current_turn_are_given(loops: Loops) -> None:
+    model = ScriptedModel([[assistant_message("A dot.")]])
+    assert await answer(served(Agent("bot", model=model), loops), PICTURES) == "A dot."
+    content = [
+        {"type": "input_text", "text": "What is it?"},
+        {"type": "input_image", "image_url": DOT, "detail": "auto"},
+        {"type": "input_image", "image_url": PICTURE, "detail": "auto"},
+    ]
+    assert model.calls[0].input == [{"role": "user", "content": content}]
 
 
 class Weather(BaseModel):

@@ -8,7 +8,16 @@ import pytest
 from pydantic import BaseModel
 from pydantic_ai import Agent, DeferredToolRequests, UsageLimitExceeded
 from pydantic_ai.exceptions import ModelHTTPError
-from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, SystemPromptPart, TextPart, UserPromptPart
+from pydantic_ai.messages import (
+    BinaryImage,
+    ImageUrl,
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    SystemPromptPart,
+    TextPart,
+    UserPromptPart,
+)
 from pydantic_ai.models.function import AgentInfo, DeltaThinkingCalls, DeltaThinkingPart, DeltaToolCall, FunctionModel
 from pydantic_ai.models.test import TestModel
 
@@ -16,6 +25,7 @@ from shared.errors import ErrorCode, RunError
 from shared.events import Delta, Reasoning, Tool, Usage
 from shared.run import Turn
 from tests.worker.agents.asking import answer, asked, said, until
+from tests.worker.agents.frameworks.pictures import PICTURE, PICTURES
 from worker.agents.frameworks.known import adapted
 from worker.agents.loops import Loops
 from worker.agents.python import PythonAgent
@@ -92,6 +102,19 @@ async def test_the_conversation_is_given_in_the_framework_s_own_messages(loops: 
         (ModelRequest, [(UserPromptPart, "Tool result:\nThree"), (UserPromptPart, "Four")]),
     ]
     assert told == ["Speak Welsh.\n\nBe brief."]
+
+
+async def test_pictures_of_the_current_turn_are_given(loops: Loops) -> None:
+    seen: list[ModelMessage] = []
+
+    async def looks(messages: list[ModelMessage], _: AgentInfo) -> AsyncIterator[Streamed]:
+        seen.extend(messages)
+        yield "A dot."
+
+    assert await answer(served(Agent(FunctionModel(stream_function=looks)), loops), PICTURES) == "A dot."
+    ((part,),) = (message.parts for message in seen)
+    assert isinstance(part, UserPromptPart)
+    assert part.content == ["What is it?", BinaryImage(b"\x89PNG", media_type="image/png"), ImageUrl(PICTURE)]
 
 
 class Weather(BaseModel):

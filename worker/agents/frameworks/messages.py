@@ -1,7 +1,7 @@
 """The conversation of a run as every framework can take it: what was said, in words and pictures.
 
 Calls of a client's own tools are none of the agent's, and models refuse a result without a call that they know. So
-results are told in words, and an assistant's turn of nothing but calls is left out.
+both are told in words.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def _messages(turn: Turn) -> Iterator[Message]:
     match turn:
         case Turn(role="tool", content=text):
             yield Message("user", f"Tool result:\n{text}")
-        case Turn(role="assistant", content=text):
-            if text:
-                yield Message("assistant", text)
+        case Turn(role="assistant"):
+            if turn.in_words:
+                yield Message("assistant", turn.in_words)
         case Turn(role="user", content=text, parts=parts):
             pieces = tuple(map(_piece, parts))
             yield Message("user", pieces if any(isinstance(piece, Picture) for piece in pieces) else text)

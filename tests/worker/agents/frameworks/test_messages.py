@@ -24,7 +24,11 @@ def test_a_client_s_tools_are_told_in_words() -> None:
     history = [Turn(role="assistant", content="", tool_calls=(call,))]
     current = (Turn(role="tool", content="Nothing.", tool_call_id="1"), Turn(role="user", content="And?"))
     input = asked("And?", history=history).model_copy(update={"current": current})
-    assert conversation(input) == [Message("user", "Tool result:\nNothing."), Message("user", "And?")]
+    assert conversation(input) == [
+        Message("assistant", "(calls look with {})"),
+        Message("user", "Tool result:\nNothing."),
+        Message("user", "And?"),
+    ]
 
 
 def shown(*parts: Part) -> Message:

@@ -59,11 +59,13 @@ class CommandAgent:
                 while chunk := await child.read():
                     for spoken in output.feed(chunk):
                         yield spoken
+                code = await child.exit_code()
+                self._config.limits.check(code)  # before what the format makes of an output that was cut off
                 for spoken in output.end():
                     yield spoken
-                output.ended(await child.exit_code())
+                output.ended(code)
             except RunError as failure:
-                raise await _with_stderr(failure, child) from None
+                raise await self._explained(failure, child) from None
 
     def _child(self, input: AgentInput) -> AbstractAsyncContextManager[Child]:
         stdin, command = self._given(input)
@@ -71,7 +73,7 @@ class CommandAgent:
         if self._config.workdir == SESSION_WORKDIR:
             folder = session_folder(self._work_root, input.session_key)
         return start_child(
-            command,
+            self._config.limits.around(command),
             stdin=stdin,
             environment={**self._environment, **_named(input)},
             folder=folder,
@@ -88,6 +90,11 @@ class CommandAgent:
                 return input.model_dump_json(by_alias=True).encode() + b"\n", self._command
             case "argument":
                 return None, with_prompt(self._command, render(input))
+
+    async def _explained(self, failure: RunError, child: Child) -> RunError:
+        limits = f"limits: {written}" if (written := str(self._config.limits)) else ""
+        detail = "\n".join(filter(None, (failure.detail, await child.errors(), limits)))
+        return RunError(failure.code, failure.message, detail)
 
 
 def _named(input: AgentInput) -> dict[str, str]:
@@ -111,8 +118,3 @@ def _is_file(folder: Path, item: str) -> bool:
 def _check_executable(executable: str, path: str) -> None:
     if shutil.which(executable, path=path) is None:
         raise SettingsError(f"command: no executable {executable!r} on PATH ({path})")
-
-
-async def _with_stderr(failure: RunError, child: Child) -> RunError:
-    detail = "\n".join(filter(None, (failure.detail, await child.errors())))
-    return RunError(failure.code, failure.message, detail)

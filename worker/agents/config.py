@@ -20,6 +20,7 @@ from shared.model_params import PARAMS, TOOLS, USUAL
 from shared.presence import ANY
 from shared.run import Policy
 from worker.agents.argument import PLACEHOLDER, is_place
+from worker.agents.limits import Limits
 from worker.agents.presets import DEFAULT_ENV, PRESETS, SESSION_WORKDIR, filled
 
 
@@ -99,6 +100,7 @@ class CommandConfig(_Config):
     output: Literal["text", "jsonl", "claude", "codex", "gemini", "opencode", "pi", "openclaw"] = "text"
     env: tuple[VariableName, ...] = DEFAULT_ENV  # what of the worker's environment the command gets
     workdir: Annotated[str, AfterValidator(_workdir)] | None = None  # None: the worker's own directory
+    limits: Limits = Limits()
 
     @model_validator(mode="before")
     @classmethod
@@ -219,6 +221,6 @@ def _check_keys(written: Mapping[str, object], allowed: Collection[str]) -> None
 
 def _complaint(location: tuple[int | str, ...], kind: str, message: str) -> str:
     """Says never the value: somebody may have put a key there."""
-    key = "".join(f"[{part}]" if isinstance(part, int) else str(part) for part in location)
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
     text = "is missing" if kind == "missing" else message.removeprefix("Value error, ")
     return f"{key}: {text}" if key else text

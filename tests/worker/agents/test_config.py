@@ -162,6 +162,15 @@ PLACE = (
             '[agents.a]\nkind = "command"\ncommand = ["a\\u0000"]\n',
             "[agents.a] command[0]: must not hold a NUL character",
         ),
+        (AGENT + "limits = 1\n", "[agents.a] limits: must be a table, such as {cpu_seconds = 60}"),
+        (
+            AGENT + "limits = {cpu_second = 1}\n",
+            "[agents.a] limits: cpu_second: unknown limit; did you mean cpu_seconds?",
+        ),
+        (
+            AGENT + "limits = {cpu_seconds = 0}\n",
+            "[agents.a] limits.cpu_seconds: Input should be greater than or equal to 1",
+        ),
         (PYTHON, "[agents.a] entry: is missing"),
         (PYTHON + 'entry = "echo"\n', "[agents.a] entry: must be module:attribute, such as examples.echo:reply"),
         (

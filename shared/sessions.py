@@ -14,6 +14,7 @@ MAX_KEY = 256  # characters
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _OF_AGENT = re.compile(r"agent:([^:]+):.+")
+_FRESH = re.compile(r"agent:[^:]+:openai:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class IllegalSessionKey(RunrelayError):
@@ -36,6 +37,11 @@ def resolve_session(requested: Requested, *, header: str | None, user: str | Non
     if name := js_trim(user or ""):
         return Session(_legal(f"agent:{requested.id}:openai-user:{name}"), requested.id, stable=True)
     return Session(f"agent:{requested.id}:openai:{uuid4()}", requested.id, stable=False)
+
+
+def is_fresh(key: str) -> bool:
+    """Whether the key was made for one request, which named no session: only who reads it there can come back."""
+    return _FRESH.fullmatch(key) is not None
 
 
 def _legal(key: str) -> str:

@@ -90,6 +90,9 @@ class Settings(BaseModel):
     retention_seconds: Annotated[float, Field(ge=60, le=31_536_000)] = Field(
         86_400, description="How long runs, events and transcripts are kept."
     )
+    workdir_ttl_seconds: Annotated[float, Field(ge=0, le=31_536_000)] = Field(
+        604_800, description="How long the directory of a session is kept after its last use. 0: for ever."
+    )
     max_waiting_runs: int = Field(10_000, ge=1, description="Runs that may wait in all; more get 429 `queue_full`.")
     max_waiting_per_session: int = Field(20, ge=1, description="Runs that may wait in one session.")
     empty_answer: str = Field(

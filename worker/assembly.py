@@ -21,8 +21,10 @@ from shared.redis import Pipes
 from shared.release import RELEASE
 from shared.settings import Settings
 from worker.agents.config import AgentConfig
+from worker.agents.expiry import Expiry
 from worker.agents.orphans import sweep_forever
 from worker.agents.protocol import Agent
+from worker.agents.workdir import ROOT
 from worker.announcer import Announcer
 from worker.control import Control
 from worker.doorbell import Doorbell
@@ -48,6 +50,7 @@ class Assembled:
     leases: Leases
     control: Control
     announcer: Announcer
+    expiry: Expiry
 
     async def run(self) -> None:
         """Until the worker was told to stop and has drained. Leases are kept and orders heard to the end."""
@@ -57,6 +60,7 @@ class Assembled:
             self.control.listen,
             self.announcer.announce_forever,
             sweep_forever,
+            self.expiry.sweep_forever,
         )
         async with anyio.create_task_group() as beside:
             for loop in loops:
@@ -87,7 +91,8 @@ def assemble(
     )
     served = {agent: _served(config) for agent, config in configs.items()}
     announcer = Announcer(Presence(links.pipes.ledger, keys), partial(_announcement, worker, served, now_ms()))
-    return Assembled(worker, leases, Control(links.control, keys, leases), announcer)
+    expiry = Expiry(ROOT, settings.workdir_ttl_seconds)
+    return Assembled(worker, leases, Control(links.control, keys, leases), announcer, expiry)
 
 
 def _served(config: AgentConfig) -> ServedAgent:

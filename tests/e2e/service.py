@@ -27,6 +27,7 @@ SETTINGS = {
     "HOST": "127.0.0.1",
     "NAMESPACE": "e2e",
     "LEASE_SECONDS": "1",
+    "WORKDIR_TTL_SECONDS": "0",  # they work where a developer may have sessions of his own
     "DRAIN_SECONDS": "20",  # longer than any of these runs: that it is over is for a test of its own
 }
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.e2e.process import environment
+from tests.e2e.waiting import until
 from tests.local.conftest import Start
 from tests.local.session import REAL, Session
 
@@ -77,3 +80,13 @@ def test_the_next_start_knows_the_runs_and_the_token_of_the_last(start: Start) -
         return said["id"]
 
     assert answer() == answer()
+
+
+def test_the_directory_of_a_session_that_was_not_used_for_long_is_removed(start: Start, folder: Path) -> None:
+    old, young = [folder / ".runrelay/work" / (digit * 64) for digit in "01"]
+    for work in (old, young):
+        work.mkdir(parents=True)
+    os.utime(old, (0, 0))
+    start(REAL).ready()
+    until(lambda: not old.exists())
+    assert young.exists()

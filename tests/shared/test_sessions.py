@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from uuid import uuid4
+
 import pytest
 
 from shared.agent_ids import Requested
-from shared.sessions import MAX_KEY, IllegalSessionKey, Session, resolve_session
+from shared.sessions import MAX_KEY, IllegalSessionKey, Session, is_fresh, resolve_session
 
 MAIN = Requested("main", explicit=False)
 BETA = Requested("beta", explicit=True)
@@ -24,6 +26,13 @@ def test_without_either_every_request_has_its_own(blank: str | None) -> None:
     assert one.key.startswith("agent:beta:openai:")
     assert one.key != other.key
     assert not one.stable
+    assert is_fresh(one.key)
+
+
+@pytest.mark.parametrize("key", ["agent:main:openai:1", "agent:main:main", "telegram:42", str(uuid4())])
+def test_what_a_client_named_is_not_taken_for_one_of_a_single_request(key: str) -> None:
+    assert not is_fresh(key)
+    assert not is_fresh(resolve_session(MAIN, header=None, user=str(uuid4())).key)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 
 from shared.errors import RunError, SettingsError
@@ -54,7 +54,7 @@ class CommandAgent:
 
     async def run(self, input: AgentInput) -> AsyncGenerator[Spoken, None]:
         output = _OUTPUTS[self._config.output]()
-        async with self._child(input) as child:
+        async with self._workplace(input) as folder, self._child(input, folder) as child:
             try:
                 while chunk := await child.read():
                     for spoken in output.feed(chunk):
@@ -67,11 +67,13 @@ class CommandAgent:
             except RunError as failure:
                 raise await self._explained(failure, child) from None
 
-    def _child(self, input: AgentInput) -> AbstractAsyncContextManager[Child]:
-        stdin, command = self._given(input)
-        folder = self._folder
+    def _workplace(self, input: AgentInput) -> AbstractAsyncContextManager[Path | None]:
         if self._config.workdir == SESSION_WORKDIR:
-            folder = session_folder(self._work_root, input.session_key)
+            return session_folder(self._work_root, input.session_key)
+        return nullcontext(self._folder)
+
+    def _child(self, input: AgentInput, folder: Path | None) -> AbstractAsyncContextManager[Child]:
+        stdin, command = self._given(input)
         return start_child(
             self._config.limits.around(command),
             stdin=stdin,

@@ -16,7 +16,7 @@ from pathlib import Path
 from local.address import Address
 from local.banner import banner
 from local.data_folder import data_folder, local_token
-from local.environment import for_processes, needs_redis, needs_token, shown_token, with_local_defaults
+from local.environment import for_processes, needs_redis, needs_token, shown_token, with_local_defaults, with_python
 from local.errors import StartError
 from local.preflight import check_address
 from local.processes import running
@@ -26,7 +26,7 @@ from local.stop_signals import StopSignals
 from local.terminal import complain, tell
 from shared.errors import SettingsError
 from shared.settings import read_settings
-from worker.agents.config import load_agents
+from worker.agents.found import served_agents
 
 FOLDER = Path(".runrelay")
 
@@ -35,7 +35,7 @@ def main() -> int:
     signals = StopSignals()
     signals.listen()
     try:
-        serve(with_local_defaults(os.environ), signals)
+        serve(with_python(with_local_defaults(os.environ), Path(sys.executable)), signals)
     except (SettingsError, StartError, SessionLost) as error:
         complain(f"runrelay: {error}")
         return 1
@@ -50,14 +50,15 @@ def serve(environment: Mapping[str, str], signals: StopSignals) -> None:
     with ExitStack() as stack:
         folder = stack.enter_context(data_folder(FOLDER))
         check_address(settings.bind, settings.port)
-        # The worker does the same, but its one line would be hard to find among those of the others.
-        load_agents(settings.agents_file, required="AGENTS_FILE" in environment)
+        # The worker does the same, but what it says would be hard to find among the lines of the others.
+        served = served_agents(settings.agents_file, required="AGENTS_FILE" in environment, environment=environment)
         token = local_token(folder / "token") if needs_token(environment) else None
         own_redis = embedded(folder / "valkey") if needs_redis(environment) else external(settings.redis_url)
         redis = stack.enter_context(own_redis)
-        own = for_processes(environment, redis.url, token, Path(sys.executable))
+        own = for_processes(environment, redis.url, token)
         processes = stack.enter_context(running(own, signals))
-        attend(processes, redis, address, signals, banner(address.url, shown_token(environment, token)))
+        greeting = banner(address.url, shown_token(environment, token), served.suggested, served.found)
+        attend(processes, redis, address, signals, greeting)
 
 
 if __name__ == "__main__":

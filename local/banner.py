@@ -2,42 +2,59 @@
 
 import json
 import shlex
+from collections.abc import Sequence
 
-MODEL = "main"
+from worker.agents.found import Found
+
 GREETING = "Say hello"
 
 
-def banner(url: str, token: str | None) -> str:
-    """`token` is None when any value will do (`AUTH=none`)."""
+def banner(url: str, token: str | None, agent: str, found: Sequence[Found]) -> str:
+    """`token` is None when any value will do (`AUTH=none`). `agent` is whom to ask first."""
     return f"""
 runrelay is ready: {url}
-
+{agents(found)}
 With curl:
 
-{curl(url, token)}
+{curl(url, token, agent)}
 
 With Python (.venv/bin/python has the package openai):
 
-{snippet(url, token)}
+{snippet(url, token, agent)}
 Ctrl-C stops it.
 """
 
 
-def curl(url: str, token: str | None) -> str:
+def agents(found: Sequence[Found]) -> str:
+    """What is served when nobody has said it, and how to say it."""
+    if not found:
+        return ""
+    width = max(len(one.agent_id) for one in found)
+    lines = "\n".join(f"  {one.agent_id:{width}}  {one}" for one in found)
+    return f"""
+There is no agents.toml, so it serves what it has found:
+
+{lines}
+
+Agents of your own: cp agents.example.toml agents.toml, edit it, and start again.
+"""
+
+
+def curl(url: str, token: str | None, agent: str) -> str:
     """One line for a shell."""
-    body = {"model": MODEL, "stream": True, "messages": [{"role": "user", "content": GREETING}]}
+    body = {"model": agent, "stream": True, "messages": [{"role": "user", "content": GREETING}]}
     headers = ["-H", "Content-Type: application/json"]
     if token is not None:
         headers += ["-H", f"Authorization: Bearer {token}"]
     return shlex.join(["curl", "-N", f"{url}/v1/chat/completions", *headers, "-d", json.dumps(body)])
 
 
-def snippet(url: str, token: str | None) -> str:
+def snippet(url: str, token: str | None, agent: str) -> str:
     """Some lines for Python, at a prompt or in a file."""
     return f"""\
 from openai import OpenAI
 client = OpenAI(base_url="{url}/v1", api_key="{token or "none"}")
 messages = [{{"role": "user", "content": "{GREETING}"}}]
-for chunk in client.chat.completions.create(model="{MODEL}", messages=messages, stream=True):
+for chunk in client.chat.completions.create(model="{agent}", messages=messages, stream=True):
     print(chunk.choices[0].delta.content or "", end="", flush=True)
 """

@@ -36,13 +36,17 @@ def shown_token(environment: Mapping[str, str], token: str | None) -> str | None
     return None if environment.get("AUTH") == "none" else "YOUR_TOKEN"
 
 
-def for_processes(environment: Mapping[str, str], redis_url: str, token: str | None, python: Path) -> dict[str, str]:
-    """The whole environment of `web` and `worker`; `python` is the one that their command lines mean."""
-    changes = {
-        "REDIS_URL": redis_url,
+def with_python(environment: Mapping[str, str], python: Path) -> dict[str, str]:
+    """The environment in which `python` is the one that the command lines of `web` and `worker` mean."""
+    return dict(environment) | {
         "PATH": f"{python.parent}:{environment.get('PATH', '/usr/bin:/bin')}",
         "PYTHONUNBUFFERED": "1",  # their output goes through a pipe, and a log line that waits is no log line
     }
+
+
+def for_processes(environment: Mapping[str, str], redis_url: str, token: str | None) -> dict[str, str]:
+    """The whole environment of `web` and `worker`."""
+    changes = {"REDIS_URL": redis_url}
     if token is not None:
         changes["API_TOKENS"] = f"local:{token}"
     return dict(environment) | changes

@@ -74,7 +74,7 @@ class Settings(BaseModel):
     clawdbot_gateway_password: str = Field(
         "", json_schema_extra=_SECRET, description="The same, for clients that are set up with a password."
     )
-    agents_file: Path = Field(Path("agents.toml"), description="The agents a worker serves. Not there: the demo agent.")
+    agents_file: Path = Field(Path("agents.toml"), description="The agents a worker serves. Not there: those it finds.")
     worker_concurrency: int = Field(10, ge=1, le=10_000, description="Runs one worker executes at once.")
     drain_seconds: Seconds = Field(25, description="Time a stopping worker gives its runs. Heroku kills after 30.")
     lease_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(

@@ -10,17 +10,21 @@ import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
+import structlog
 import uvloop
 
 from shared.errors import SettingsError
 from shared.logs import configure_logs
 from shared.redis import opened, piped
 from shared.settings import Settings, read_settings
-from worker.agents.config import AgentConfig, CommandConfig, load_agents
+from worker.agents.config import AgentConfig, CommandConfig
+from worker.agents.found import served_agents
 from worker.agents.opened import open_agents
 from worker.agents.orphans import worker_mark
 from worker.assembly import Connections, assemble
 from worker.guardian import guarded
+
+log = structlog.get_logger()
 
 
 async def work(settings: Settings, configs: Mapping[str, AgentConfig], environment: Mapping[str, str]) -> None:
@@ -41,9 +45,11 @@ async def work(settings: Settings, configs: Mapping[str, AgentConfig], environme
 def main() -> None:
     try:
         settings = read_settings(os.environ)
-        configs = load_agents(settings.agents_file, required="AGENTS_FILE" in os.environ)
+        served = served_agents(settings.agents_file, required="AGENTS_FILE" in os.environ, environment=os.environ)
         configure_logs(settings.log_format, role="worker")
-        uvloop.run(work(settings, configs, os.environ))
+        for one in served.found:
+            log.info("agent.found", agent=one.agent_id, what=one.config.description, why=one.why)
+        uvloop.run(work(settings, served.configs, os.environ))
     except SettingsError as wrong:
         sys.exit(f"runrelay: {wrong}")
 

@@ -29,7 +29,8 @@ def stand_in(worker: str = "worker", web: str = "web") -> str:
 
 
 def settings(given: Mapping[str, str]) -> dict[str, str]:
-    return environment({"PYTHONPATH": str(ROOT), "PORT": str(free_port()), **given})
+    """A CLI of the machine must not be found: a test would have it answer."""
+    return environment({"PYTHONPATH": str(ROOT), "PORT": str(free_port()), "PATH": "/nowhere", **given})
 
 
 def refused(folder: Path, **given: str) -> str:

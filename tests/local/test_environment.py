@@ -4,9 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from local.environment import for_processes, needs_redis, needs_token, shown_token, with_local_defaults
-
-PYTHON = Path("/venv/bin/python")
+from local.environment import for_processes, needs_redis, needs_token, shown_token, with_local_defaults, with_python
 
 
 def test_what_the_user_has_set_is_left_alone() -> None:
@@ -45,17 +43,21 @@ def test_a_token_is_made_when_nobody_could_get_in_and_no_other_is_shown(
     assert shown_token(given, "made here" if needed else None) == shown
 
 
-def test_the_processes_get_redis_token_and_the_same_python() -> None:
-    environment = for_processes({"PATH": "/usr/bin", "PORT": "80"}, "redis://here", "abc", PYTHON)
-    assert environment == {
+def test_the_processes_get_the_same_python() -> None:
+    assert with_python({"PATH": "/usr/bin", "PORT": "80"}, Path("/venv/bin/python")) == {
         "PATH": "/venv/bin:/usr/bin",
         "PORT": "80",
-        "REDIS_URL": "redis://here",
-        "API_TOKENS": "local:abc",
         "PYTHONUNBUFFERED": "1",
     }
 
 
+def test_the_processes_get_redis_and_token() -> None:
+    assert for_processes({"PORT": "80"}, "redis://here", "abc") == {
+        "PORT": "80",
+        "REDIS_URL": "redis://here",
+        "API_TOKENS": "local:abc",
+    }
+
+
 def test_the_users_credentials_are_passed_on_as_they_are() -> None:
-    environment = for_processes({"API_TOKENS": "me:secret"}, "redis://here", None, PYTHON)
-    assert environment["API_TOKENS"] == "me:secret"
+    assert for_processes({"API_TOKENS": "me:secret"}, "redis://here", None)["API_TOKENS"] == "me:secret"

@@ -87,6 +87,6 @@ def test_the_directory_of_a_session_that_was_not_used_for_long_is_removed(start:
     for work in (old, young):
         work.mkdir(parents=True)
     os.utime(old, (0, 0))
-    start(REAL).ready()
+    start(REAL, PATH=os.defpath).ready()
     until(lambda: not old.exists())
     assert young.exists()

@@ -156,14 +156,14 @@ _KINDS: dict[str, type[AgentConfig]] = {
 def load_agents(path: Path, *, required: bool) -> dict[str, AgentConfig]:
     """The agents of a file by id; `*` stands for every other id. Raises SettingsError, one line.
 
-    A file that is not there means the demo agent, unless it is `required`.
+    A file that is not there holds none, unless it is `required`.
     """
     try:
         with path.open("rb") as file:
             return _agents(tomllib.load(file))
     except FileNotFoundError:
         if not required:
-            return {DEFAULT_AGENT: DemoConfig()}
+            return {}
         raise SettingsError(f"{path}: no such file") from None
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error

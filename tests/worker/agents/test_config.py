@@ -96,8 +96,8 @@ def test_an_agent_has_its_policy(tmp_path: Path) -> None:
     assert DemoConfig().policy == Policy()
 
 
-def test_a_file_that_is_not_there_means_the_demo_agent() -> None:
-    assert load_agents(Path("/no/such/agents.toml"), required=False) == {"main": DemoConfig()}
+def test_a_file_that_is_not_there_holds_no_agent() -> None:
+    assert load_agents(Path("/no/such/agents.toml"), required=False) == {}
 
 
 def test_a_file_that_was_asked_for_has_to_be_there() -> None:

@@ -26,7 +26,7 @@ from worker.agents.presets import DEFAULT_ENV, PRESETS, SESSION_WORKDIR, filled
 
 def _entry(text: str) -> str:
     if not re.fullmatch(r"[\w.]+:[\w.]+", text):
-        raise ValueError("must be module:attribute, such as examples.echo:reply")
+        raise ValueError("must be module:attribute, such as examples.python.echo:reply")
     return text
 
 

@@ -99,7 +99,7 @@ async def test_without_a_directory_it_works_where_the_worker_does() -> None:
 
 async def test_paths_on_the_command_line_mean_the_same_in_a_directory_of_a_session(tmp_path: Path) -> None:
     agent = command_agent(
-        "python3", "examples/count_words.py", workdir="{session}", work_root=tmp_path, environment=None
+        "python3", "examples/text/count_words.py", workdir="{session}", work_root=tmp_path, environment=None
     )
     assert await answer(agent, asked("one two three")) == "3 words"
 

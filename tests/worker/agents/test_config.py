@@ -45,11 +45,11 @@ def test_every_kind_can_be_written(tmp_path: Path) -> None:
         """
         [agents.main]
         kind = "python"
-        entry = "examples.echo:reply"
+        entry = "examples.python.echo:reply"
 
         [agents.wc]
         kind = "command"
-        command = ["python3", "examples/count_words.py"]
+        command = ["python3", "examples/text/count_words.py"]
         input = "stdin"
         output = "text"
         timeout_seconds = 600
@@ -67,10 +67,10 @@ def test_every_kind_can_be_written(tmp_path: Path) -> None:
         """,
     )
     assert agents == {
-        "main": PythonConfig(kind="python", entry="examples.echo:reply"),
+        "main": PythonConfig(kind="python", entry="examples.python.echo:reply"),
         "wc": CommandConfig(
             kind="command",
-            command=("python3", "examples/count_words.py"),
+            command=("python3", "examples/text/count_words.py"),
             timeout_seconds=600,
             env=("PATH", "HOME"),
             workdir="{session}",
@@ -172,7 +172,7 @@ PLACE = (
             "[agents.a] limits.cpu_seconds: Input should be greater than or equal to 1",
         ),
         (PYTHON, "[agents.a] entry: is missing"),
-        (PYTHON + 'entry = "echo"\n', "[agents.a] entry: must be module:attribute, such as examples.echo:reply"),
+        (PYTHON + 'entry = "echo"\n', "[agents.a] entry: must be module:attribute, such as examples.python.echo:reply"),
         (
             OPENAI + 'model = "m"\nbase_url = "localhost:8000"\n',
             "[agents.a] base_url: must be an http:// or https:// address, such as https://api.openai.com/v1",

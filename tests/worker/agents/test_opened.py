@@ -18,7 +18,7 @@ from worker.agents.demo import DemoAgent
 from worker.agents.opened import open_agents
 
 PATH = {"PATH": "/usr/bin:/bin"}
-ECHO = PythonConfig(kind="python", entry="examples.echo:reply")
+ECHO = PythonConfig(kind="python", entry="examples.python.echo:reply")
 PWD = CommandConfig(kind="command", command=("pwd",), workdir="{session}")
 GPT = OpenAIConfig(kind="openai", base_url="http://127.0.0.1:1/v1", model="m", api_key_env="KEY")
 

@@ -219,7 +219,7 @@ async def test_an_async_agent_may_start_processes(loops: Loops) -> None:
 
 
 async def test_an_agent_is_found_beside_the_service(tmp_path: Path, loops: Loops) -> None:
-    function = imported("examples.echo:reply")
+    function = imported("examples.python.echo:reply")
     assert await answer(PythonAgent(function, loops), asked("one two")) == "one two "
 
 
@@ -227,8 +227,8 @@ async def test_an_agent_is_found_beside_the_service(tmp_path: Path, loops: Loops
     ("entry", "told"),
     [
         ("no_such_module:reply", "No module named 'no_such_module'"),
-        ("examples.echo:repyl", "no attribute 'repyl'"),
-        ("examples.echo:__doc__", "not callable but of type str"),
+        ("examples.python.echo:repyl", "no attribute 'repyl'"),
+        ("examples.python.echo:__doc__", "not callable but of type str"),
     ],
 )
 def test_an_entry_that_cannot_be_used_is_told_in_one_line(entry: str, told: str) -> None:

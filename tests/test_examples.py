@@ -1,0 +1,94 @@
+"""Each README in examples/ is true: what it says to run is run, on a real service, and answers what it tells."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from anyio import to_thread
+
+from tests.e2e.process import ROOT, environment
+from tests.e2e.service import started
+from tests.worker.agents.upstream import chunk, stream, upstream
+
+EXAMPLES = ROOT / "examples"
+NAMES = sorted(folder.name for folder in EXAMPLES.iterdir() if folder.is_dir())
+SERVER = "http://127.0.0.1:8000"
+ALONE = [name for name in NAMES if name not in ("cli", "openai")]  # these two need somebody else to answer
+
+pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+
+
+@dataclass(frozen=True)
+class Example:
+    """What a README says: the settings with which to start, how to ask, and what is answered."""
+
+    settings: Mapping[str, str]
+    ask: str
+    answer: str
+
+    @classmethod
+    def of(cls, name: str) -> Example:
+        text = (EXAMPLES / name / "README.md").read_text()
+        start, ask = text.partition("```sh\n")[2].partition("\n```")[0].splitlines()
+        *settings, make, run = shlex.split(start)
+        assert (make, run) == ("make", "run")
+        assert SERVER in ask
+        told = re.search(r"^The answer: `(.+?)`", text, re.MULTILINE)
+        return cls(dict(word.split("=", 1) for word in settings), ask, told[1] if told else "")
+
+    def asked(self, folder: Path, **settings: str) -> str:
+        """The text of the answer. `settings` count more than those of the README."""
+        with started(folder, settings={**self.settings, **settings}) as service:
+            command = self.ask.replace(SERVER, service.url)
+            done = subprocess.run(["/bin/sh", "-c", command], env=environment({}), capture_output=True, check=True)
+        return str(json.loads(done.stdout)["choices"][0]["message"]["content"])
+
+
+def test_there_is_one_for_each_kind_and_the_list_has_them_all() -> None:
+    kinds = set()
+    for name in NAMES:
+        agents = tomllib.loads((EXAMPLES / name / "agents.toml").read_text())["agents"]
+        kinds |= {agent["kind"] for agent in agents.values()}
+        assert f"[{name}]({name}/)" in (EXAMPLES / "README.md").read_text()
+    assert kinds == {"command", "python", "openai", "demo"}
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_it_answers_what_its_readme_says(name: str, tmp_path: Path) -> None:
+    example = Example.of(name)
+    assert example.answer
+    assert example.answer in example.asked(tmp_path)
+
+
+def test_the_cli_answers(tmp_path: Path) -> None:
+    """Here it is one that prints what the real one printed; `make test-agents` has the real one."""
+    recorded = ROOT / "tests/worker/agents/formats/fixtures/claude/hello.jsonl"
+    program = tmp_path / "bin" / "claude"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\nexec cat {shlex.quote(str(recorded))}\n")
+    program.chmod(0o700)
+    path = f"{program.parent}:{environment({})['PATH']}"
+    assert Example.of("cli").asked(tmp_path, PATH=path) == "Hello from the model, said in several pieces."
+
+
+async def test_the_model_answers(tmp_path: Path) -> None:
+    """Here it is one on this machine, whose address stands in the place of the real one's."""
+    agents = (EXAMPLES / "openai" / "agents.toml").read_text()
+    assert "https://api.openai.com/v1" in agents
+    async with upstream(stream(chunk(content="Hello!"), chunk(finish="stop"))) as model:
+        file = tmp_path / "agents.toml"
+        file.write_text(agents.replace("https://api.openai.com/v1", model.url))
+        settings = {"AGENTS_FILE": str(file), "OPENAI_API_KEY": "s3cret"}
+        example = Example.of("openai")
+        assert await to_thread.run_sync(lambda: example.asked(tmp_path, **settings)) == "Hello!"
+    assert model.headers[0]["authorization"] == "Bearer s3cret"
+    assert model.asked[0]["model"] == "gpt-5.4-mini"

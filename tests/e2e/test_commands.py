@@ -102,6 +102,12 @@ def test_a_program_that_takes_too_long_is_ended(http: httpx.Client) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (504, "run_timeout")
 
 
+def test_a_program_that_uses_too_much_is_ended_and_the_client_reads_why(http: httpx.Client) -> None:
+    answer = http.post(CHAT, json=asked("Hi", "burns"))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "agent_failed")
+    assert "used more than 1 s of CPU time" in answer.json()["error"]["message"]
+
+
 def test_a_program_that_says_nothing_has_an_answer(http: httpx.Client) -> None:
     answer = http.post(CHAT, json=asked("Hi", "silent", stream=True))
     assert streamed(frames([answer.content])) == "No response from Clawdbot."

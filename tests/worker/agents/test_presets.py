@@ -7,6 +7,7 @@ from typing import get_args
 
 import pytest
 
+from shared.settings import SETTINGS
 from tests.worker.agents.asking import answer
 from tests.worker.agents.formats.recorded import FIXTURES
 from worker.agents.command import CommandAgent
@@ -33,6 +34,12 @@ def test_the_prompt_is_no_argument_and_the_directory_the_sessions(preset: str) -
     agent = config(preset)
     assert (agent.input, agent.workdir, agent.output) == ("stdin", "{session}", preset)
     assert set(DEFAULT_ENV) < set(agent.env)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_no_setting_of_the_service_reaches_a_cli(preset: str) -> None:
+    """Tokens of clients and the password of Redis are among them."""
+    assert {row.name for row in SETTINGS}.isdisjoint(config(preset).env)
 
 
 def test_every_key_can_be_written_beside_a_preset() -> None:

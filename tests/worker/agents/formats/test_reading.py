@@ -18,7 +18,7 @@ from tests.worker.agents.formats.recorded import FIXTURES, lines, read
 from tests.worker.agents.test_output import cut
 from worker.agents.formats.format import Heard, Skipped
 from worker.agents.formats.named import FORMATS
-from worker.agents.formats.reading import Reading
+from worker.agents.formats.reading import MAX_LINE, Reading
 from worker.agents.protocol import Finished
 
 RECORDS = sorted(FIXTURES.glob("*/*.jsonl"))
@@ -63,6 +63,15 @@ def test_a_run_without_unknown_lines_is_not_logged() -> None:
 def test_the_format_knows_more_of_an_exit_code_than_its_number(code: int, told: str) -> None:
     with pytest.raises(RunError, match=told):
         Reading("parrot", Parrot()).ended(code)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_line_without_end_fails_the_run_in_every_format(name: str) -> None:
+    reading, chunk = FORMATS[name](), b'{"x": "' + b"x" * 1_048_576
+    with pytest.raises(RunError) as failed:
+        for _ in range(MAX_LINE // len(chunk) + 2):
+            list(reading.feed(chunk))
+    assert failed.value.code is ErrorCode.OUTPUT_TOO_LARGE
 
 
 def test_half_a_character_is_replaced() -> None:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.conversation import Resumed
 from shared.events import Stop, Tokens
 from shared.log import Head
 from shared.run import RunRecord, ToolCall
@@ -47,6 +48,12 @@ class RunView(BaseModel):
     finish_reason: str | None = Field(None, description="Why the model stopped. Not in lists.")
     usage: Tokens | None = None
     error: RunFailure | None = None
+    resumed: Resumed | None = Field(
+        None,
+        description="Of a run that has ended and whose session was named; not in lists. `yes`: the agent went on in "
+        "a conversation of its own. `no`: it had none. `fell_back`: it did not go on in the one that it had, and was "
+        "given the session's transcript.",
+    )
 
 
 class RunPage(BaseModel):
@@ -85,5 +92,5 @@ def whole(record: RunRecord, head: Head, text: str, *, position: int | None = No
     error = RunFailure(code=end.code, message=end.message) if end.code else view.error
     state = record.state if record.state in ENDS else end.state
     said = {**said, "text": end.text, "usage": end.usage, "error": error, "state": state, "queue_position": None}
-    said |= {"tool_calls": end.tool_calls or None, "finish_reason": end.finish_reason or None}
+    said |= {"tool_calls": end.tool_calls or None, "finish_reason": end.finish_reason or None, "resumed": end.resumed}
     return view.model_copy(update=said)

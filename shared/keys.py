@@ -93,6 +93,7 @@ class Keys:
             "lane": self._ledger + "lane:",  # LIST of run ids of one session; the first may run
             "session": self._ledger + "session:",  # STRING: the credential that first used a session key
             "transcript": self._ledger + "transcript:",  # LIST of turns as JSON, oldest first
+            "conversation": self._ledger + "conversation:",  # STRING: the agent's own, which holds the same
             "once": self._ledger + "once:",  # HASH: run and body behind an idempotency key, or a body
             "job": job_key_prefix,
             "lock": in_progress_key_prefix,
@@ -102,6 +103,9 @@ class Keys:
 
     def transcript(self, session_key: str) -> str:
         return self.prefixes()["transcript"] + session_key
+
+    def conversation(self, session_key: str) -> str:
+        return self.prefixes()["conversation"] + session_key
 
     def stream(self, run_id: str) -> str:
         """STREAM: the run's events; entry `0-<seq>`, field `e`."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
+from shared.conversation import Conversation, exchange
 from shared.errors import KeyReused, QueueFull, SessionTaken
 from shared.events import Stop
 from shared.keys import GRACE_MS, JOIN_WINDOW_MS, Keys
@@ -166,7 +167,9 @@ class Ledger:
         remember = claim.run.keeps_transcript and end.state is State.COMPLETED
         said = _remembered(claim.run, end) if remember else []
         bounds = (TRANSCRIPT_TURNS, TRANSCRIPT_BYTES)
-        return await self._run("settle", claim.run.run_id, claim.token, ending, *bounds, *said) == 1
+        kept = end.conversation.model_copy(update={"exchange": exchange(said)}) if end.conversation else None
+        own = kept.model_dump_json() if kept else ""
+        return await self._run("settle", claim.run.run_id, claim.token, ending, *bounds, own, *said) == 1
 
     async def cancel(self, run_id: str, reason: Stop) -> State | None:
         """Asks for a run to be stopped; the first reason stays. Answers its state, None when there is no such run.
@@ -186,6 +189,14 @@ class Ledger:
         """The remembered turns of a session, oldest first."""
         reply = await self._pipe.command("LRANGE", self.keys.transcript(session_key), 0, -1)
         return tuple(Turn.model_validate_json(turn) for turn in texts(reply))
+
+    async def take_conversation(self, session_key: str, transcript: Sequence[Turn]) -> Conversation | None:
+        """The agent's own conversation that holds `transcript`, for whoever is about to add to it: it is not kept any
+        more. Repeated when the answer was lost, it answers None."""
+        reply = await self._pipe.command("GETDEL", self.keys.conversation(session_key))
+        kept = Conversation.model_validate_json(reply) if isinstance(reply, bytes) else None
+        last = [turn.model_dump_json() for turn in transcript[-2:]]
+        return kept if kept and kept.exchange == exchange(last) else None
 
     async def overdue(self, *, lost_for_ms: int, waited_ms: int, most: int = 100) -> list[str]:
         """Runs nobody may be looking after: their lease is over for `lost_for_ms`, or they could be claimed since

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from pydantic import Field, JsonValue
 
+from shared.conversation import Conversation, Resumed
 from shared.events import Stop, Tokens, Value, empty
 from shared.json_object import JsonObject
 from shared.states import State
@@ -92,6 +93,8 @@ class End(Value):
     detail: str = ""  # of a failed run, for operators only
     reason: Stop | None = None  # of a cancelled run
     usage: Tokens = Tokens()
+    resumed: Resumed | None = None  # of a run whose session is kept, and that an agent was given
+    conversation: Conversation | None = None  # the agent's own, as the run leaves it
 
 
 class RunRecord(Value):

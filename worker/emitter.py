@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from shared.calls import Calls
 from shared.conclusion import end_of, now_ms
+from shared.conversation import Conversation, Resumed
 from shared.errors import Closed, ErrorCode, RunError
 from shared.events import (
     Call,
@@ -112,7 +113,14 @@ class Emitter:
         self._number([said])
         await self._write()
 
-    async def close(self, terminal: Terminal, *, detail: str = "") -> End:
+    async def close(
+        self,
+        terminal: Terminal,
+        *,
+        detail: str = "",
+        resumed: Resumed | None = None,
+        conversation: Conversation | None = None,
+    ) -> End:
         """Writes what is left, the last event and the terminal record.
 
         Answers the record that counts: an earlier one, when the log was closed already. Raises Fenced or LogLost.
@@ -122,6 +130,7 @@ class Emitter:
         self._number([terminal])
         earlier = await patiently(lambda: self._log.text(self._run.run_id, self._earlier))
         end = end_of(terminal, earlier + "".join(self._text), detail, self._calls.whole)
+        end = end.model_copy(update={"resumed": resumed, "conversation": conversation})
         try:
             await patiently(lambda: self._log.close(self._unconfirmed, self._head, end))
         except Closed:

@@ -8,6 +8,7 @@ import anyio
 
 from shared.events import Stop
 from shared.ledger import Claim
+from worker.continuity import Continuity
 
 
 class Execution:
@@ -19,6 +20,7 @@ class Execution:
         self.asked_at = time.monotonic() if asked_at is None else asked_at
         self.scope = anyio.CancelScope()  # holds the agent, and nothing that writes the end
         self.stopped: Stop | None = None
+        self.continuity = Continuity(claim.run)
 
     @property
     def run_id(self) -> str:

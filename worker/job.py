@@ -22,10 +22,11 @@ from shared.ledger import Claim, Ledger
 from shared.log import EventLog
 from shared.patience import patiently
 from shared.presence import ANY
-from shared.run import End
+from shared.run import End, Run
 from shared.states import State
 from shared.verdict import may_retry
-from worker.agents.protocol import Agent, AgentInput
+from worker.agents.protocol import Agent, AgentInput, OwnConversation
+from worker.continuity import Continuity
 from worker.conversation import history_of
 from worker.emitter import Emitter
 from worker.execution import Execution
@@ -71,7 +72,14 @@ class Job:
         await self._be_in_time(execution)
         outcome = await self._write_along(execution, emitter)
         if outcome.terminal is not None:
-            await self._settle(execution.claim, await emitter.close(outcome.terminal, detail=outcome.detail))
+            continuity = execution.continuity
+            end = await emitter.close(
+                outcome.terminal,
+                detail=outcome.detail,
+                resumed=continuity.resumed,
+                conversation=continuity.left(outcome.terminal),
+            )
+            await self._settle(execution.claim, end)
         elif execution.stopped is Stop.DRAIN:
             await emitter.hand_back(Queued(reason=Stop.DRAIN))
             await patiently(lambda: self.ledger.release(execution.run_id, execution.claim.token, spend=False))
@@ -125,7 +133,7 @@ class Job:
         outcome = Outcome(Completed())
         try:
             with anyio.move_on_after(limit) as time, execution.scope:
-                await self._speak(execution.claim, emitter)
+                await self._speak(execution, emitter)
         except RunError as failure:
             outcome = _failed(failure.code, failure.message, failure.detail)
         except asyncio.CancelledError as stray:
@@ -138,18 +146,25 @@ class Job:
             return _failed(ErrorCode.RUN_TIMEOUT, f"The run took longer than {limit:g} seconds.")
         return _stopped(execution, emitter) or outcome
 
-    async def _speak(self, claim: Claim, emitter: Emitter) -> None:
-        agent = self.agents.get(claim.run.agent_id) or self.agents.get(ANY)
+    async def _speak(self, execution: Execution, emitter: Emitter) -> None:
+        run = execution.claim.run
+        agent = self.agents.get(run.agent_id) or self.agents.get(ANY)
         if agent is None:
-            raise RunError(ErrorCode.AGENT_NOT_FOUND, f"No agent {claim.run.agent_id!r} is served here any more.")
-        async with aclosing(agent.run(await self._input(claim))) as speech:
-            async for spoken in speech:
-                await emitter.say(spoken)
+            raise RunError(ErrorCode.AGENT_NOT_FOUND, f"No agent {run.agent_id!r} is served here any more.")
+        async with aclosing(agent.run(await self._input(run, execution.continuity))) as speech:
+            async for heard in speech:
+                if isinstance(heard, OwnConversation):
+                    execution.continuity.note(heard)
+                else:
+                    await emitter.say(heard)
 
-    async def _input(self, claim: Claim) -> AgentInput:
-        run, history = claim.run, claim.run.history
+    async def _input(self, run: Run, continuity: Continuity) -> AgentInput:
+        history = run.history
         if run.keeps_transcript:
-            history = history_of(run, await patiently(lambda: self.ledger.transcript(run.session_key)))
+            transcript = await patiently(lambda: self.ledger.transcript(run.session_key))
+            kept = await patiently(lambda: self.ledger.take_conversation(run.session_key, transcript))
+            history = history_of(run, transcript)
+            continuity.begin(kept if history == transcript else None)
         return AgentInput(
             message=run.message,
             extra_system_prompt=run.extra_system_prompt,
@@ -160,6 +175,8 @@ class Job:
             run_id=run.run_id,
             session_key=run.session_key,
             agent_id=run.agent_id,
+            named_session=run.keeps_transcript,
+            earlier=continuity.earlier,
         )
 
 

@@ -1,6 +1,6 @@
 -- Ends a run in the ledger: arq's job and result, the transcript, the session's next turn. The log was closed before.
--- ARGV: 1 id, 2 token, 3 the end as JSON {state, code, job}, 4 most turns of a transcript, 5 most bytes of it, 6 ... the turns to
--- remember of this run.
+-- ARGV: 1 id, 2 token, 3 the end as JSON {state, code, job}, 4 most turns of a transcript, 5 most bytes of it, 6 the agent's own
+-- conversation that holds it, '' for none, 7 ... the turns to remember of this run.
 -- Answers 1, or 0 when the token no longer owns the run: whoever does will settle it.
 local id, token = ARGV[1], ARGV[2]
 local ending = cjson.decode(ARGV[3])
@@ -29,10 +29,10 @@ redis.call('DEL', KEY.job .. id, KEY.retry .. id)
 redis.call('ZREM', KEY.attended, id)
 unlease(id)
 
-local fresh = #ARGV - 5
+local fresh = #ARGV - 6
 if fresh > 0 then
   local transcript, most, bytes = KEY.transcript .. session, tonumber(ARGV[4]), tonumber(ARGV[5])
-  for i = 6, #ARGV do
+  for i = 7, #ARGV do
     redis.call('RPUSH', transcript, ARGV[i])
   end
   local turns = redis.call('LRANGE', transcript, 0, -1)
@@ -48,6 +48,10 @@ if fresh > 0 then
     until left <= fresh or cjson.decode(first).role == 'user'
   end
   redis.call('PEXPIRE', transcript, keep)
+  redis.call('DEL', KEY.conversation .. session)
+  if ARGV[6] ~= '' then
+    redis.call('SET', KEY.conversation .. session, ARGV[6], 'PX', keep)
+  end
 end
 
 redis.call('LREM', KEY.lane .. session, 0, id)

@@ -26,6 +26,8 @@ class Cli:
     """`files` are of its home, by the address of the model's server."""
 
     name: str
+    keeps_in: str = ""  # the folder of its home where it keeps its conversations
+    never_had: str = "00000000-0000-4000-8000-000000000000"  # a conversation that it never had
     args: tuple[str, ...] = ()
     variables: Callable[[str], Mapping[str, str]] = lambda url: {}
     files: Callable[[str], Mapping[str, str]] = lambda url: {}
@@ -114,20 +116,29 @@ def _openclaw(url: str) -> Mapping[str, str]:
 CLIS = {
     cli.name: cli
     for cli in (
-        Cli("claude", variables=_claude),
-        Cli("codex", variables=lambda url: {"OPENAI_API_KEY": KEY}, files=_codex),
+        Cli("claude", keeps_in=".claude/projects", variables=_claude),
+        Cli(
+            "codex",
+            keeps_in=".codex/sessions",
+            variables=lambda url: {"OPENAI_API_KEY": KEY},
+            files=_codex,
+        ),
         Cli(
             "gemini",
+            keeps_in=".gemini/tmp",
             variables=lambda url: {"GEMINI_API_KEY": KEY, "GOOGLE_GEMINI_BASE_URL": url},
             files=_gemini,
         ),
         Cli(
             "opencode",
+            keeps_in=".local/share/opencode",
+            never_had="ses_00000000000000000000000000",
             variables=lambda url: {"OPENCODE_DISABLE_AUTOUPDATE": "1", "OPENCODE_DISABLE_MODELS_FETCH": "1"},
             files=_opencode,
         ),
         Cli(
             "pi",
+            keeps_in=".pi/agent/sessions",
             args=("--provider", "loopback", "--model", MODEL),
             variables=lambda url: {"OPENAI_API_KEY": KEY, "PI_OFFLINE": "1"},
             files=_pi,
@@ -138,6 +149,7 @@ CLIS = {
 
 # What model_server.mjs has an answer for.
 HELLO = "Say hello"
+RECITE = "Recite it"
 NOTE = "Write the note"
 THINKING = "Think first"
 LIMIT = "Speak until the limit"

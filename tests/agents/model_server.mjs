@@ -22,6 +22,27 @@ const usage = (prompt_tokens, completion_tokens) => ({
   usage: { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens },
 });
 
+// What comes first counts, and an agent that goes on in a conversation sends what was asked before, too.
+
+// --- what the model was given: who has said what, message by message ---------------------------------------------------
+
+const WORDS = /Say hello|said in several pieces|Recite it/g;
+const words = ({ content }) => JSON.stringify(content ?? "").match(WORDS)?.join(", ");
+const recital = ({ messages }) =>
+  messages.filter(words).map((message) => `${message.role}: ${words(message)}`).join("; ");
+answer("Recite it", (request) => ({ content: recital(request), ...usage(50, 5) }));
+
+// --- errors ---------------------------------------------------------------------------------------------------------
+
+fail("Refuse my key", 401, { message: "Incorrect API key provided: test", type: "authentication_error", code: "invalid_api_key" });
+fail("Limit my rate", 429, { message: "Too many requests", type: "rate_limit_error", code: "rate_limit_exceeded" });
+fail("Break down", 500, { message: "Internal server error", type: "api_error", code: "server_error" });
+fail("Refuse my length", 400, {
+  message: "prompt is too long: 250000 tokens > 200000 maximum",
+  type: "invalid_request_error",
+  code: "context_length_exceeded",
+});
+
 // --- a tool call: each agent has a tool of its own that writes a file -----------------------------------------------
 
 const content = "from the agent";
@@ -48,17 +69,6 @@ answer("Say hello", { content: "Hello from the model, said in several pieces.", 
 answer("Think first", { reasoning: "First I think about it.", content: "Now I have thought.", ...usage(13, 8) });
 answer("Speak until the limit", { content: "dle of a word.", ...usage(20, 4) }, (request) => said(request, "assistant"));
 answer("Speak until the limit", { content: "This answer ends in the mid", finishReason: "length", ...usage(14, 7) });
-
-// --- errors ---------------------------------------------------------------------------------------------------------
-
-fail("Refuse my key", 401, { message: "Incorrect API key provided: test", type: "authentication_error", code: "invalid_api_key" });
-fail("Limit my rate", 429, { message: "Too many requests", type: "rate_limit_error", code: "rate_limit_exceeded" });
-fail("Break down", 500, { message: "Internal server error", type: "api_error", code: "server_error" });
-fail("Refuse my length", 400, {
-  message: "prompt is too long: 250000 tokens > 200000 maximum",
-  type: "invalid_request_error",
-  code: "context_length_exceeded",
-});
 
 // What an agent asks besides, such as a title for the conversation.
 server.addFixture({ match: {}, response: { content: "A title" } });

@@ -19,6 +19,7 @@ from tests.agents import clis
 from tests.agents.clis import CLIS, Cli
 from tests.agents.model import served_model
 from worker.agents.config import CommandConfig
+from worker.agents.conversation import with_options
 
 FIXTURES = Path(__file__).parents[1] / "worker/agents/formats/fixtures"
 CASES = {
@@ -46,13 +47,18 @@ def main(names: list[str]) -> None:
 def record(cli: Cli, url: str) -> None:
     folder = FIXTURES / cli.name
     folder.mkdir(parents=True, exist_ok=True)
-    command = CommandConfig.model_validate({"kind": "command", "preset": cli.name}).command
+    config = CommandConfig.model_validate({"kind": "command", "preset": cli.name})
+    command = config.command
     exits = {}
     for case, prompt in CASES.items():
         if prompt == clis.RATE_LIMIT and cli.waits_at_limits:
             continue
         printed, exits[case] = _run([*command, *cli.args], cli, prompt, url)
         (folder / f"{case}.jsonl").write_text(printed)
+    if config.resume:
+        goes_on = with_options([*command, *cli.args], config.resume, cli.never_had)
+        printed, exits["gone"] = _run(list(goes_on), cli, clis.HELLO, url)
+        (folder / "gone.jsonl").write_text(printed)
     about = {"version": _version(command[0]), "command": " ".join(command), "exits": exits}
     (folder / "about.json").write_text(json.dumps(about, indent=2) + "\n")
 

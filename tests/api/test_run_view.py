@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from api.run_view import RunFailure, summary, whole
+from shared.conversation import Conversation, Resumed
 from shared.events import Stop, Tokens
 from shared.log import Head
 from shared.run import End, RunRecord, ToolCall
@@ -60,6 +61,14 @@ def test_what_the_client_is_to_call() -> None:
     view = whole(RUNNING, Head(seq=5, end=end, calls=1), "")
     assert (view.tool_calls, view.finish_reason, view.text) == ((call,), "tool_calls", "")
     assert whole(RUNNING, Head(seq=4, calls=1), "").tool_calls is None
+
+
+def test_how_an_agent_came_by_the_earlier_turns_is_told_and_its_name_for_them_is_not() -> None:
+    own = Conversation(id="c1-secret", agent_id="main", place="here", system="")
+    end = End(state=State.COMPLETED, resumed=Resumed.FELL_BACK, conversation=own)
+    view = whole(RUNNING, Head(seq=5, end=end), "")
+    assert view.resumed == "fell_back"
+    assert "secret" not in view.model_dump_json()
 
 
 def test_a_failure_is_told_in_words_and_an_operators_detail_is_not() -> None:

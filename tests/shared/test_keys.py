@@ -43,3 +43,4 @@ def test_single_names_are_those_that_scripts_use() -> None:
     assert ONE.run("r") == prefixes["run"] + "r"
     assert ONE.bell("main") == prefixes["bell"] + "main"
     assert ONE.transcript("s") == prefixes["transcript"] + "s"
+    assert ONE.conversation("s") == prefixes["conversation"] + "s"

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from shared.conversation import Conversation
 from shared.errors import KeyReused, QueueFull, SessionTaken
 from shared.events import Stop
 from shared.keys import BELL_LENGTH
@@ -751,6 +752,47 @@ async def test_a_transcript_does_not_begin_with_the_results_of_calls_it_has_forg
     await ask(ledger, RESULT, text=large)
     await ask(ledger, Turn(role="user", content="two"), text=large)
     assert [turn.content for turn in await ledger.transcript("s")] == ["two", large]
+
+
+# --- conversations ----------------------------------------------------------------------------------------------------
+
+OWN = Conversation(id="c1", agent_id="main", place="here", system="")
+
+
+async def ended(ledger: Ledger, message: str, end: End) -> None:
+    claimed = await running(ledger, a_run("s", message=message, keeps_transcript=True))
+    assert await ledger.settle(claimed, end)
+
+
+async def taken(ledger: Ledger) -> Conversation | None:
+    return await ledger.take_conversation("s", await ledger.transcript("s"))
+
+
+async def test_an_agents_own_conversation_is_kept_beside_the_transcript_and_taken_once(ledger: Ledger) -> None:
+    await ended(ledger, "one", DONE.model_copy(update={"conversation": OWN}))
+    own = await taken(ledger)
+    assert own is not None
+    assert own.model_copy(update={"exchange": ""}) == OWN
+    assert await taken(ledger) is None
+
+
+async def test_a_turn_of_an_agent_that_keeps_none_puts_an_end_to_it(ledger: Ledger) -> None:
+    await ended(ledger, "one", DONE.model_copy(update={"conversation": OWN}))
+    await ended(ledger, "two", DONE)
+    assert await taken(ledger) is None
+
+
+async def test_a_turn_that_was_added_by_an_earlier_release_puts_an_end_to_it(ledger: Ledger, look: Look) -> None:
+    """Its script knows nothing of conversations."""
+    await ended(ledger, "one", DONE.model_copy(update={"conversation": OWN}))
+    look.rpush(NAMES["transcript"] + "s", *(Turn(role="user", content="two").model_dump_json() for _ in range(2)))
+    assert await taken(ledger) is None
+
+
+async def test_a_conversation_without_its_transcript_is_none(ledger: Ledger, look: Look) -> None:
+    await ended(ledger, "one", DONE.model_copy(update={"conversation": OWN}))
+    look.delete(NAMES["transcript"] + "s")
+    assert await taken(ledger) is None
 
 
 # --- cancel -----------------------------------------------------------------------------------------------------------

@@ -11,19 +11,20 @@ import stamina
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from shared.conversation import Conversation
 from shared.errors import ErrorCode, RunError
 from shared.events import Call, Cancelled, Completed, Delta, Failed, LifecycleEvent, Queued, Reasoning, Started, Stop
 from shared.ledger import Claim, Ledger
 from shared.log import EventLog, Head
 from shared.redis import Pipe
-from shared.run import End, Part, Policy, Run, Turn
+from shared.run import End, Part, Policy, Run, ToolCall, Turn
 from shared.states import ENDS, State
 from tests.broker import KEYS, Broker, FakeBroker, Look, looking, opened_client
 from tests.events import said
 from tests.lossy import Fault, LossyPipe
 from tests.runs import LEASE_MS, a_run, claim_one, end_lease, end_patience, running, submit
 from tests.worker.acting import Acts, Says, Waits
-from worker.agents.protocol import Agent, AgentInput, Spoken
+from worker.agents.protocol import Agent, AgentInput, OwnConversation, Spoken, Utterance
 from worker.execution import Execution
 from worker.job import Job
 
@@ -187,6 +188,110 @@ async def test_a_named_session_goes_on_where_it_ended(bench: Bench) -> None:
         earlier,
         (Turn(role="user", content="one"), Turn(role="assistant", content="Answer")),
     ]
+
+
+# --- an agent's own conversation --------------------------------------------------------------------------------------
+
+
+class Keeper:
+    """Keeps its conversations, and goes on in the one it is given."""
+
+    def __init__(self) -> None:
+        self.inputs: list[AgentInput] = []
+
+    async def run(self, input: AgentInput) -> AsyncGenerator[Utterance, None]:
+        self.inputs.append(input)
+        yield OwnConversation(id=input.earlier.id if input.earlier else f"c{len(self.inputs)}", place="here")
+        yield Delta(delta="Answer")
+        if input.message == "fail":
+            raise RunError(ErrorCode.AGENT_FAILED, "No.")
+
+    def earlier(self) -> list[str | None]:
+        """What it was to go on in, run by run."""
+        return [given.earlier.id if given.earlier else None for given in self.inputs]
+
+
+def named(message: str, **fields: object) -> Run:
+    return a_run("s", message=message, keeps_transcript=True, **fields)
+
+
+async def test_a_session_goes_on_in_its_agents_own_conversation(bench: Bench) -> None:
+    agent = Keeper()
+    ends = [await bench.attempt(agent, named(message)) for message in ("one", "two", "three")]
+    assert agent.earlier() == [None, "c1", "c1"]
+    assert [end.resumed for end in ends] == ["no", "yes", "yes"]
+    assert [len(given.history) for given in agent.inputs] == [0, 2, 4]
+
+
+async def test_a_session_without_a_name_has_none(bench: Bench) -> None:
+    agent = Keeper()
+    ends = [await bench.attempt(agent, a_run("s", message=message)) for message in ("one", "two")]
+    assert agent.earlier() == [None, None]
+    assert [(end.resumed, end.conversation) for end in ends] == [(None, None)] * 2
+    assert not any(given.named_session for given in agent.inputs)
+
+
+async def test_after_a_failure_the_transcript_counts(bench: Bench) -> None:
+    agent = Keeper()
+    for message in ("one", "fail", "three", "four"):
+        await bench.attempt(agent, named(message))
+    assert agent.earlier() == [None, "c1", None, "c3"]
+    assert [turn.content for turn in agent.inputs[2].history] == ["one", "Answer"]
+
+
+async def test_after_a_stop_the_transcript_counts(bench: Bench) -> None:
+    agent = Keeper()
+    await bench.attempt(agent, named("one"))
+    await bench.interrupted(await running(bench.ledger, named("two")), Waits((HI,)), Stop.USER)
+    await bench.attempt(agent, named("three"))
+    assert agent.earlier() == [None, None]
+
+
+async def test_another_attempt_does_not_go_on_from_half_a_turn(bench: Bench) -> None:
+    agent = Keeper()
+    await bench.attempt(agent, named("one"))
+    claimed = await running(bench.ledger, named("two"))
+    await bench.interrupted(claimed, Waits(), Stop.DRAIN)
+    await bench.job({"main": agent}).run(Execution(await claim_one(bench.ledger, "w2")))
+    assert agent.earlier() == [None, None]
+    assert (await bench.end_of(claimed.run)).resumed == "no"
+
+
+async def test_what_another_agent_was_told_meanwhile_is_not_left_out(bench: Bench) -> None:
+    agent = Keeper()
+    await bench.attempt(agent, named("one"))
+    claimed = await running(bench.ledger, named("two", agent_id="other"))
+    await bench.job({"other": Says()}).run(Execution(claimed))
+    await bench.attempt(agent, named("three"))
+    assert agent.earlier() == [None, None]
+    assert [turn.content for turn in agent.inputs[1].history] == ["one", "Answer", "two", "Hello"]
+
+
+async def test_what_a_client_knows_better_than_the_transcript_is_told(bench: Bench) -> None:
+    agent, call = Keeper(), ToolCall(id="c1", name="f", arguments="{}")
+    await bench.attempt(agent, named("one"))
+    asked = (Turn(role="user", content="Weather?"), Turn(role="assistant", content="", tool_calls=(call,)))
+    result = Turn(role="tool", content="Rain", tool_call_id="c1")
+    await bench.attempt(agent, named("Rain", history=asked, current=(result,)))
+    assert agent.earlier() == [None, None]
+    assert agent.inputs[1].history[-2:] == asked
+
+
+async def test_an_agent_that_does_not_go_on_has_fallen_back(bench: Bench) -> None:
+    await bench.attempt(Keeper(), named("one"))
+    assert (await bench.attempt(Says(), named("two"))).resumed == "fell_back"
+
+
+async def test_a_run_that_died_between_log_and_ledger_leaves_its_conversation(bench: Bench, look: Look) -> None:
+    own = Conversation(id="c1", agent_id="main", place="", system="")
+    claimed, agent = await running(bench.ledger, named("one")), Keeper()
+    await bench.log.fence(claimed.run.run_id, 1)
+    end = End(state=State.COMPLETED, finish_reason="stop", conversation=own)
+    await bench.log.close(said(Completed(), run_id=claimed.run.run_id), Head(1), end)
+    end_lease(look, claimed.run.run_id)
+    await bench.job({"main": agent}).run(Execution(await claim_one(bench.ledger, "w2")))
+    await bench.attempt(agent, named("two"))
+    assert agent.earlier() == ["c1"]
 
 
 # --- agents that are stopped ------------------------------------------------------------------------------------------

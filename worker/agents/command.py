@@ -5,20 +5,23 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from functools import partial
 from pathlib import Path
 
+from shared.conversation import digest
 from shared.errors import RunError, SettingsError
 from worker.agents.argument import with_prompt
 from worker.agents.child import Child, start_child
 from worker.agents.config import CommandConfig
+from worker.agents.conversation import going_on, is_id, untold, with_options
 from worker.agents.formats.named import FORMATS
 from worker.agents.jsonl import Speech
 from worker.agents.output import Lines, Output, Text
 from worker.agents.presets import SESSION_WORKDIR
 from worker.agents.processes import GRACE_SECONDS, End, end
 from worker.agents.prompt import render
-from worker.agents.protocol import AgentInput, Spoken
+from worker.agents.protocol import AgentInput, OwnConversation, Utterance
 from worker.agents.workdir import session_folder
 
 _OUTPUTS: Mapping[str, Callable[[], Output]] = {"text": Text, "jsonl": lambda: Lines(Speech().line), **FORMATS}
@@ -26,6 +29,9 @@ _OUTPUTS: Mapping[str, Callable[[], Output]] = {"text": Text, "jsonl": lambda: L
 
 class CommandAgent:
     """Starts the command without a shell, gives it the prompt, says what it prints.
+
+    A command that keeps its own conversation is started to go on in it, and once more without it when it has not got
+    it any more.
 
     The run fails as `agent_failed` when the command cannot be started, exits with another code than 0 or is
     killed; the end of its stderr is then the error's detail.
@@ -52,17 +58,33 @@ class CommandAgent:
             raise SettingsError(f"workdir: {config.workdir} is not a directory")
         _check_executable(self._command[0], self._environment.get("PATH", os.defpath))
 
-    async def run(self, input: AgentInput) -> AsyncGenerator[Spoken, None]:
+    async def run(self, input: AgentInput) -> AsyncGenerator[Utterance, None]:
+        async with self._workplace(input) as folder:
+            place = self._place(folder)
+            if input.earlier and not (self._config.resume and input.earlier.place == place and is_id(input.earlier.id)):
+                input = input.model_copy(update={"earlier": None})
+            async with aclosing(going_on(partial(self._ask, folder), input)) as speech:
+                async for heard in speech:
+                    if not isinstance(heard, OwnConversation):
+                        yield heard
+                    elif self._config.resume:
+                        yield heard.model_copy(update={"place": place})
+
+    def _place(self, folder: Path | None) -> str:
+        """CLIs find their conversations by the directory, and one of them goes on in the old one, without a word."""
+        return digest(self._config.output, str((folder or Path.cwd()).absolute()))
+
+    async def _ask(self, folder: Path | None, input: AgentInput) -> AsyncGenerator[Utterance, None]:
         output = _OUTPUTS[self._config.output]()
-        async with self._workplace(input) as folder, self._child(input, folder) as child:
+        async with self._child(folder, input) as child:
             try:
                 while chunk := await child.read():
-                    for spoken in output.feed(chunk):
-                        yield spoken
+                    for heard in output.feed(chunk):
+                        yield heard
                 code = await child.exit_code()
                 self._config.limits.check(code)  # before what the format makes of an output that was cut off
-                for spoken in output.end():
-                    yield spoken
+                for heard in output.end():
+                    yield heard
                 output.ended(code)
             except RunError as failure:
                 raise await self._explained(failure, child) from None
@@ -72,7 +94,7 @@ class CommandAgent:
             return session_folder(self._work_root, input.session_key)
         return nullcontext(self._folder)
 
-    def _child(self, input: AgentInput, folder: Path | None) -> AbstractAsyncContextManager[Child]:
+    def _child(self, folder: Path | None, input: AgentInput) -> AbstractAsyncContextManager[Child]:
         stdin, command = self._given(input)
         return start_child(
             self._config.limits.around(command),
@@ -85,13 +107,19 @@ class CommandAgent:
 
     def _given(self, input: AgentInput) -> tuple[bytes | None, Sequence[str]]:
         """What goes to stdin, and the command line."""
+        command = self._command
+        if input.earlier:
+            command = with_options(command, self._config.resume, input.earlier.id)
+            input = untold(input)
+        elif not input.named_session:
+            command = with_options(command, self._config.forget)
         match self._config.input:
             case "stdin":
-                return render(input).encode(errors="replace"), self._command
+                return render(input).encode(errors="replace"), command
             case "json":
-                return input.model_dump_json(by_alias=True).encode() + b"\n", self._command
+                return input.model_dump_json(by_alias=True).encode() + b"\n", command
             case "argument":
-                return None, with_prompt(self._command, render(input))
+                return None, with_prompt(command, render(input))
 
     async def _explained(self, failure: RunError, child: Child) -> RunError:
         limits = f"limits: {written}" if (written := str(self._config.limits)) else ""

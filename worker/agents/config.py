@@ -20,6 +20,7 @@ from shared.model_params import PARAMS, TOOLS, USUAL
 from shared.presence import ANY
 from shared.run import Policy
 from worker.agents.argument import PLACEHOLDER, is_place
+from worker.agents.conversation import CONVERSATION, is_place_of_id
 from worker.agents.limits import Limits
 from worker.agents.presets import DEFAULT_ENV, PRESETS, SESSION_WORKDIR, filled
 
@@ -96,6 +97,8 @@ class CommandConfig(_Config):
     preset: Literal["claude", "codex", "gemini", "opencode", "pi", "openclaw"] | None = None  # fills in what follows
     command: tuple[Word, ...] = Field(min_length=1)
     args: tuple[Word, ...] = ()  # put behind `command`, such as the model that a preset is to use
+    resume: tuple[Word, ...] = ()  # put behind both, to go on in the CLI's own {conversation}
+    forget: tuple[Word, ...] = ()  # put there instead when the session has no name, so that nothing is left of it
     input: Literal["stdin", "json", "argument"] = "stdin"
     output: Literal["text", "jsonl", "claude", "codex", "gemini", "opencode", "pi", "openclaw"] = "text"
     env: tuple[VariableName, ...] = DEFAULT_ENV  # what of the worker's environment the command gets
@@ -116,6 +119,17 @@ class CommandConfig(_Config):
                     f"command: {PLACEHOLDER} is allowed as an item of its own, or as --option={PLACEHOLDER}, "
                     'after the executable, with input = "argument"'
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _place_of_conversation(self) -> CommandConfig:
+        if any(CONVERSATION in item for item in (*self.command, *self.args, *self.forget)):
+            raise ValueError(f"command: {CONVERSATION} is allowed in `resume` only")
+        places = [item for item in self.resume if CONVERSATION in item]
+        if self.resume and not (len(places) == 1 and is_place_of_id(places[0])):
+            raise ValueError(
+                f"resume: must have {CONVERSATION} once, as an item of its own, or as --option={CONVERSATION}"
+            )
         return self
 
 

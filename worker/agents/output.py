@@ -9,21 +9,21 @@ from typing import Protocol
 
 from shared.errors import ErrorCode, RunError
 from shared.events import Delta
-from worker.agents.protocol import Spoken
+from worker.agents.protocol import Utterance
 
 MAX_LINE = 1_048_576  # bytes, without the line's end
 
-Parser = Callable[[bytes], Iterable[Spoken]]
+Parser = Callable[[bytes], Iterable[Utterance]]
 
 
 class Output(Protocol):
     """The reading of one run's stdout. What is returned has to be iterated before the next call."""
 
-    def feed(self, chunk: bytes) -> Iterable[Spoken]:
+    def feed(self, chunk: bytes) -> Iterable[Utterance]:
         """Takes the next bytes. Raises RunError when they break the format."""
         ...
 
-    def end(self) -> Iterable[Spoken]:
+    def end(self) -> Iterable[Utterance]:
         """Takes the end of stdout. Raises RunError likewise."""
         ...
 
@@ -38,16 +38,16 @@ class Text:
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
-    def feed(self, chunk: bytes) -> Iterator[Spoken]:
+    def feed(self, chunk: bytes) -> Iterator[Utterance]:
         return self._said(self._decoder.decode(chunk))
 
-    def end(self) -> Iterator[Spoken]:
+    def end(self) -> Iterator[Utterance]:
         return self._said(self._decoder.decode(b"", final=True))
 
     def ended(self, code: int) -> None:
         check_exit(code)
 
-    def _said(self, text: str) -> Iterator[Spoken]:
+    def _said(self, text: str) -> Iterator[Utterance]:
         if text:
             yield Delta(delta=text)
 
@@ -60,7 +60,7 @@ class Lines:
         self._max_line = max_line
         self._rest = bytearray()
 
-    def feed(self, chunk: bytes) -> Iterator[Spoken]:
+    def feed(self, chunk: bytes) -> Iterator[Utterance]:
         head, *tails = chunk.split(b"\n")
         self._rest += head
         for tail in tails:
@@ -68,13 +68,13 @@ class Lines:
             yield from self._said(line)
         self._check(self._rest)
 
-    def end(self) -> Iterator[Spoken]:
+    def end(self) -> Iterator[Utterance]:
         return self._said(self._rest)
 
     def ended(self, code: int) -> None:
         check_exit(code)
 
-    def _said(self, line: bytearray) -> Iterator[Spoken]:
+    def _said(self, line: bytearray) -> Iterator[Utterance]:
         self._check(line)
         if line.strip():
             yield from self._parse(bytes(line))

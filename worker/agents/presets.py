@@ -24,35 +24,49 @@ class Preset:
     """Words are separated by spaces."""
 
     command: str
+    resume: str  # what continues a conversation of the CLI's own; empty: it keeps none that can be continued
+    forget: str  # what makes it keep none
     env: str  # what it gets beside DEFAULT_ENV and what concerns the network
 
 
 PRESETS: Mapping[str, Preset] = {
     "claude": Preset(
         "claude -p --output-format stream-json --verbose --include-partial-messages --permission-mode acceptEdits",
+        "--resume {conversation}",
+        "--no-session-persistence",
         _ANTHROPIC + "ANTHROPIC_AUTH_TOKEN ANTHROPIC_MODEL CLAUDE_CODE_OAUTH_TOKEN CLAUDE_CONFIG_DIR "
         "CLAUDE_CODE_MAX_RETRIES CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
     ),
     "codex": Preset(
         "codex exec --json --skip-git-repo-check --sandbox workspace-write",
+        "resume {conversation} -",
+        "--ephemeral",
         _OPENAI + "CODEX_API_KEY CODEX_HOME",
     ),
     "gemini": Preset(
         "gemini --output-format stream-json --approval-mode auto_edit --skip-trust",
+        "--resume {conversation}",
+        "",
         _GOOGLE + "GEMINI_MODEL GEMINI_CLI_HOME GOOGLE_GEMINI_BASE_URL GOOGLE_CLOUD_PROJECT GOOGLE_CLOUD_LOCATION "
         "GOOGLE_GENAI_USE_VERTEXAI GOOGLE_APPLICATION_CREDENTIALS",
     ),
     "opencode": Preset(
         "opencode run --format json --thinking",
+        "--session {conversation}",
+        "",
         _ANY + "OPENCODE_API_KEY OPENCODE_CONFIG OPENCODE_DISABLE_AUTOUPDATE OPENCODE_DISABLE_MODELS_FETCH "
         "XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CACHE_HOME",
     ),
     "pi": Preset(
-        "pi --mode json -p --no-session",
+        "pi --mode json -p",
+        "--session {conversation}",
+        "--no-session",
         _ANY + "PI_CODING_AGENT_DIR PI_OFFLINE PI_TELEMETRY",
     ),
     "openclaw": Preset(
         "openclaw agent exec --json --message-file -",
+        "",
+        "",
         _ANY + "OPENCLAW_CONFIG_PATH OPENCLAW_STATE_DIR",
     ),
 }
@@ -63,6 +77,8 @@ def filled(preset: str, written: Mapping[str, object]) -> dict[str, object]:
     it = PRESETS[preset]
     return {
         "command": it.command.split(),
+        "resume": it.resume.split(),
+        "forget": it.forget.split(),
         "output": preset,
         "env": [*DEFAULT_ENV, *_NETWORK.split(), *it.env.split()],
         "workdir": SESSION_WORKDIR,

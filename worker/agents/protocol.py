@@ -7,7 +7,7 @@ from typing import Protocol
 
 from pydantic import Field
 
-from shared.events import Call, Delta, FinishReason, Reasoning, Tool, Usage, Value, empty
+from shared.events import Call, Delta, FinishReason, Reasoning, Tokens, Tool, Usage, Value, empty
 from shared.json_object import JsonObject
 from shared.run import Turn
 
@@ -21,13 +21,37 @@ class Finished(Value):
 Spoken = Delta | Tool | Call | Reasoning | Usage | Finished
 
 
+class OwnConversation(Value):
+    """The agent keeps the conversation in which it answers, and finds it again by `id` as long as `place` is the same.
+
+    For the worker, not for readers. The last one that an agent says counts.
+    """
+
+    id: str
+    place: str = ""
+    spent: Tokens = Tokens()  # the tokens in it so far, of an agent whose `Usage` counts from its beginning
+
+
+Utterance = Spoken | OwnConversation
+
+
+class Earlier(Value):
+    """The agent's own conversation, which holds all of the history and, if it was told, this run's system prompt."""
+
+    id: str
+    place: str
+    spent: Tokens = Tokens()
+    system_told: bool
+
+
 class AgentInput(Value):
     """What an agent is given. Its JSON, with camelCase names, is what `input = "json"` writes to a command's stdin.
 
     `history` holds the earlier turns, oldest first, without the current one; `message` is the current turn as text.
     Pictures and the results of tools are in `current`: the same turn in full, empty where text says all of it. `tools`
     are the client's own, which an agent may ask it to call by saying a `Call`; `params` are those fields of the request
-    that are for a model. An agent that knows nothing of the last three is still told all there is in words.
+    that are for a model. An agent that knows nothing of the last three is still told all there is in words. One that
+    cannot go on in its `earlier` conversation has the history.
     """
 
     message: str
@@ -39,6 +63,8 @@ class AgentInput(Value):
     run_id: str
     session_key: str
     agent_id: str
+    named_session: bool = Field(False, exclude=True)  # a next turn may come
+    earlier: Earlier | None = Field(None, exclude=True)
 
     @property
     def conversation(self) -> tuple[Turn, ...]:
@@ -49,7 +75,7 @@ class AgentInput(Value):
 class Agent(Protocol):
     """One configured agent; many runs at once."""
 
-    def run(self, input: AgentInput) -> AsyncGenerator[Spoken, None]:
+    def run(self, input: AgentInput) -> AsyncGenerator[Utterance, None]:
         """Speaks until it is done. A `Delta` of message n+1 begins a new assistant message.
 
         Ends by returning, or by `RunError`; any other exception is a bug of the agent and fails the run as

@@ -17,7 +17,7 @@ from shared.run import Turn
 from worker.agents.command import CommandAgent
 from worker.agents.config import CommandConfig
 from worker.agents.processes import GRACE_SECONDS
-from worker.agents.protocol import Agent, AgentInput, Spoken
+from worker.agents.protocol import Agent, AgentInput, Earlier, OwnConversation, Spoken, Utterance
 
 Seen = TypeVar("Seen")
 
@@ -30,6 +30,8 @@ def asked(
     system: str = "",
     history: Iterable[Turn] = (),
     session_key: str = "agent:main:openai:1",
+    named_session: bool = False,
+    earlier: Earlier | None = None,
 ) -> AgentInput:
     return AgentInput(
         message=message,
@@ -38,12 +40,19 @@ def asked(
         run_id="chatcmpl_1",
         session_key=session_key,
         agent_id="main",
+        named_session=named_session,
+        earlier=earlier,
     )
 
 
-async def said(agent: Agent, input: AgentInput | None = None) -> list[Spoken]:
-    """All that the agent says."""
+async def heard(agent: Agent, input: AgentInput | None = None) -> list[Utterance]:
+    """All that the agent says, to readers and to the worker."""
     return [spoken async for spoken in agent.run(input or asked())]
+
+
+async def said(agent: Agent, input: AgentInput | None = None) -> list[Spoken]:
+    """All that the agent says to readers."""
+    return [spoken for spoken in await heard(agent, input) if not isinstance(spoken, OwnConversation)]
 
 
 async def answer(agent: Agent, input: AgentInput | None = None) -> str:
@@ -51,7 +60,7 @@ async def answer(agent: Agent, input: AgentInput | None = None) -> str:
     return text(await said(agent, input))
 
 
-def text(spoken: Iterable[Spoken]) -> str:
+def text(spoken: Iterable[Utterance]) -> str:
     flat = FlatText()
     return "".join(flat.add(one) for one in spoken if isinstance(one, Delta))
 

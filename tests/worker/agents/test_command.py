@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
+from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -13,9 +15,9 @@ from hypothesis import strategies as st
 from shared.errors import ErrorCode, RunError, SettingsError
 from shared.events import Delta, Tool
 from shared.run import Turn
-from tests.worker.agents.asking import answer, asked, command_agent, gone, said, script, text, until
+from tests.worker.agents.asking import answer, asked, command_agent, gone, heard, said, script, text, until
 from worker.agents.processes import MARK
-from worker.agents.protocol import Agent
+from worker.agents.protocol import Agent, Earlier, OwnConversation
 
 FOREVER = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
 HISTORY = (Turn(role="user", content="Hello"), Turn(role="assistant", content="Hi."))
@@ -191,6 +193,93 @@ async def test_a_failure_that_the_agent_tells_ends_it() -> None:
     failed = await failure(script(source, output="jsonl"))
     assert failed.code is ErrorCode.AGENT_FAILED
     assert gone(int(failed.message.removeprefix("No lake, ")))
+
+
+# --- conversations ----------------------------------------------------------------------------------------------------
+
+KEEPER = str(Path(__file__).with_name("keeper.py"))
+RESUME = ("--resume", "{conversation}")
+
+
+class Session:
+    """One session of an agent that keeps its conversations in the session's directory, asked turn by turn."""
+
+    def __init__(self, folder: Path, *, workdir: str = "{session}", resume: Sequence[str] = RESUME) -> None:
+        self.agent = command_agent(
+            sys.executable,
+            KEEPER,
+            resume=resume,
+            forget=["--forget"],
+            output="claude",
+            workdir=workdir,
+            work_root=folder,
+        )
+        self.folder = folder
+        self.earlier: Earlier | None = None
+
+    async def __call__(self, message: str, *, history: tuple[Turn, ...] = (), named: bool = True) -> list[str]:
+        """The prompts of the conversation in which it answers."""
+        spoken = await heard(self.agent, asked(message, history=history, named_session=named, earlier=self.earlier))
+        own = [one for one in spoken if isinstance(one, OwnConversation)]
+        self.earlier = Earlier(id=own[-1].id, place=own[-1].place, system_told=True) if own else None
+        prompts: list[str] = json.loads(text(spoken))
+        return prompts
+
+    def files(self) -> list[Path]:
+        return [file for file in self.folder.glob("*/*") if file.is_file()]
+
+
+async def test_a_session_goes_on_in_the_commands_own_conversation(tmp_path: Path) -> None:
+    session = Session(tmp_path)
+    assert await session("one") == ["one"]
+    assert await session("two", history=HISTORY) == ["one", "two"]
+    assert await session("three", history=HISTORY) == ["one", "two", "three"]
+
+
+async def test_without_the_commands_files_it_goes_on_by_the_transcript(tmp_path: Path) -> None:
+    session = Session(tmp_path)
+    await session("one")
+    session.files()[0].unlink()
+    (prompt,) = await session("two", history=HISTORY)
+    assert prompt.startswith("[Conversation so far]\nUser: Hello")
+    assert len(await session("three")) == 2
+
+
+async def test_a_failure_in_the_conversation_is_the_runs_failure_and_starts_nothing_anew(tmp_path: Path) -> None:
+    session = Session(tmp_path)
+    await session("one")
+    with pytest.raises(RunError, match="broken"):
+        await session("break", history=HISTORY)
+    assert len(session.files()) == 1
+
+
+async def test_a_conversation_is_not_gone_on_in_from_another_directory(tmp_path: Path) -> None:
+    session, other = Session(tmp_path), Session(tmp_path, workdir=str(tmp_path))
+    await session("one")
+    other.earlier = session.earlier
+    (prompt,) = await other("two", history=HISTORY)
+    assert prompt.startswith("[Conversation so far]")
+
+
+async def test_a_command_that_cannot_go_on_names_no_conversation(tmp_path: Path) -> None:
+    session = Session(tmp_path, resume=())
+    await session("one")
+    assert session.earlier is None
+
+
+async def test_nothing_is_kept_of_a_session_without_a_name(tmp_path: Path) -> None:
+    session = Session(tmp_path)
+    assert await session("one", named=False) == ["one"]
+    assert session.files() == []
+
+
+async def test_what_is_no_id_never_reaches_the_command_line(tmp_path: Path) -> None:
+    session = Session(tmp_path)
+    await session("one")
+    assert session.earlier is not None
+    session.earlier = session.earlier.model_copy(update={"id": "--forget"})
+    assert len(await session("two")) == 1
+    assert len(session.files()) == 2
 
 
 # --- the end ----------------------------------------------------------------------------------------------------------

@@ -231,6 +231,26 @@ def test_a_preset_fills_in_what_is_not_written(tmp_path: Path) -> None:
     assert (agent.input, agent.output, agent.workdir) == ("stdin", "codex", "/srv")
 
 
+def test_a_preset_knows_how_to_go_on_and_how_to_forget(tmp_path: Path) -> None:
+    agent = loaded(tmp_path, '[agents.a]\nkind = "command"\npreset = "pi"\nforget = []\n')["a"]
+    assert isinstance(agent, CommandConfig)
+    assert (agent.resume, agent.forget) == (("--session", "{conversation}"), ())
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ('resume = ["--continue"]', "resume: must have {conversation} once"),
+        ('resume = ["{conversation}", "{conversation}"]', "resume: must have {conversation} once"),
+        ('resume = ["-c", "cli --resume {conversation}"]', "resume: must have {conversation} once"),
+        ('args = ["{conversation}"]', "command: {conversation} is allowed in `resume` only"),
+        ('forget = ["{conversation}"]', "command: {conversation} is allowed in `resume` only"),
+    ],
+)
+def test_a_conversation_has_its_place_on_the_command_line(tmp_path: Path, keys: str, told: str) -> None:
+    assert told in complaint(tmp_path, f'[agents.a]\nkind = "command"\ncommand = ["cli"]\n{keys}\n')
+
+
 def test_a_key_that_was_pasted_into_the_file_is_not_repeated(tmp_path: Path) -> None:
     for line in ('api_key_env = "sk-secret"', 'base_url = "sk-secret"', 'api_key = "sk-secret"'):
         assert "sk-secret" not in complaint(tmp_path, OPENAI + f'model = "m"\n{line}\n')

@@ -11,7 +11,7 @@ from shared.errors import ErrorCode, RunError
 from shared.events import Delta
 from tests.worker.agents.asking import text
 from worker.agents.output import MAX_LINE, Lines, Output, Text
-from worker.agents.protocol import Spoken
+from worker.agents.protocol import Utterance
 
 
 def cut(data: bytes, places: Iterable[int]) -> Iterator[bytes]:
@@ -19,11 +19,11 @@ def cut(data: bytes, places: Iterable[int]) -> Iterator[bytes]:
     return (data[a:b] for a, b in pairwise(ends))
 
 
-def read(output: Output, chunks: Iterable[bytes]) -> list[Spoken]:
+def read(output: Output, chunks: Iterable[bytes]) -> list[Utterance]:
     return [*(spoken for chunk in chunks for spoken in output.feed(chunk)), *output.end()]
 
 
-def shout(line: bytes) -> list[Spoken]:
+def shout(line: bytes) -> list[Utterance]:
     return [Delta(delta=f"<{line.decode()}>")]
 
 

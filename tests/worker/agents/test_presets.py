@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from shared.settings import SETTINGS
-from tests.worker.agents.asking import answer
+from tests.worker.agents.asking import answer, asked
 from tests.worker.agents.formats.recorded import FIXTURES
 from worker.agents.command import CommandAgent
 from worker.agents.config import CommandConfig
@@ -43,7 +43,16 @@ def test_no_setting_of_the_service_reaches_a_cli(preset: str) -> None:
 
 
 def test_every_key_can_be_written_beside_a_preset() -> None:
-    written = {"command": ["x"], "args": ["y"], "input": "json", "output": "text", "env": [], "workdir": "/"}
+    written = {
+        "command": ["x"],
+        "args": ["y"],
+        "resume": [],
+        "forget": ["z"],
+        "input": "json",
+        "output": "text",
+        "env": [],
+        "workdir": "/",
+    }
     assert filled("claude", written) == written
 
 
@@ -54,14 +63,14 @@ async def test_arguments_are_put_behind_the_command(tmp_path: Path) -> None:
     agent = CommandAgent(
         config("pi", args=["--model", "x"], output="text"), {"PATH": str(tmp_path)}, work_root=tmp_path
     )
-    assert await answer(agent) == "--mode json -p --no-session --model x\n"
+    assert await answer(agent, asked(named_session=True)) == "--mode json -p --model x\n"
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_what_was_tried_is_documented(preset: str) -> None:
     """The records, the table and the preset are of one version and one command line."""
     about = json.loads((FIXTURES / preset / "about.json").read_text())
-    row = re.search(rf"^\| `{preset}` \| [\w ]* ([\d.]+) \| `([^`]+)` \|", DOCS, re.MULTILINE)
+    row = re.search(rf"^\| `{preset}` \| [\w ]* ([\d.]+) \| `([^`]+)` \|.* ([\w`]+) \|$", DOCS, re.MULTILINE)
     assert row
-    assert row.groups() == (about["version"], about["command"])
+    assert row.groups() == (about["version"], about["command"], "yes" if config(preset).resume else "no")
     assert about["command"] == " ".join(config(preset).command) == PRESETS[preset].command

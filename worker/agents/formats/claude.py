@@ -15,6 +15,7 @@ from shared.events import Reasoning, Tool, Usage
 from worker.agents.formats.failures import failed, incomplete
 from worker.agents.formats.format import NEW_MESSAGE, Heard, Object, count, finished, objects, skipped, tokens
 from worker.agents.formats.grown import Grown
+from worker.agents.protocol import OwnConversation
 
 _LIMITS = {
     "error_max_turns": "The agent has reached its limit of turns.",
@@ -43,6 +44,8 @@ class Claude:
                 yield from (tool for part in objects(message.get("content")) for tool in self._result_of_tool(part))
             case {"type": "result"}:
                 yield from self._result(printed)
+            case {"type": "system", "subtype": "init", "session_id": str(conversation)}:
+                yield OwnConversation(id=conversation)
             case {"type": "system" | "user" | "rate_limit_event" | "tool_progress"}:
                 pass
             case _:

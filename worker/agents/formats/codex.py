@@ -2,7 +2,7 @@
 
 A thread has turns, ours exactly one, and a turn has items, which are started, updated and completed. Text comes by
 whole messages: this CLI tells no pieces. An `error` line may be a retry, and an item of type `error` is a warning; only
-`turn.failed` is the end.
+`turn.failed` is the end. Tokens are counted from the beginning of the thread, which may be an earlier run's.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from shared.errors import RunError
-from shared.events import Reasoning, Tool
+from shared.events import Reasoning, Tokens, Tool
 from worker.agents.formats.failures import failed, incomplete
 from worker.agents.formats.format import NEW_MESSAGE, Heard, Object, count, skipped, tokens
 from worker.agents.formats.grown import Grown
+from worker.agents.protocol import OwnConversation
 
 # The items that are tools, with what of them is given to the tool. The rest is what comes of it.
 _TOOLS: dict[str, tuple[str, ...]] = {
@@ -33,6 +34,7 @@ class Codex:
         self._started: set[str] = set()  # tools, by item
         self._error = ""  # the last one, which may have been overcome
         self._done = False
+        self._thread = ""
 
     def read(self, printed: Object) -> Iterator[Heard]:
         match printed:
@@ -40,14 +42,14 @@ class Codex:
                 yield from self._item(act.removeprefix("item."), str(item.get("id")), item)
             case {"type": "turn.completed"}:
                 self._done = True
-                match printed.get("usage"):
-                    case dict(usage):
-                        prompt, completion = count(usage.get("input_tokens")), count(usage.get("output_tokens"))
-                        yield tokens(prompt=prompt, completion=completion)
+                yield from self._counted(printed.get("usage"))
             case {"type": "turn.failed"}:
                 raise failed(_message(printed.get("error")) or self._error)
             case {"type": "error"}:
                 self._error = _message(printed)
+            case {"type": "thread.started", "thread_id": str(thread)}:
+                self._thread = thread
+                yield OwnConversation(id=thread)
             case {"type": "thread.started" | "turn.started"}:
                 pass
             case _:
@@ -57,6 +59,14 @@ class Codex:
         if self._error and not self._done:
             return failed(self._error)
         return None if code or self._done else incomplete()
+
+    def _counted(self, usage: object) -> Iterator[Heard]:
+        match usage:
+            case dict():
+                spent = tokens(prompt=count(usage.get("input_tokens")), completion=count(usage.get("output_tokens")))
+                if self._thread:
+                    yield OwnConversation(id=self._thread, spent=Tokens(**spent.model_dump()))
+                yield spent
 
     def _item(self, act: str, name: str, item: Object) -> Iterator[Heard]:
         match item:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from shared.errors import RunError
 from shared.events import FinishReason, Reasoning, Tool, Usage
-from worker.agents.protocol import Finished
+from worker.agents.protocol import Finished, OwnConversation
 
 Object = Mapping[str, object]
 
@@ -32,7 +32,7 @@ class Skipped:
 NEW_MESSAGE = NewMessage()
 
 # A str is text of the current assistant message, append-only.
-Heard = str | NewMessage | Tool | Reasoning | Usage | Finished | Skipped
+Heard = str | NewMessage | Tool | Reasoning | Usage | Finished | OwnConversation | Skipped
 
 
 class Format(Protocol):

@@ -13,6 +13,7 @@ from shared.errors import ErrorCode, RunError
 from shared.events import Tool, Usage
 from worker.agents.formats.failures import failed, incomplete
 from worker.agents.formats.format import NEW_MESSAGE, Heard, Object, count, skipped
+from worker.agents.protocol import OwnConversation
 
 _EXITS = {
     41: "The agent could not authenticate itself to its model.",
@@ -45,6 +46,8 @@ class Gemini:
                 self._error = message if printed.get("severity") != "warning" else self._error
             case {"type": "result"}:
                 yield from self._result(printed)
+            case {"type": "init", "session_id": str(conversation)}:
+                yield OwnConversation(id=conversation)
             case {"type": "init" | "message" | "error"}:
                 pass
             case _:

@@ -15,6 +15,7 @@ from shared.events import Reasoning, Tool
 from worker.agents.formats.failures import failed, incomplete
 from worker.agents.formats.format import NEW_MESSAGE, Heard, Object, count, finished, skipped, tokens
 from worker.agents.formats.grown import Grown
+from worker.agents.protocol import OwnConversation
 
 
 class OpenCode:
@@ -27,6 +28,9 @@ class OpenCode:
         self._done = False
 
     def read(self, printed: Object) -> Iterator[Heard]:
+        match printed.get("sessionID"):
+            case str(conversation):
+                yield OwnConversation(id=conversation)
         match printed:
             case {"type": "text", "part": {"id": str(part), "messageID": str(message), "text": str(text)}}:
                 if message != self._message:

@@ -15,6 +15,7 @@ from shared.events import Reasoning, Tool
 from worker.agents.formats.failures import failed, incomplete
 from worker.agents.formats.format import NEW_MESSAGE, Heard, Object, count, finished, skipped, tokens
 from worker.agents.formats.grown import Grown
+from worker.agents.protocol import OwnConversation
 
 _SILENT = {
     "session",
@@ -52,6 +53,8 @@ class Pi:
                 self._done = True
             case {"type": "message_start" | "message_update" | "message_end"}:
                 pass
+            case {"type": "session", "id": str(conversation)}:
+                yield OwnConversation(id=conversation)
             case {"type": str(kind)} if kind in _SILENT:
                 pass
             case _:

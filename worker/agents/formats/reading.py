@@ -12,10 +12,11 @@ from pydantic import ValidationError
 
 from shared.errors import RunError
 from shared.text import well_formed
+from worker.agents.conversation import is_id
 from worker.agents.formats.format import Format, Heard, NewMessage, Object, Skipped
 from worker.agents.jsonl import Speech
 from worker.agents.output import Lines, Output, Parser, check_exit
-from worker.agents.protocol import Spoken
+from worker.agents.protocol import OwnConversation, Utterance
 
 log = structlog.get_logger()
 
@@ -40,6 +41,7 @@ class Reading:
         self._format = format
         self._output = split(self._parsed)
         self._speech = Speech()
+        self._conversation: OwnConversation | None = None
         self._skipped = Counter[str]()
 
     @property
@@ -47,10 +49,10 @@ class Reading:
         """How many lines of each kind were skipped so far."""
         return dict(self._skipped)
 
-    def feed(self, chunk: bytes) -> Iterable[Spoken]:
+    def feed(self, chunk: bytes) -> Iterable[Utterance]:
         return self._output.feed(chunk)
 
-    def end(self) -> Iterator[Spoken]:
+    def end(self) -> Iterator[Utterance]:
         yield from self._output.end()
         self._tell()
 
@@ -59,7 +61,7 @@ class Reading:
             raise failure
         check_exit(code)
 
-    def _parsed(self, line: bytes) -> Iterator[Spoken]:
+    def _parsed(self, line: bytes) -> Iterator[Utterance]:
         printed = _object(line)
         if printed is None:
             self._skip("no JSON object")
@@ -73,14 +75,24 @@ class Reading:
             self._tell()
             raise
 
-    def _said(self, heard: Heard) -> Iterator[Spoken]:
+    def _said(self, heard: Heard) -> Iterator[Utterance]:
         match heard:
             case NewMessage():
                 yield from self._speech.value({"message": True})
             case Skipped():
                 self._skip(heard.kind)
+            case OwnConversation():
+                yield from self._named(heard)
             case _:
                 yield from self._speech.value(heard)
+
+    def _named(self, own: OwnConversation) -> Iterator[Utterance]:
+        """Said again only when it has changed, however often the CLI says it."""
+        if not is_id(own.id):
+            self._skip("strange conversation")
+        elif own != self._conversation:
+            self._conversation = own
+            yield own
 
     def _skip(self, kind: str) -> None:
         self._skipped[kind if kind in self._skipped or len(self._skipped) < _KINDS else "other"] += 1

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from shared.errors import ErrorCode, RunError
 from worker.agents.output import Parser, check_exit
-from worker.agents.protocol import Spoken
+from worker.agents.protocol import Utterance
 
 MAX_BYTES = 16_777_216
 
@@ -18,13 +18,13 @@ class Whole:
         self._parse = parse
         self._printed = bytearray()
 
-    def feed(self, chunk: bytes) -> Iterator[Spoken]:
+    def feed(self, chunk: bytes) -> Iterator[Utterance]:
         self._printed += chunk
         if len(self._printed) > MAX_BYTES:
             raise RunError(ErrorCode.OUTPUT_TOO_LARGE, f"The agent printed more than {MAX_BYTES} bytes.")
         return iter(())
 
-    def end(self) -> Iterator[Spoken]:
+    def end(self) -> Iterator[Utterance]:
         start = 0 if self._printed.startswith(b"{") else self._printed.find(b"\n{") + 1
         if self._printed.strip():
             yield from self._parse(bytes(self._printed[start:]))

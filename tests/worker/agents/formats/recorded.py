@@ -11,7 +11,7 @@ import pytest
 
 from shared.errors import RunError
 from worker.agents.formats.named import FORMATS
-from worker.agents.protocol import Spoken
+from worker.agents.protocol import OwnConversation, Spoken, Utterance
 
 # What a run fails with that had a model's server refuse this.
 CODES = {
@@ -32,12 +32,16 @@ class Record:
         self._reading = FORMATS[cli]()
         self._printed = (FIXTURES / cli / f"{case}.jsonl").read_bytes()
 
-    def said(self) -> list[Spoken]:
+    def heard(self) -> list[Utterance]:
         """All of it, of a run that went well and printed nothing unknown."""
-        said = [*self._reading.feed(self._printed), *self._reading.end()]
+        heard = [*self._reading.feed(self._printed), *self._reading.end()]
         self._reading.ended(self.code)
         assert self._reading.skipped == {}
-        return said
+        return heard
+
+    def said(self) -> list[Spoken]:
+        """What readers get of it."""
+        return _for_readers(self.heard())
 
     def failure(self) -> RunError:
         """Why the run failed. Nothing was said of it."""
@@ -48,6 +52,11 @@ class Record:
 
 def said(cli: str, case: str) -> list[Spoken]:
     return Record(cli, case).said()
+
+
+def conversations(cli: str, case: str) -> list[str]:
+    """What the CLI calls the conversation, as often as it is said."""
+    return [heard.id for heard in Record(cli, case).heard() if isinstance(heard, OwnConversation)]
 
 
 def failure(cli: str, case: str) -> tuple[str, str]:
@@ -65,4 +74,8 @@ def read(cli: str, *printed: Mapping[str, Any], code: int = 0) -> list[Spoken]:
     reading = FORMATS[cli]()
     said = [*reading.feed(lines(printed)), *reading.end()]
     reading.ended(code)
-    return said
+    return _for_readers(said)
+
+
+def _for_readers(heard: Iterable[Utterance]) -> list[Spoken]:
+    return [said for said in heard if not isinstance(said, OwnConversation)]

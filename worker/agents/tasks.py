@@ -61,7 +61,8 @@ class _Speaker(Generic[Item]):
             self._loop.blocked = True
             if self._reacted:  # looked at last: it may do so just now
                 self._loop.blocked = False
-            log.error("agent.stuck", task=self._name, blocks=self._loop.blocked, at=self._loop.place())
+            at = self._loop.place() if self._loop.blocked else ""
+            log.error("agent.stuck", task=self._name, blocks=self._loop.blocked, at=at)
 
     def _begin(self) -> None:
         self._task = self._loop.create_task(self._speak(), name=self._name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 
 from api import failures
 
@@ -24,3 +25,16 @@ def number(text: str | None, name: str, *, default: int = 0, least: int = 0, mos
     if not re.fullmatch(r"[0-9]{1,16}", text) or not least <= int(text) <= most:
         raise failures.invalid_value(name, f"must be a whole number from {least} to {most}")
     return int(text)
+
+
+def one_of(text: str | None, name: str, words: type[StrEnum]) -> str:
+    """Absent is empty."""
+    if text is not None and text not in set(words):
+        raise failures.invalid_value(name, f"must be one of {', '.join(words)}")
+    return text or ""
+
+
+def cursor(text: str) -> str:
+    if not re.fullmatch(r"|[0-9]{1,16}(\.[0-9]{1,9})?", text):
+        raise failures.invalid_value("cursor", "must be a `next_cursor`")
+    return text

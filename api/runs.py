@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -18,7 +17,7 @@ from api.directory import Directory
 from api.front import Front
 from api.janitor import Janitor
 from api.new_run import digest, new_run
-from api.query import number
+from api.query import cursor, number, one_of
 from api.relay import Reader, is_last
 from api.run_request import run_request
 from api.run_view import RunPage, RunView, summary, whole
@@ -29,7 +28,7 @@ from shared.events import Stop
 from shared.ledger import Once
 from shared.log import EventLog
 from shared.run import RunRecord
-from shared.run_index import RunIndex
+from shared.run_index import RunIndex, Wanted
 from shared.states import ENDS, State
 from shared.text import js_trim
 
@@ -75,11 +74,11 @@ class Runs:
         """Newest first; `state`, `agent` and `session` filter, `limit` and `cursor` page."""
         owner = self.gate.authenticate(request.headers)
         query = request.query_params
-        where = {name: query[name] for name in ("state", "agent", "session") if name in query}
-        if where.get("state", State.QUEUED) not in set(State):
-            raise failures.invalid_value("state", f"must be one of {', '.join(State)}")
+        state = one_of(query.get("state"), "state", State)
         most = number(query.get("limit"), "limit", default=20, least=1, most=MOST_PER_PAGE)
-        page = await self.index.page(owner, cursor=_cursor(query.get("cursor", "")), most=most, where=where)
+        agent, session = query.get("agent", ""), query.get("session", "")
+        wanted = Wanted(owner=owner, state=state, agent=agent, session=session)
+        page = await self.index.page(wanted, cursor=cursor(query.get("cursor", "")), most=most)
         records = await self.front.records(page.run_ids)
         return _json(RunPage(data=[summary(record) for record in records], next_cursor=page.cursor or None))
 
@@ -136,12 +135,6 @@ async def _ended(reader: Reader) -> None:
             continue
     except (LogLost, Draining):
         return  # the run's record tells how it is
-
-
-def _cursor(text: str) -> str:
-    if not re.fullmatch(r"|[0-9]{1,16}(\.[0-9]{1,9})?", text):
-        raise failures.invalid_value("cursor", "must be a `next_cursor`")
-    return text
 
 
 def _json(body: BaseModel, status: int = 200) -> Response:

@@ -12,7 +12,7 @@ from chaos.history import Entry, Kept
 from chaos.script import Order
 from chaos.service import KEYS
 
-BOUNDED = frozenset({KEYS.queue, KEYS.leases, KEYS.prefixes()["attended"]})  # by the runs that have not ended
+BOUNDED = frozenset({KEYS.queue, KEYS.leases, KEYS.paused, KEYS.prefixes()["attended"]})
 
 
 async def kept_runs(look: Redis) -> list[Kept]:

@@ -7,6 +7,7 @@ RunrelayError
 │   ├── SessionTaken       the session key belongs to another credential
 │   ├── KeyReused          the idempotency key was used with another body
 │   └── QueueFull          too many runs wait, in this session or in all
+├── TooManyPauses      so many agents are paused that somebody must have meant the whole queue
 ├── LogRefused         the event log did not take a write
 │   ├── Fenced             a later attempt owns the run: stop speaking for it
 │   ├── Closed             the run has its terminal record
@@ -53,6 +54,10 @@ class QueueFull(Refused):
     def __init__(self, scope: str) -> None:
         super().__init__(f"too many runs wait ({scope})")
         self.scope = scope
+
+
+class TooManyPauses(RunrelayError):
+    """PAUSED_MOST agents are paused already."""
 
 
 class LogRefused(RunrelayError):

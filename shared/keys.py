@@ -30,6 +30,12 @@ UNWATCHED_MS = (
 LANE_CHECK_MS = (
     30_000  # a run that waits for its session's turn looks at its lane this often, in case a holder vanished
 )
+ALL = "*"  # what is paused: an agent's runs, or all; no agent has this id
+PAUSED_MOST = 1_000  # agents that may be paused at once
+AUDIT_LENGTH = 1_000  # acts of operators that are kept
+AUDIT_TTL_MS = 2_592_000_000  # 30 days
+# What is counted over time: spans of so many ms, each kept for the time that a plot shows, and some more.
+TALLIES = {"minute": (60_000, 2 * 3_600_000), "quarter": (900_000, 26 * 3_600_000)}
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,16 @@ class Keys:
         return self._ledger + "workers"
 
     @property
+    def paused(self) -> str:
+        """HASH: agent id or ALL -> since when, and by whom. An operator ends it, and no time."""
+        return self._ledger + "paused"
+
+    @property
+    def audit(self) -> str:
+        """LIST: acts of operators as JSON, newest first."""
+        return self._ledger + "audit"
+
+    @property
     def control(self) -> str:
         """Channel: orders to workers."""
         return self._ledger + "control"
@@ -72,6 +88,10 @@ class Keys:
     def run(self, run_id: str) -> str:
         """HASH: the run record."""
         return f"{self._ledger}run:{run_id}"
+
+    def state(self, state: str) -> str:
+        """ZSET: the runs in this state by the time they were accepted."""
+        return f"{self._ledger}state:{state}"
 
     def bell(self, name: str) -> str:
         """LIST: a token per run that may be claimed; `name` is an agent id, or `*` for workers that serve any."""
@@ -84,10 +104,18 @@ class Keys:
             "leases": self.leases,
             "runs": self.runs,
             "workers": self.workers,
+            "webs": self._ledger + "webs",  # HASH: name of an API process -> its last announcement
+            "orders": self._ledger + "orders",  # HASH: worker id -> what it was told to do until told otherwise
+            "paused": self.paused,
+            "audit": self.audit,
+            "parked": self._ledger + "parked:",  # ZSET of runs that a pause holds back, by their place in the queue
+            "tally": self._ledger + "tally:",  # HASH of what was counted in a span of time
             "control": self.control,
             "watch": self._ledger + "watch",  # HASH: when somebody last looked at the leases, and how long they are
             "attended": self._ledger + "attended",  # ZSET of runs that end without readers, by when nobody reads them
             "owned": self._ledger + "owned:",  # ZSET of one credential's runs by the time they were accepted
+            "agent": self._ledger + "agent:",  # the same of one agent
+            "state": self.state(""),
             "run": self.run(""),
             "bell": self.bell(""),
             "lane": self._ledger + "lane:",  # LIST of run ids of one session; the first may run
@@ -112,7 +140,8 @@ class Keys:
         return f"{self.namespace}:{{{run_id}}}:events"
 
     def head(self, run_id: str) -> str:
-        """HASH: attempt (the fence), seq, chars, message, calls, and the terminal record once there is one."""
+        """HASH: attempt (the fence), seq, chars, message, calls, when the first text was written, and the terminal
+        record once there is one."""
         return f"{self.namespace}:{{{run_id}}}:head"
 
     def channel(self, run_id: str) -> str:

@@ -53,6 +53,15 @@ class Once:
 
 
 @dataclass(frozen=True)
+class Again:
+    """That a run is an earlier one, run again. `once`: unless that was done before; then the first one counts."""
+
+    of: str
+    once: bool
+    note: str  # the audit's entry
+
+
+@dataclass(frozen=True)
 class Accepted:
     """The run that answers the request; `joined` when an earlier request had made it."""
 
@@ -96,7 +105,7 @@ class Ledger:
     async def _run(self, act: str, *args: str | bytes | int) -> Reply:
         return await self._pipe.run(self._scripts[act], args=args)
 
-    async def submit(self, run: Run, *, bell: str, once: Once, bounds: Bounds) -> Accepted:
+    async def submit(self, run: Run, *, bell: str, once: Once, bounds: Bounds, again: Again | None = None) -> Accepted:
         """Accepts a run: from here on it ends in exactly one terminal state. All or nothing.
 
         Raises SessionTaken, KeyReused or QueueFull when it is not accepted, Unavailable when Redis does not say.
@@ -119,6 +128,9 @@ class Ledger:
             "digest": once.digest,
             "join": once.join or once.key is not None,
             "counted": once.counted,
+            "again_of": again.of if again else "",
+            "again_once": again.once if again else False,
+            "audit": again.note if again else "",
         }
         match texts(await self._run("submit", json.dumps(ask))):
             case ["session_taken", _]:
@@ -171,13 +183,14 @@ class Ledger:
         own = kept.model_dump_json() if kept else ""
         return await self._run("settle", claim.run.run_id, claim.token, ending, *bounds, own, *said) == 1
 
-    async def cancel(self, run_id: str, reason: Stop) -> State | None:
+    async def cancel(self, run_id: str, reason: Stop, *, note: str = "") -> State | None:
         """Asks for a run to be stopped; the first reason stays. Answers its state, None when there is no such run.
+        `note` is the audit's entry when an operator asks.
 
         The owner of the lease stops it within milliseconds. A run that still waits is ended by whoever calls `take`
         next.
         """
-        state = text(await self._run("cancel", run_id, reason.value))
+        state = text(await self._run("cancel", run_id, reason.value, note))
         return State(state) if state else None
 
     async def record(self, run_id: str) -> RunRecord | None:
@@ -250,7 +263,9 @@ def _record(fields: Mapping[str, str]) -> RunRecord:
         cancel=Stop(fields["cancel"]) if "cancel" in fields else None,
         queued_ms=int(fields["queued"]),
         queued_until_ms=int(fields["queued_until"]),
+        ready_ms=int(fields.get("ready", 0)),
         started_ms=int(fields.get("started", 0)),
         ended_ms=int(fields.get("ended", 0)),
         code=fields.get("code", ""),
+        again=fields.get("again", ""),
     )

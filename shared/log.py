@@ -95,6 +95,11 @@ class EventLog:
             seq = events[-1].seq
         return "".join(parts)
 
+    async def first_text_ms(self, run_id: str) -> int:
+        """When the first assistant text was written, in ms since the epoch by this Redis's clock; 0 when none was."""
+        reply = await self._pipe.command("HGET", self.keys.head(run_id), "first")
+        return int(reply) if isinstance(reply, bytes) else 0
+
     async def end(self, run_id: str) -> End | None:
         """The terminal record, once there is one."""
         reply = await self._pipe.command("HGET", self.keys.head(run_id), "terminal")

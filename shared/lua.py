@@ -20,18 +20,24 @@ _SCRIPTS = files("shared") / "scripts"
 
 def ledger_script(act: str, names: keys.Keys) -> Script:
     moves = {state.value: _table({to.value: "true" for to in targets}) for state, targets in MOVES.items()}
+    tallies = {name: _table({"ms": str(ms), "keep": str(keep)}) for name, (ms, keep) in keys.TALLIES.items()}
     facts = {
         "CONTRACT": str(CONTRACT),
         "MOVES": _table(moves),
         "ENDS": _table({state.value: "true" for state in ENDS}),
+        "ALL": _quoted(keys.ALL),
+        "TALLIES": _table(tallies),
         "KEY": _table({name: _quoted(key) for name, key in names.prefixes().items()}),
         **{
             name: str(getattr(keys, name))
             for name in (
+                "AUDIT_LENGTH",
+                "AUDIT_TTL_MS",
                 "BELL_LENGTH",
                 "BELL_TTL_MS",
                 "LANE_CHECK_MS",
                 "OVERTAKE_MS",
+                "PAUSED_MOST",
                 "UNWATCHED_MS",
                 "WATCH_TTL_MS",
                 "WORKER_MEMORY_MS",

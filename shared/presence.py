@@ -6,13 +6,14 @@ import os
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Literal
 from uuid import uuid4
 
 from shared.events import Value
 from shared.keys import WORKER_TTL_MS, Keys
 from shared.lua import ledger_script
-from shared.redis import Pipe, mapping
+from shared.redis import Pipe, mapping, text
 from shared.run import Policy
 
 ANNOUNCE_SECONDS = 5.0  # a third of the time after which a silent worker counts as dead
@@ -30,6 +31,13 @@ class ServedAgent(Value):
     policy: Policy = Policy()
 
 
+class Order(StrEnum):
+    """What an operator told a worker, until it is told otherwise or ends."""
+
+    NONE = ""
+    DRAIN = "drain"
+
+
 class Announcement(Value):
     """What a worker says of itself. `since_ms` is ms since the epoch by its own clock."""
 
@@ -42,6 +50,33 @@ class Announcement(Value):
     running: int
     since_ms: int
     agents: Mapping[str, ServedAgent]
+    ordered: bool = False  # it drains because an operator said so, and would serve again
+    memory_bytes: int = 0  # of its own process, without its agents
+
+
+class WebAnnouncement(Value):
+    """What an API process says of itself."""
+
+    web: str
+    host: str
+    pid: int
+    version: str
+    streams: int  # runs that clients follow now, each as often as it is followed
+    lag_ms: float  # the longest that its event loop was held up since its last announcement
+    since_ms: int
+    memory_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class SeenWeb:
+    """The same with its age in ms by Redis's clock."""
+
+    announcement: WebAnnouncement
+    age_ms: int
+
+    @property
+    def live(self) -> bool:
+        return self.age_ms < WORKER_TTL_MS
 
 
 @dataclass(frozen=True)
@@ -62,21 +97,32 @@ class Presence:
         self._keys = keys
         self._announce, self._present = ledger_script("announce", keys), ledger_script("present", keys)
 
-    async def announce(self, announcement: Announcement) -> None:
-        """Makes or renews the worker's entry, and drops those of workers long dead."""
-        text = announcement.model_dump_json(by_alias=True)
-        await self._pipe.run(self._announce, args=(announcement.worker, text))
+    async def announce(self, announcement: Announcement, *, deltas: int = 0) -> Order:
+        """Makes or renews the worker's entry, and drops those of workers long dead. Answers what it was ordered.
+
+        `deltas` is what its runs have said since it last told, as writes of text.
+        """
+        said = announcement.model_dump_json(by_alias=True)
+        return Order(text(await self._pipe.run(self._announce, args=("workers", announcement.worker, said, deltas))))
+
+    async def announce_web(self, announcement: WebAnnouncement) -> None:
+        """The same for an API process, which nobody orders about."""
+        said = announcement.model_dump_json(by_alias=True)
+        await self._pipe.run(self._announce, args=("webs", announcement.web, said, 0))
 
     async def workers(self) -> list[Seen]:
         """Every worker announced in the last WORKER_MEMORY_MS, dead ones too."""
-        entries = mapping(await self._pipe.run(self._present))
+        return [Seen(Announcement.model_validate_json(said), age) for said, age in await self._listed("workers")]
+
+    async def webs(self) -> list[SeenWeb]:
+        """The same of API processes."""
+        return [SeenWeb(WebAnnouncement.model_validate_json(said), age) for said, age in await self._listed("webs")]
+
+    async def _listed(self, what: str) -> list[tuple[str, int]]:
+        """Announcements and their ages."""
+        entries = mapping(await self._pipe.run(self._present, args=(what,)))
         now = int(entries.pop("now"))
-        return [_seen(entry, now) for entry in entries.values()]
-
-
-def _seen(entry: str, now: int) -> Seen:
-    since, _, text = entry.partition(" ")
-    return Seen(Announcement.model_validate_json(text), age_ms=now - int(since))
+        return [(said, now - int(since)) for since, _, said in (entry.partition(" ") for entry in entries.values())]
 
 
 def live_agents(workers: Iterable[Seen]) -> dict[str, ServedAgent]:

@@ -20,6 +20,7 @@ class Depth:
     in_line: int = 0  # for the session's turn: no worker could start them
     running: int = 0
     oldest_wait_ms: int = 0
+    held: int = 0  # behind a pause: no worker could start them, either
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,12 @@ class QueueDepth:
             in_line=sum(depth.in_line for depth in agents.values()),
             running=sum(depth.running for depth in agents.values()),
             oldest_wait_ms=max((depth.oldest_wait_ms for depth in agents.values()), default=0),
+            held=sum(depth.held for depth in agents.values()),
         )
         agents.pop("", None)
         return FleetDepth(total, agents)
 
 
 def _depth(now: int, counts: Sequence[int]) -> Depth:
-    waiting, in_line, running, since = counts
-    return Depth(waiting, in_line, running, max(0, now - since) if since else 0)
+    waiting, in_line, running, since, held = counts
+    return Depth(waiting, in_line, running, max(0, now - since) if since else 0, held)

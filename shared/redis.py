@@ -237,6 +237,12 @@ def texts(reply: Reply) -> list[str]:
     return [str(item) if isinstance(item, int) else text(item) for item in reply]
 
 
+def optional_texts(reply: Reply) -> list[str]:
+    """Fields of a hash, in which those that are not there are empty."""
+    assert isinstance(reply, list), reply
+    return ["" if item is None else text(item) for item in reply]
+
+
 def rows(reply: Reply) -> list[list[str]]:
     assert isinstance(reply, list), reply
     return [texts(row) for row in reply]

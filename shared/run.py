@@ -67,6 +67,7 @@ class Run(Value):
     keeps_transcript: bool = False  # the client named its session, so the worker remembers it
     created_ms: int  # ms since the epoch, clock of the API; `created` of every answer about this run
     foreground: bool = True  # it ends when its last reader has left for good
+    again_of: str = ""  # the run that an operator had run again as this one
 
 
 def new_run_id() -> str:
@@ -110,6 +111,8 @@ class RunRecord(Value):
     cancel: Stop | None = None  # asked for; the owner of the lease ends the run
     queued_ms: int = 0
     queued_until_ms: int = 0  # 0 while the run waits for its session's turn
+    ready_ms: int = 0  # when its session's turn came, last
     started_ms: int = 0  # the first time that an agent was started
     ended_ms: int = 0
     code: str = ""
+    again: str = ""  # the run as which an operator had this one run again, last

@@ -22,8 +22,8 @@ Stored = str | bytes | int | float
 
 KEYS = Keys("test")
 
-# These have no time to live; each is bounded by the runs that have not ended.
-BOUNDED = frozenset({KEYS.queue, KEYS.leases, KEYS.prefixes()["attended"]})
+# These have no time to live; each is bounded, by the runs that have not ended or by PAUSED_MOST.
+BOUNDED = frozenset({KEYS.queue, KEYS.leases, KEYS.paused, KEYS.prefixes()["attended"]})
 
 
 class Look(Protocol):

@@ -10,12 +10,12 @@ from functools import partial
 
 import anyio
 from arq.connections import ArqRedis
+from psutil import Process
 from redis.asyncio import Redis
 
 from shared.conclusion import now_ms
 from shared.keys import Keys
 from shared.ledger import Ledger
-from shared.log import EventLog
 from shared.presence import Announcement, Presence, ServedAgent, process_name
 from shared.redis import Pipes
 from shared.release import RELEASE
@@ -27,6 +27,7 @@ from worker.agents.protocol import Agent
 from worker.agents.workdir import ROOT
 from worker.announcer import Announcer
 from worker.control import Control
+from worker.counted_log import CountedLog
 from worker.doorbell import Doorbell
 from worker.job import Job
 from worker.leases import Leases
@@ -76,7 +77,7 @@ def assemble(
     """Agents and connections belong to the caller and outlive the worker."""
     name, keys = process_name("worker"), Keys(settings.namespace)
     ledger = Ledger(links.pipes.ledger, keys)
-    events = EventLog(links.pipes.events, keys, retention_ms=int(settings.retention_seconds * 1000))
+    events = CountedLog(links.pipes.events, keys, retention_ms=int(settings.retention_seconds * 1000))
     leases = Leases(ledger, events, lease_seconds=settings.lease_seconds)
     timeouts = {agent: config.timeout_seconds for agent, config in configs.items() if config.timeout_seconds}
     worker = RunWorker(
@@ -90,16 +91,20 @@ def assemble(
         drain_seconds=settings.drain_seconds,
     )
     served = {agent: _served(config) for agent, config in configs.items()}
-    announcer = Announcer(Presence(links.pipes.ledger, keys), partial(_announcement, worker, served, now_ms()))
+    word = partial(_announcement, worker, served, now_ms(), Process())
+    announcer = Announcer(Presence(links.pipes.ledger, keys), word, obey=worker.obey, deltas=lambda: events.deltas)
+    control = Control(links.control, keys, leases, worker=name, news=announcer.soon)
     expiry = Expiry(ROOT, settings.workdir_ttl_seconds)
-    return Assembled(worker, leases, Control(links.control, keys, leases), announcer, expiry)
+    return Assembled(worker, leases, control, announcer, expiry)
 
 
 def _served(config: AgentConfig) -> ServedAgent:
     return ServedAgent(kind=config.kind, description=config.description, policy=config.policy)
 
 
-def _announcement(worker: RunWorker, served: Mapping[str, ServedAgent], since_ms: int) -> Announcement:
+def _announcement(
+    worker: RunWorker, served: Mapping[str, ServedAgent], since_ms: int, process: Process
+) -> Announcement:
     return Announcement(
         worker=worker.name,
         host=socket.gethostname(),
@@ -110,4 +115,6 @@ def _announcement(worker: RunWorker, served: Mapping[str, ServedAgent], since_ms
         running=worker.job_counter,
         since_ms=since_ms,
         agents=served,
+        ordered=worker.ordered_to_drain,
+        memory_bytes=process.memory_info().rss,
     )

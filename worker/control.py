@@ -1,11 +1,13 @@
 """Orders to workers over pub/sub: for speed only. What must not be missed is in the run record and seen at each
-renewal."""
+renewal, or stands behind the worker's name and is seen at each announcement."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import anyio
 import structlog
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from redis.asyncio import Redis
 
 from shared.errors import Unavailable
@@ -25,13 +27,34 @@ class StopOrder(Value):
     stop: Stop
 
 
+class News(Value):
+    """A worker of this name was ordered something."""
+
+    worker: str
+
+
+_ORDERS: TypeAdapter[StopOrder | News] = TypeAdapter(StopOrder | News)
+
+
 class Control:
-    def __init__(self, redis: Redis, keys: Keys, leases: Leases, *, ping_seconds: float = PING_SECONDS) -> None:
-        """`redis` is a client of one connection that nobody else uses."""
+    def __init__(
+        self,
+        redis: Redis,
+        keys: Keys,
+        leases: Leases,
+        *,
+        worker: str,
+        news: Callable[[], None],
+        ping_seconds: float = PING_SECONDS,
+    ) -> None:
+        """`redis` is a client of one connection that nobody else uses; `news` is called when `worker` was ordered
+        something."""
         self._redis = redis
         self._ping_seconds = ping_seconds
         self._channel = keys.control
         self._leases = leases
+        self._worker = worker
+        self._news = news
 
     async def listen(self) -> None:
         """Follows orders for ever; takes the connection anew when it breaks."""
@@ -58,9 +81,14 @@ class Control:
 
     def _obey(self, data: bytes) -> None:
         try:
-            order = StopOrder.model_validate_json(data)
+            order = _ORDERS.validate_json(data)
         except ValidationError:
             log.warning("control.unknown", order=data[:200])  # a later release's
             return
-        if execution := self._leases.execution(order.run):
-            execution.stop(order.stop)
+        match order:
+            case News(worker=name):
+                if name == self._worker:
+                    self._news()
+            case StopOrder(run=run_id, stop=reason):
+                if execution := self._leases.execution(run_id):
+                    execution.stop(reason)

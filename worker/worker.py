@@ -9,7 +9,7 @@ lock per
 - a claimed run is executed by `worker/job.py`, which ends it in the log and the ledger. arq's `run_job` would bypass
 every hook
   on its early failures, count a deploy as a try, and let any worker finish any job.
-- signals: quiet, drain, stop.
+- signals: quiet, drain, stop. An operator's order to drain: quiet, until the order is taken back.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from shared.errors import Unavailable
 from shared.events import Stop
 from shared.ledger import JOB, Claim
 from shared.outage import Outage
+from shared.presence import Order
 from shared.redis import unavailable
 from shared.run import Policy
 from worker.doorbell import POLL_SECONDS, Doorbell
@@ -82,6 +83,8 @@ class RunWorker(Worker):
         self._slot_freed = anyio.Event()
         self._drained = False
         self._outage = Outage("redis")
+        self._may_take = anyio.Event()
+        self._may_take.set()
 
     @property
     def name(self) -> str:
@@ -90,8 +93,23 @@ class RunWorker(Worker):
     @property
     def state(self) -> Literal["serving", "draining", "gone"]:
         if not self._taking.cancel_called:
-            return "serving"
+            return "draining" if self.ordered_to_drain else "serving"
         return "gone" if self._drained else "draining"
+
+    @property
+    def ordered_to_drain(self) -> bool:
+        return not self._may_take.is_set()
+
+    def obey(self, order: Order) -> bool:
+        """From now on the worker takes runs, or takes none until another order comes. False when it did so already."""
+        if (order is Order.DRAIN) == self.ordered_to_drain:
+            return False
+        log.info("worker.ordered", order=order.value or "serve", running=self.job_counter)
+        if order is Order.DRAIN:
+            self._may_take = anyio.Event()
+        else:
+            self._may_take.set()
+        return True
 
     # --- taking runs --------------------------------------------------------------------------------------------------
 
@@ -105,7 +123,10 @@ class RunWorker(Worker):
     async def _poll_iteration(self) -> None:
         try:
             free = await self._free_slots()
-            if free and len(await self._claim(free)) < free:
+            if self.ordered_to_drain:
+                with anyio.move_on_after(POLL_SECONDS):
+                    await self._may_take.wait()
+            elif free and len(await self._claim(free)) < free:
                 await self._doorbell.wait()
             with unavailable():
                 await self.heart_beat()

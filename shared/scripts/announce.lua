@@ -1,11 +1,23 @@
--- Keeps the list of workers. ARGV: 1 worker, 2 its announcement as JSON, in front of which stands when it was made.
+-- Keeps the list of workers, or of web processes. ARGV: 1 'workers' or 'webs', 2 a process, 3 its announcement as JSON, in front of which
+-- stands when it was made, 4 what it has to add to the count of deltas. Answers what it was ordered, or ''.
+local list, name = KEY[ARGV[1]], ARGV[2]
 local now = clock()
-redis.call('HSET', KEY.workers, ARGV[1], whole(now) .. ' ' .. ARGV[2])
-redis.call('PEXPIRE', KEY.workers, WORKER_MEMORY_MS)
-local all = redis.call('HGETALL', KEY.workers)
+redis.call('HSET', list, name, whole(now) .. ' ' .. ARGV[3])
+redis.call('PEXPIRE', list, WORKER_MEMORY_MS)
+redis.call('PEXPIRE', KEY.orders, WORKER_MEMORY_MS)
+local all = redis.call('HGETALL', list)
 for i = 1, #all, 2 do
   if now - tonumber(string.match(all[i + 1], '^%d+')) > WORKER_MEMORY_MS then
-    redis.call('HDEL', KEY.workers, all[i])
+    redis.call('HDEL', list, all[i])
+    redis.call('HDEL', KEY.orders, all[i])
   end
 end
-return 1
+
+if tonumber(ARGV[4]) > 0 then
+  tally(now, 'deltas', ARGV[4])
+end
+if list == KEY.workers then
+  highest(now, 'running', redis.call('ZCARD', KEY.leases))
+  highest(now, 'waiting', redis.call('ZCOUNT', KEY.queue, '-inf', score(now)))
+end
+return redis.call('HGET', KEY.orders, name) or ''

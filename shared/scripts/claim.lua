@@ -4,43 +4,74 @@
 local owner, lease, most, only = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[5]
 local serves = cjson.decode(ARGV[4])
 local now = clock()
-local claimed = {}
+local claimed, held = {}, 0
+local HELD_AT_ONCE = 200 -- moving one aside takes a dozen commands
+
+-- What operators hold back: agents, or all.
+local paused = {}
+for _, name in ipairs(redis.call('HKEYS', KEY.paused)) do
+  paused[name] = true
+end
 
 -- What arq enqueued without us, or what outlived its record.
 local function drop(id)
   unlease(id)
   redis.call('ZREM', KEY.queue, id)
+  redis.call('ZREM', KEY.state .. 'queued', id)
+  redis.call('ZREM', KEY.state .. 'running', id)
   redis.call('DEL', KEY.job .. id, KEY.retry .. id)
 end
 
--- A run that waits for its session's turn lives on and looks at its lane again, whoever looked: there may be no worker with a free slot.
+-- A run that waits for its session's turn, or for an operator, lives on and is looked at again, whoever looked: there may be no worker
+-- with a free slot.
 local function wait_on(id, run)
   redis.call('ZADD', KEY.queue, score(now + LANE_CHECK_MS), id)
   redis.call('PEXPIRE', KEY.run .. id, run.keep)
   redis.call('PEXPIRE', KEY.job .. id, run.keep)
   redis.call('PEXPIRE', KEY.lane .. run.session, run.keep)
+  redis.call('PEXPIRE', KEY.session .. run.session, run.keep)
+  redis.call('PEXPIRE', KEY.state .. 'queued', run.keep)
+end
+
+-- Out of the way of runs that may be claimed. Its place in the queue is noted, to be given back when it is resumed.
+local function hold(id, run)
+  local parked = KEY.parked .. (paused[run.agent] and run.agent or ALL)
+  local place = redis.call('ZSCORE', KEY.parked .. ALL, id) or redis.call('ZSCORE', KEY.queue, id) or score(now)
+  redis.call('ZADD', parked, 'NX', place, id)
+  redis.call('PEXPIRE', parked, run.keep)
+  wait_on(id, run)
+  held = held + 1
 end
 
 -- Whether the run may be taken now; `named` is true for the one who wants to end just this one.
 local function due(id, run, named)
+  local stopped = paused[run.agent] or paused[ALL]
   if run.state == 'running' then
-    return redis.call('EXISTS', KEY.lock .. id) == 0
+    return redis.call('EXISTS', KEY.lock .. id) == 0 and (named or not stopped)
   end
   local until_ms = tonumber(run.queued_until)
-  if named and (run.cancel or until_ms > 0) then
-    return run.cancel or now >= until_ms
+  if named and run.cancel then
+    return true
+  end
+  if stopped and until_ms > 0 then
+    hold(id, run) -- nor does its patience end meanwhile
+    return false
+  end
+  if named and until_ms > 0 then
+    return now >= until_ms
   end
   if turn(run.session) ~= id then
     wait_on(id, run)
     return false
   end
-  if named then
+  if named or stopped then
     ready(id, now) -- the run before it has vanished
+    return false
   end
-  return not named
+  return true
 end
 
-local FIELDS = {'v', 'state', 'agent', 'session', 'cancel', 'queued_until', 'spec', 'keep', 'policy'}
+local FIELDS = {'v', 'state', 'agent', 'session', 'cancel', 'queued_until', 'spec', 'keep', 'policy', 'ready'}
 
 local function read(id)
   local values, run = redis.call('HMGET', KEY.run .. id, unpack(FIELDS)), {}
@@ -72,7 +103,12 @@ local function take(id, named)
   redis.call('PEXPIRE', KEY.run .. id, run.keep)
   redis.call('SET', KEY.lock .. id, token, 'PX', lease)
   redis.call('ZREM', KEY.queue, id)
+  redis.call('ZREM', KEY.parked .. run.agent, id)
+  redis.call('ZREM', KEY.parked .. ALL, id)
   redis.call('ZADD', KEY.leases, score(now + lease), id)
+  if from == 'queued' and not named then
+    tally(now, 'wait:' .. math.ceil(2 * math.log(math.max(0, now - (run.ready or now)) + 1) / math.log(2)), 1)
+  end
   claimed[#claimed + 1] = {
     id, from, token, attempt, tries, run.cancel or '', tonumber(run.queued_until), whole(now), run.spec, policy}
   return false
@@ -81,7 +117,7 @@ end
 -- In pages, so that runs of agents this owner does not serve cannot hide the ones behind them.
 local function scan(zset)
   local page, passed = 100, 0
-  while passed < 1000 do
+  while passed < 1000 and held < HELD_AT_ONCE do
     local ids = redis.call('ZRANGEBYSCORE', zset, '-inf', score(now), 'LIMIT', passed, page)
     for _, id in ipairs(ids) do
       if #claimed == most then
@@ -103,5 +139,8 @@ else
   watch(now, lease)
   scan(KEY.leases) -- a lost run has waited longest
   scan(KEY.queue)
+  if held >= HELD_AT_ONCE then
+    ring((next(serves))) -- behind them there may be others
+  end
 end
 return claimed

@@ -1,12 +1,16 @@
 -- Counts what waits and what runs. ARGV: 1 most runs to look at one by one. Answers {now}, then a row for each agent:
--- {agent, runs that wait for a worker, for their session's turn, that run, and since when the first could be claimed (0: none waits)}.
+-- {agent, runs that wait for a worker, for their session's turn, that run, since when the first could be claimed (0: none waits), and
+-- runs that a pause holds back}.
 -- Runs behind the first ARGV[1] that could be claimed are counted, under the agent '', as if each waited for a worker.
 local now, most = clock(), tonumber(ARGV[1])
-local rows, by_agent = {{whole(now)}}, {}
+local rows, by_agent, paused = {{whole(now)}}, {}, {}
+for _, name in ipairs(redis.call('HKEYS', KEY.paused)) do
+  paused[name] = true
+end
 
 local function row(agent)
   if not by_agent[agent] then
-    by_agent[agent] = {agent, 0, 0, 0, 0}
+    by_agent[agent] = {agent, 0, 0, 0, 0, 0}
     rows[#rows + 1] = by_agent[agent]
   end
   return by_agent[agent]
@@ -23,6 +27,8 @@ for i = 1, #page, 2 do
   local run = redis.call('HMGET', KEY.run .. page[i], 'agent', 'queued_until')
   if run[2] == '0' then
     count(run[1], 3, 1)
+  elseif run[2] and (paused[run[1]] or paused[ALL]) then
+    count(run[1], 6, 1)
   elseif run[2] then -- not what arq enqueued without us, or what outlived its record
     local waits = count(run[1], 2, 1)
     waits[5] = waits[5] == 0 and tonumber(whole(page[i + 1])) or waits[5]
@@ -30,7 +36,7 @@ for i = 1, #page, 2 do
 end
 local behind = redis.call('ZCARD', KEY.queue) - #page / 2
 if behind > 0 then
-  count('', 2, behind)
+  count('', paused[ALL] and 6 or 2, behind)
 end
 
 for _, id in ipairs(redis.call('ZRANGE', KEY.leases, 0, most - 1)) do

@@ -17,12 +17,49 @@ end
 
 -- The only way to another state. Answers the state it came from, or nil when the table has no such move.
 local function move(id, to)
-  local from = redis.call('HGET', KEY.run .. id, 'state')
+  local record = redis.call('HMGET', KEY.run .. id, 'state', 'at', 'queued', 'keep')
+  local from = record[1]
   if not from or not MOVES[from][to] then
     return nil
   end
   redis.call('HSET', KEY.run .. id, 'state', to)
+  redis.call('ZREM', KEY.state .. from, id)
+  local at = record[2] or record[3] -- an earlier release noted no more than the millisecond
+  if at then
+    redis.call('ZADD', KEY.state .. to, at, id)
+    redis.call('PEXPIRE', KEY.state .. to, record[4])
+  end
   return from
+end
+
+-- Adds to what is counted over time (shared/history.py).
+local function tally(now, field, by)
+  for name, span in pairs(TALLIES) do
+    local key = KEY.tally .. name .. ':' .. whole(now / span.ms)
+    if redis.call('HINCRBY', key, field, by) == tonumber(by) then -- the first of its kind
+      redis.call('PEXPIRE', key, span.keep)
+    end
+  end
+end
+
+-- The same for what is looked at now and then: the highest counts.
+local function highest(now, field, seen)
+  for name, span in pairs(TALLIES) do
+    local key = KEY.tally .. name .. ':' .. whole(now / span.ms)
+    if seen > tonumber(redis.call('HGET', key, field) or -1) then
+      redis.call('HSET', key, field, seen)
+      redis.call('PEXPIRE', key, span.keep)
+    end
+  end
+end
+
+-- Notes the act of an operator. `entry` is JSON, in front of which stands when it was done; none for an act of nobody's.
+local function audit(entry)
+  if entry and entry ~= '' then
+    redis.call('LPUSH', KEY.audit, whole(clock()) .. ' ' .. entry)
+    redis.call('LTRIM', KEY.audit, 0, AUDIT_LENGTH - 1)
+    redis.call('PEXPIRE', KEY.audit, AUDIT_TTL_MS)
+  end
 end
 
 local function ring(name)
@@ -36,7 +73,7 @@ end
 -- From now on a worker may claim the run, and its patience runs.
 local function ready(id, now)
   local record = redis.call('HMGET', KEY.run .. id, 'bell', 'patience')
-  redis.call('HSET', KEY.run .. id, 'queued_until', whole(now + record[2]))
+  redis.call('HSET', KEY.run .. id, 'queued_until', whole(now + record[2]), 'ready', whole(now))
   redis.call('ZADD', KEY.queue, score(now), id)
   ring(record[1])
 end

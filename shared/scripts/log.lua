@@ -10,7 +10,7 @@ end
 -- Writes events from ARGV[from] on and publishes them; `first` is the number of the first. Answers why not, or nil.
 -- A batch whose answer was lost comes again: what stands already is passed over.
 local function write(channel, first, from, fields)
-  local known = redis.call('HMGET', head, 'attempt', 'seq', 'terminal')
+  local known = redis.call('HMGET', head, 'attempt', 'seq', 'terminal', 'first')
   local seq = tonumber(known[2] or 0)
   if known[3] then
     return 'closed'
@@ -32,6 +32,10 @@ local function write(channel, first, from, fields)
   end
   if #fresh > 0 then
     redis.call('HSET', head, 'seq', seq, unpack(fields))
+    if not known[4] and fields[2] ~= '0' then -- the first characters
+      local time = redis.call('TIME')
+      redis.call('HSET', head, 'first', string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)))
+    end
     redis.call('PUBLISH', channel, table.concat(fresh, '\n'))
   end
   refresh()

@@ -1,8 +1,23 @@
 -- Runs nobody may be looking after. ARGV: 1 ms since their lease was over, 2 ms since they could be claimed, 3 most of each.
 local now = clock()
 watch(now)
-local lost = redis.call('ZRANGEBYSCORE', KEY.leases, '-inf', score(now - ARGV[1]), 'LIMIT', 0, ARGV[3])
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEY.queue, '-inf', score(now - ARGV[2]), 'LIMIT', 0, ARGV[3])) do
-  lost[#lost + 1] = id
+local found = redis.call('ZRANGEBYSCORE', KEY.leases, '-inf', score(now - ARGV[1]), 'LIMIT', 0, ARGV[3])
+local most, passed, page = #found + ARGV[3], 0, 100
+
+-- In pages, so that runs that a pause held back, and that may wait again by now, cannot hide the ones behind them.
+while passed < 1000 do
+  local ids = redis.call('ZRANGEBYSCORE', KEY.queue, '-inf', score(now - ARGV[2]), 'LIMIT', passed, page)
+  for _, id in ipairs(ids) do
+    if #found == most then
+      return found
+    end
+    if tonumber(redis.call('HGET', KEY.run .. id, 'queued_until') or 0) <= now then
+      found[#found + 1] = id
+    end
+  end
+  passed = passed + #ids
+  if #ids < page then
+    return found
+  end
 end
-return lost
+return found

@@ -16,6 +16,7 @@ for i = 2, #ARGV, 2 do
     redis.call('PEXPIRE', KEY.job .. id, record[2])
     redis.call('PEXPIRE', KEY.lane .. record[3], record[2])
     redis.call('PEXPIRE', KEY.session .. record[3], record[2])
+    redis.call('PEXPIRE', KEY.state .. 'running', record[2])
     answers[#answers + 1] = record[1] and 'cancel:' .. record[1] or 'held'
   else
     answers[#answers + 1] = redis.call('HGET', KEY.run .. id, 'token') == token and 'done' or 'lost'

@@ -17,6 +17,8 @@ end
 local fields = redis.call('HMGET', record, 'session', 'keep', 'queued', 'started', 'tries')
 local session, keep = fields[1], fields[2]
 redis.call('HSET', record, 'ended', whole(now), 'code', ending.code)
+redis.call('ZREMRANGEBYSCORE', KEY.state .. ending.state, '-inf', score(now - keep))
+tally(now, ending.state, 1)
 redis.call('PEXPIRE', record, keep)
 
 -- Written out because cjson cannot tell an empty object from an empty list.

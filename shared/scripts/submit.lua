@@ -38,21 +38,38 @@ if redis.call('ZCARD', KEY.queue) >= ask.max_total then
   return {'full_total', ''}
 end
 
+-- An operator has a run run again, as this one. Where it shall be so once at most, the first one counts.
+if ask.again_of ~= '' then
+  local again = ask.again_once and redis.call('HGET', KEY.run .. ask.again_of, 'again')
+  if again then
+    return {'joined', again}
+  end
+  if redis.call('EXISTS', KEY.run .. ask.again_of) == 1 then
+    redis.call('HSET', KEY.run .. ask.again_of, 'again', ask.id)
+  end
+end
+audit(ask.audit)
+
 -- A run that waits long must not vanish while it waits; each look at its lane and each renewal sets this anew.
 local keep = whole(ask.keep + ask.patience)
 redis.call('HSET', record,
   'v', CONTRACT, 'state', 'queued', 'agent', ask.agent, 'session', ask.session, 'owner', ask.owner, 'bell', ask.bell,
-  'spec', ask.spec, 'keep', keep, 'patience', whole(ask.patience), 'attempt', 0, 'tries', 0, 'queued', whole(now), 'queued_until', 0)
+  'spec', ask.spec, 'keep', keep, 'patience', whole(ask.patience), 'attempt', 0, 'tries', 0, 'queued', whole(now), 'queued_until', 0,
+  'at', score(now))
 redis.call('PEXPIRE', record, keep)
 redis.call('SET', session, ask.owner, 'PX', keep)
 redis.call('HDEL', once, 'overtaken')
 redis.call('HSET', once, 'id', ask.id, 'digest', ask.digest, 'overtook', whole(ask.join and now + OVERTAKE_MS or 0))
 redis.call('PEXPIRE', once, whole(ask.once_ms))
-for _, index in ipairs({KEY.runs, KEY.owned .. ask.owner}) do
+for _, index in ipairs({KEY.runs, KEY.owned .. ask.owner, KEY.agent .. ask.agent, KEY.state .. 'queued'}) do
   redis.call('ZADD', index, score(now), ask.id)
-  redis.call('ZREMRANGEBYSCORE', index, '-inf', score(now - ask.keep - ask.patience))
   redis.call('PEXPIRE', index, keep)
 end
+-- Not that of its state: a run may wait behind a pause for longer than runs are kept.
+for _, index in ipairs({KEY.runs, KEY.owned .. ask.owner, KEY.agent .. ask.agent}) do
+  redis.call('ZREMRANGEBYSCORE', index, '-inf', score(now - keep))
+end
+tally(now, 'accepted', 1)
 if ask.grace > 0 then
   redis.call('ZADD', KEY.attended, score(now + ask.grace), ask.id)
 end

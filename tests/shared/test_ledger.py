@@ -6,19 +6,31 @@ from dataclasses import replace
 
 import pytest
 
+from shared.audit import Act, Audit, note
 from shared.conversation import Conversation
 from shared.errors import KeyReused, QueueFull, SessionTaken
 from shared.events import Stop
 from shared.keys import BELL_LENGTH
-from shared.ledger import PARTS_BYTES, TRANSCRIPT_BYTES, TRANSCRIPT_TURNS, Claim, Ledger, Once, Renewal
+from shared.ledger import (
+    PARTS_BYTES,
+    TRANSCRIPT_BYTES,
+    TRANSCRIPT_TURNS,
+    Accepted,
+    Again,
+    Claim,
+    Ledger,
+    Once,
+    Renewal,
+)
 from shared.redis import Pipe
-from shared.run import CONTRACT, End, Part, Policy, ToolCall, Turn
+from shared.run import CONTRACT, End, Part, Policy, Run, ToolCall, Turn
 from shared.states import State
 from tests.broker import KEYS, Broker, Look, opened_client
 from tests.runs import (
     BOUNDS,
     DONE,
     LEASE_MS,
+    ONCE,
     a_run,
     claim,
     claim_one,
@@ -930,3 +942,65 @@ async def test_a_run_in_a_busy_lane_is_kept_alive_when_no_worker_has_a_free_slot
     assert await ledger.take(waiting.run_id, "api", lease_ms=LEASE_MS) is None
     assert look.pttl(KEYS.run(waiting.run_id)) > 1_000
     assert await ledger.overdue(lost_for_ms=1_000, waited_ms=60_000) == []
+
+
+# --- run again by an operator -----------------------------------------------------------------------------------------
+
+
+def again(of: Run, *, once: bool = False) -> Again:
+    return Again(of.run_id, once, note(Act.RETRY_RUN, of.run_id, who="olga"))
+
+
+async def ended_run(ledger: Ledger) -> Run:
+    one = await running(ledger)
+    await ledger.settle(one, End(state=State.FAILED))
+    return one.run
+
+
+async def test_a_run_knows_as_which_it_was_run_again(ledger: Ledger, pipe: Pipe) -> None:
+    first = await ended_run(ledger)
+    second, third = a_run(again_of=first.run_id), a_run(again_of=first.run_id)
+    for run in (second, third):
+        accepted = await ledger.submit(run, bell="main", once=Once(run.run_id), bounds=BOUNDS, again=again(first))
+        assert accepted == Accepted(run.run_id, joined=False)
+    record = await ledger.record(first.run_id)
+    assert record is not None
+    assert record.again == third.run_id
+    assert [noted.entry.target for noted in await Audit(pipe, KEYS).latest(9)] == [first.run_id] * 2
+
+
+async def test_a_run_that_was_run_again_is_not_so_another_time_where_once_was_meant(ledger: Ledger, pipe: Pipe) -> None:
+    first = await ended_run(ledger)
+    second, third = a_run(), a_run()
+    for run in (second, third):
+        accepted = await ledger.submit(
+            run, bell="main", once=Once(run.run_id), bounds=BOUNDS, again=again(first, once=True)
+        )
+    assert accepted == Accepted(second.run_id, joined=True)
+    assert await ledger.record(third.run_id) is None
+    assert len(await Audit(pipe, KEYS).latest(9)) == 1
+
+
+async def test_a_run_that_has_expired_leaves_no_trace_when_it_is_run_again(ledger: Ledger, look: Look) -> None:
+    gone = a_run()
+    await ledger.submit(a_run(), bell="main", once=ONCE, bounds=BOUNDS, again=again(gone))
+    assert not look.exists(KEYS.run(gone.run_id))
+
+
+async def test_a_refused_run_is_not_noted(ledger: Ledger, pipe: Pipe) -> None:
+    first = await ended_run(ledger)
+    full = replace(BOUNDS, max_waiting=1)
+    await submit(ledger, a_run())
+    with pytest.raises(QueueFull):
+        await ledger.submit(a_run(), bell="main", once=ONCE, bounds=full, again=again(first))
+    assert await Audit(pipe, KEYS).latest(9) == []
+
+
+async def test_who_cancelled_is_noted_when_there_was_something_to_cancel(ledger: Ledger, pipe: Pipe) -> None:
+    ended = await ended_run(ledger)
+    await submit(ledger, waits := a_run())
+    for run in (ended, waits):
+        await ledger.cancel(run.run_id, Stop.USER, note=note(Act.CANCEL_RUN, run.run_id, who="olga"))
+    await ledger.cancel(waits.run_id, Stop.USER)  # a client, not an operator
+    noted = [(one.entry.act, one.entry.target, one.entry.who) for one in await Audit(pipe, KEYS).latest(9)]
+    assert noted == [("run.cancel", waits.run_id, "olga")]

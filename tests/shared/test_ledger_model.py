@@ -18,7 +18,10 @@ from hypothesis.stateful import (
 )
 
 from shared.events import Stop
+from shared.keys import ALL
 from shared.ledger import Claim, Ledger, Once, Renewal
+from shared.log import EventLog
+from shared.operations import Operations
 from shared.redis import Pipe
 from shared.run import End, Run
 from shared.states import ENDS, State
@@ -51,6 +54,7 @@ class Model:
     lost: list[str] = field(default_factory=list)  # running ones whose lease is over, in order
     newest: str = ""  # the last run that was made for the one request that comes again and again
     overtook: bool = False  # made by a retry, whose first try may still come
+    paused: set[str] = field(default_factory=set)
 
     def accept(self, run: Run) -> None:
         self.runs[run.run_id] = Known(run)
@@ -71,6 +75,9 @@ class Model:
         for first in self.lanes[session][:1]:
             if self.runs[first].state is State.QUEUED and first not in self.ready:
                 self.ready.append(first)
+
+    def held(self, run_id: str) -> bool:
+        return bool(self.paused & {ALL, self.runs[run_id].run.agent_id})
 
     def claim(self, claimed: Claim) -> None:
         """Checks what a claim says, and notes it."""
@@ -116,6 +123,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.client = self.broker.client()
         self.pipe = Pipe(self.client)
         self.ledger = Ledger(self.pipe, KEYS)
+        self.operations = Operations(self.pipe, KEYS, EventLog(self.pipe, KEYS, retention_ms=60_000))
         self.model = Model()
         self.claims: list[Claim] = []  # all that ever were
         self.expiries = 0
@@ -140,7 +148,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(session=st.sampled_from(["s1", "s2", "s3"]))
     def submit(self, session: str) -> None:
-        run = a_run(session)
+        run = a_run(session, agent_id="coder" if session == "s3" else "main")
         assert self.do(submit(self.ledger, run)).run_id == run.run_id
         self.model.accept(run)
 
@@ -159,7 +167,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(owner=st.sampled_from(["w1", "w2"]), most=st.integers(1, 3))
     def claim(self, owner: str, most: int) -> None:
-        expected = [*self.model.lost, *self.model.ready][:most]
+        expected = [run_id for run_id in (*self.model.lost, *self.model.ready) if not self.model.held(run_id)][:most]
         claims = self.do(claim(self.ledger, owner, most=most))
         assert [one.run.run_id for one in claims] == expected
         self.note(claims)
@@ -171,7 +179,8 @@ class LedgerMachine(RuleBasedStateMachine):
         run_id, session = known.run.run_id, known.run.session_key
         queued, its_turn = known.state is State.QUEUED, run_id in self.model.ready
         taken = self.do(self.ledger.take(run_id, "api", lease_ms=LEASE_MS))
-        expected = run_id in self.model.lost or (queued and bool(known.cancel or known.out_of_patience))
+        overdue = known.out_of_patience and not self.model.held(run_id)
+        expected = run_id in self.model.lost or (queued and bool(known.cancel or overdue))
         assert (taken is not None) == expected
         if taken is not None:
             known.only_ending |= queued and not its_turn
@@ -237,6 +246,19 @@ class LedgerMachine(RuleBasedStateMachine):
         if known.state not in ENDS:
             known.cancel = known.cancel or reason
 
+    @rule(agent=st.sampled_from([ALL, "main", "coder"]))
+    def pause(self, agent: str) -> None:
+        self.do(self.operations.pause(agent, who="operator"))
+        self.model.paused.add(agent)
+
+    @rule(agent=st.sampled_from([ALL, "main", "coder"]))
+    def resume(self, agent: str) -> None:
+        """Each run that it had held back has the whole of its patience again."""
+        for run_id in self.known(members(self.look, KEYS.prefixes()["parked"] + agent)):
+            self.model.runs[run_id].out_of_patience = False
+        self.do(self.operations.resume(agent, who="operator"))
+        self.model.paused.discard(agent)
+
     # --- what time and Redis do ---------------------------------------------------------------------------------------
 
     @precondition(lambda self: self.any_in(State.RUNNING))
@@ -281,7 +303,23 @@ class LedgerMachine(RuleBasedStateMachine):
         queue, leases = (self.known(members(self.look, zset)) for zset in (KEYS.queue, KEYS.leases))
         assert set(queue) == {run_id for run_id, known in self.model.runs.items() if known.state is State.QUEUED}
         assert set(leases) == {run_id for run_id, known in self.model.runs.items() if known.state is State.RUNNING}
-        assert [run_id for run_id in queue if run_id in self.model.ready] == self.model.ready
+        held = {run_id for agent in (ALL, "main", "coder") for run_id in self.parked(agent)}
+        assert [run_id for run_id in queue if run_id in self.model.ready and run_id not in held] == [
+            run_id for run_id in self.model.ready if run_id not in held
+        ]
+
+    @invariant()
+    def only_a_pause_holds_runs_back(self) -> None:
+        for agent in (ALL, "main", "coder"):
+            held = self.parked(agent)
+            assert agent in self.model.paused or not held
+            assert held == [run_id for run_id in self.model.ready if run_id in held]
+
+    @invariant()
+    def every_run_is_found_by_its_state(self) -> None:
+        for state in State:
+            found = set(self.known(members(self.look, KEYS.state(state))))
+            assert found == {run_id for run_id, known in self.model.runs.items() if known.state is state}
 
     @invariant()
     def lanes_hold_the_runs_that_have_not_ended_in_order(self) -> None:
@@ -306,6 +344,9 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def no_key_is_immortal(self) -> None:
         assert not immortal_keys(self.look)
+
+    def parked(self, agent: str) -> list[str]:
+        return self.known(members(self.look, KEYS.prefixes()["parked"] + agent))
 
     def known(self, run_ids: list[str]) -> list[str]:
         """Without those that vanished: whoever comes across them drops them."""

@@ -381,3 +381,27 @@ async def test_numbers_have_no_holes_whatever_the_batches(log: EventLog) -> None
     for start, end in pairwise(cuts):
         before = await append(log, events[start:end], before)
     assert [one.seq for one in await stored(log)] == list(range(1, 61))
+
+
+# --- the first text ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_log_knows_when_the_first_text_was_written(log: EventLog, look: Look) -> None:
+    await log.fence(RUN_ID, 1)
+    head = await append(log, said(Queued(), Delta(delta="")))
+    assert await log.first_text_ms(RUN_ID) == 0
+    before, _ = look.time()
+    head = await append(log, deltas("a", first=3), head)
+    after, _ = look.time()
+    first = await log.first_text_ms(RUN_ID)
+    assert before * 1000 <= first <= (after + 1) * 1000
+    look.hset(KEYS.head(RUN_ID), "first", "7")
+    await append(log, deltas("b", first=4), head)
+    assert await log.first_text_ms(RUN_ID) == 7
+
+
+async def test_text_that_comes_with_the_end_is_the_first_too(log: EventLog) -> None:
+    await log.fence(RUN_ID, 1)
+    events = said(Delta(delta="ab"), Completed())
+    await log.close(events, head_after(events), END)
+    assert await log.first_text_ms(RUN_ID) > 0

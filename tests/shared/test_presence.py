@@ -5,24 +5,16 @@ from typing import Literal
 import pytest
 
 from shared.keys import WORKER_MEMORY_MS, WORKER_TTL_MS
-from shared.presence import Announcement, Presence, ServedAgent, known_agents, live_agents, process_name
+from shared.presence import Presence, WebAnnouncement, known_agents, live_agents, process_name
 from shared.redis import Pipe
 from shared.run import Policy
 from tests.broker import KEYS, Look
+from tests.shared.announcing import announcement
 
 
 @pytest.fixture
 def presence(pipe: Pipe) -> Presence:
     return Presence(pipe, KEYS)
-
-
-def announcement(
-    worker: str = "w1", *agents: str, state: Literal["serving", "draining", "gone"] = "serving"
-) -> Announcement:
-    served = {agent: ServedAgent(kind="python", policy=Policy(max_attempts=7)) for agent in agents or ("main",)}
-    return Announcement(
-        worker=worker, host="h\u2028", pid=1, version="1", state=state, slots=10, running=3, since_ms=1, agents=served
-    )
 
 
 def silent_for(look: Look, worker: str, ms: int) -> None:
@@ -79,3 +71,25 @@ async def test_the_policy_of_an_agent_is_announced(presence: Presence) -> None:
 def test_no_two_processes_have_the_same_name() -> None:
     assert process_name("api") != process_name("api")
     assert process_name("worker").startswith("worker-")
+
+
+# --- API processes ----------------------------------------------------------------------------------------------------
+
+
+async def test_what_an_api_process_announces_is_seen_apart_from_workers(presence: Presence) -> None:
+    word = WebAnnouncement(web="api-1", host="h", pid=1, version="1", streams=3, lag_ms=0.5, since_ms=1)
+    await presence.announce(announcement("w1"))
+    await presence.announce_web(word)
+    (seen,) = await presence.webs()
+    assert seen.announcement == word
+    assert seen.live
+    assert [one.announcement.worker for one in await presence.workers()] == ["w1"]
+
+
+async def test_an_order_is_forgotten_with_its_worker(presence: Presence, look: Look) -> None:
+    orders = KEYS.prefixes()["orders"]
+    await presence.announce(announcement("w1"))
+    look.hset(orders, "w1", "drain")
+    silent_for(look, "w1", WORKER_MEMORY_MS + 1000)
+    await presence.announce(announcement("w2"))
+    assert look.hgetall(orders) == {}

@@ -3,9 +3,11 @@ from __future__ import annotations
 import pytest
 
 from shared.ledger import Ledger
+from shared.log import EventLog
+from shared.operations import Operations
 from shared.queue_depth import Depth, FleetDepth, QueueDepth
 from shared.redis import Pipe
-from shared.run import Run
+from shared.run import Policy, Run
 from tests.broker import KEYS, Look
 from tests.runs import DONE, a_run, claim_one, end_lane_check, forget, submit
 
@@ -84,3 +86,18 @@ async def test_a_long_queue_is_counted_but_not_looked_at_run_by_run(ledger: Ledg
     seen = await QueueDepth(pipe, KEYS, look_at=1).read()
     assert (seen.total.waiting, seen.total.running) == (3, 2)
     assert (seen.agents["main"].waiting, seen.agents["main"].running) == (1, 1)
+
+
+async def test_what_a_pause_holds_back_waits_for_no_worker(ledger: Ledger, depth: QueueDepth, pipe: Pipe) -> None:
+    """More workers would not start it. It is the same before and after a worker came by."""
+    operations = Operations(pipe, KEYS, EventLog(pipe, KEYS, retention_ms=60_000))
+    for agent in ("main", "coder", "coder"):
+        await submit(ledger, a_run(agent_id=agent))
+    await operations.pause("coder", who="olga")
+    for _ in range(2):
+        seen = await depth.read()
+        assert (seen.total.waiting, seen.total.held, seen.agents["coder"].held) == (1, 2, 2)
+        assert seen.agents["coder"].oldest_wait_ms == 0
+        await ledger.claim("w1", serves={"coder": Policy()}, lease_ms=60_000, most=9)
+    await operations.resume("coder", who="olga")
+    assert (await depth.read()).total.held == 0

@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import anyio
 from arq.connections import ArqRedis
@@ -13,10 +14,12 @@ from redis.asyncio import Redis
 
 from shared.ledger import Ledger
 from shared.log import EventLog
+from shared.presence import Announcement, Presence
 from shared.redis import Pipe
 from shared.run import Policy
 from tests.broker import KEYS, Broker, opened_client
 from worker.agents.protocol import Agent
+from worker.announcer import Announcer
 from worker.control import Control
 from worker.doorbell import POLL_SECONDS, Doorbell
 from worker.job import Job
@@ -41,6 +44,7 @@ class Crew:
     worker: RunWorker
     leases: Leases
     control: Control
+    announcer: Announcer
     ledger: Ledger
     log: EventLog
     redis: Redis
@@ -54,9 +58,25 @@ class Crew:
         async with anyio.create_task_group() as beside:
             beside.start_soon(self.leases.keep)
             beside.start_soon(self.control.listen)
+            beside.start_soon(self.announcer.announce_forever)
             await self.worker.async_run()
             beside.cancel_scope.cancel()
         self.ended.set()
+
+
+def word(worker: RunWorker) -> Announcement:
+    return Announcement(
+        worker=worker.name,
+        host="h",
+        pid=1,
+        version="1",
+        state=worker.state,
+        slots=worker.max_jobs,
+        running=worker.job_counter,
+        since_ms=0,
+        agents={},
+        ordered=worker.ordered_to_drain,
+    )
 
 
 @asynccontextmanager
@@ -92,7 +112,9 @@ async def crew(
             lease_seconds=lease_seconds,
             drain_seconds=drain_seconds,
         )
-        yield Crew(worker, leases, Control(control, KEYS, leases), ledger, log, client, doorbell.sleeping)
+        announcer = Announcer(Presence(pipe, KEYS), partial(word, worker), obey=worker.obey, deltas=lambda: 0)
+        orders = Control(control, KEYS, leases, worker=name, news=announcer.soon)
+        yield Crew(worker, leases, orders, announcer, ledger, log, client, doorbell.sleeping)
         await pipe.aclose()
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import anyio
@@ -10,10 +10,13 @@ from redis.asyncio import Redis
 from shared.events import Stop
 from shared.ledger import Ledger
 from shared.log import EventLog
+from shared.operations import Operations
+from shared.presence import Presence
 from shared.redis import Pipe
 from tests.broker import KEYS, Broker, Look, RealBroker, looking, opened_client
 from tests.deaf import deaf_redis
 from tests.runs import running
+from tests.shared.announcing import announcement
 from tests.wait import wait_until
 from worker.control import Control
 from worker.execution import Execution
@@ -26,10 +29,12 @@ def leases(ledger: Ledger, log: EventLog) -> Leases:
 
 
 @asynccontextmanager
-async def listening(broker: Broker, leases: Leases, *, ping_seconds: float = 60) -> AsyncIterator[Redis]:
+async def listening(
+    broker: Broker, leases: Leases, *, ping_seconds: float = 60, news: Callable[[], None] = lambda: None
+) -> AsyncIterator[Redis]:
     with looking(broker) as look:
         async with opened_client(broker, connections=1) as client, anyio.create_task_group() as group:
-            group.start_soon(Control(client, KEYS, leases, ping_seconds=ping_seconds).listen)
+            group.start_soon(Control(client, KEYS, leases, worker="w1", news=news, ping_seconds=ping_seconds).listen)
             await wait_until(lambda: listeners(look), "the worker listens")
             yield client
             group.cancel_scope.cancel()
@@ -105,6 +110,21 @@ async def test_a_silent_link_that_answers_is_kept(real_broker: Broker) -> None:
                 await wait_until(lambda: execution.stopped, "the run is stopped")
 
 
+async def test_a_worker_hears_that_it_was_ordered_something_and_not_that_others_were(
+    broker: Broker, leases: Leases, pipe: Pipe, log: EventLog
+) -> None:
+    presence, operations = Presence(pipe, KEYS), Operations(pipe, KEYS, log)
+    for name in ("w1", "w2"):
+        await presence.announce(announcement(name))
+    heard: list[str] = []
+    async with listening(broker, leases, news=lambda: heard.append("news")):
+        await operations.drain("w2", who="olga")
+        await operations.drain("w1", who="olga")
+        await wait_until(lambda: heard, "the worker has heard")
+        await operations.undrain("w1", who="olga")
+        await wait_until(lambda: len(heard) == 2, "the worker has heard again")
+
+
 async def test_a_link_that_answers_no_ping_is_taken_anew(leases: Leases) -> None:
     """A half-open connection looks like silence."""
     async with (
@@ -112,7 +132,8 @@ async def test_a_link_that_answers_no_ping_is_taken_anew(leases: Leases) -> None
         opened_client(RealBroker(deaf.url), connections=1) as client,
         anyio.create_task_group() as group,
     ):
-        group.start_soon(Control(client, KEYS, leases, ping_seconds=0.02).listen)
+        control = Control(client, KEYS, leases, worker="w1", news=lambda: None, ping_seconds=0.02)
+        group.start_soon(control.listen)
         await wait_until(lambda: deaf.links >= 2, "the worker has tried another link")
         group.cancel_scope.cancel()
 

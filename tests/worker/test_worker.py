@@ -14,9 +14,13 @@ from anyio.lowlevel import checkpoint
 from shared.errors import Unavailable
 from shared.events import Delta, Stop
 from shared.ledger import Ledger
+from shared.log import EventLog
+from shared.operations import Operations
+from shared.presence import Presence
+from shared.redis import Pipe
 from shared.run import Policy, Run
 from shared.states import ENDS, State
-from tests.broker import KEYS, Broker, Look, RealBroker, Valkey, looking
+from tests.broker import KEYS, Broker, Look, RealBroker, Valkey, looking, opened_client
 from tests.runs import DONE, a_run, claim, claim_one, end_lease, submit
 from tests.wait import wait_until
 from tests.worker.acting import Says, Waits
@@ -297,6 +301,63 @@ async def test_a_stock_arq_worker_cannot_pretend_to_have_run_a_run() -> None:
 async def test_arqs_health_record_knows_of_the_worker(broker: Broker, ledger: Ledger, look: Look) -> None:
     async with crew(broker, {"main": Says()}, poll_seconds=0.01) as one, working(one):
         await wait_until(lambda: look.get(KEYS.queue + ":health-check"), "the worker has recorded its health")
+
+
+# --- an operator's order ----------------------------------------------------------------------------------------------
+
+
+async def state_told(broker: Broker, expected: str) -> None:
+    """Waits until the service knows the worker in this state."""
+    async with opened_client(broker) as client:
+        pipe = Pipe(client)
+        presence = Presence(pipe, KEYS)
+
+        async def told() -> bool:
+            return [seen.announcement.state for seen in await presence.workers()] == [expected]
+
+        await wait_until(told, f"the worker is {expected}")
+        await pipe.aclose()
+
+
+async def test_a_drained_worker_finishes_what_it_has_and_takes_nothing_until_it_is_resumed(
+    broker: Broker, ledger: Ledger, log: EventLog, pipe: Pipe
+) -> None:
+    operations, gate = Operations(pipe, KEYS, log), Gate()
+    (first,) = await several(ledger, 1)
+    async with crew(broker, {"main": gate}, poll_seconds=0.01) as one, working(one):
+        await wait_until(lambda: gate.running, "the worker runs it")
+        await state_told(broker, "serving")
+        assert await operations.drain("w1", who="olga")
+        await state_told(broker, "draining")
+        (second,) = await several(ledger, 1)
+        gate.let_go.release()
+        assert await ended(ledger, first) is State.COMPLETED
+        assert gate.seen == [first.run_id]
+        assert await state_of(ledger, second) is State.QUEUED
+        assert await operations.undrain("w1", who="olga")
+        await state_told(broker, "serving")
+        gate.let_go.release()
+        assert await ended(ledger, second) is State.COMPLETED
+
+
+async def test_an_order_that_was_not_heard_is_seen_at_the_next_announcement(
+    broker: Broker, ledger: Ledger, log: EventLog, pipe: Pipe, look: Look
+) -> None:
+    async with crew(broker, {"main": Says()}, poll_seconds=0.01) as one, working(one):
+        await state_told(broker, "serving")
+        look.hset(KEYS.prefixes()["orders"], "w1", "drain")  # and nobody tells
+        one.announcer.soon()
+        await state_told(broker, "draining")
+
+
+async def test_a_drained_worker_stops_at_once(broker: Broker, log: EventLog, pipe: Pipe) -> None:
+    async with crew(broker, {"main": Says()}) as one:
+        async with working(one):
+            await state_told(broker, "serving")
+            await Operations(pipe, KEYS, log).drain("w1", who="olga")
+            await state_told(broker, "draining")
+        await one.ended.wait()
+    assert one.worker.state == "gone"
 
 
 # --- stopping the worker ----------------------------------------------------------------------------------------------

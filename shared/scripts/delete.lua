@@ -1,0 +1,13 @@
+-- Forgets a run that has ended. ARGV: 1 id, 2 the audit's entry. Answers the state that it had, or '' when there is no such run.
+local id = ARGV[1]
+local record = redis.call('HMGET', KEY.run .. id, 'state', 'agent', 'owner')
+local state = record[1]
+if not state or not ENDS[state] then
+  return state or ''
+end
+for _, index in ipairs({KEY.runs, KEY.state .. state, KEY.agent .. record[2], KEY.owned .. record[3]}) do
+  redis.call('ZREM', index, id)
+end
+redis.call('DEL', KEY.run .. id, KEY.result .. id, KEY.job .. id, KEY.retry .. id)
+audit(ARGV[2])
+return state

@@ -1,0 +1,27 @@
+-- Ends a pause. The runs that it held back get their places in the queue again, and their patience begins anew.
+-- ARGV: 1 agent, or ALL, 2 most runs at once, 3 the audit's entry. Answers how many are still to be given their places.
+local parked, now = KEY.parked .. ARGV[1], clock()
+if redis.call('HDEL', KEY.paused, ARGV[1]) == 1 then
+  audit(ARGV[3])
+end
+local places = redis.call('ZRANGE', parked, 0, ARGV[2] - 1, 'WITHSCORES')
+for i = 1, #places, 2 do
+  local id = places[i]
+  local record = redis.call('HMGET', KEY.run .. id, 'state', 'patience', 'bell')
+  if record[1] == 'queued' then
+    redis.call('ZADD', KEY.queue, places[i + 1], id)
+    redis.call('HSET', KEY.run .. id, 'queued_until', whole(now + record[2]))
+    if i < 2 * BELL_LENGTH then
+      ring(record[3])
+    end
+  end
+end
+redis.call('ZREMRANGEBYRANK', parked, 0, ARGV[2] - 1)
+-- Those that no worker had looked at since the pause are where they were.
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEY.queue, '-inf', score(now), 'LIMIT', 0, BELL_LENGTH)) do
+  local bell = redis.call('HGET', KEY.run .. id, 'bell')
+  if bell then
+    ring(bell)
+  end
+end
+return redis.call('ZCARD', parked)

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from api import failures, openapi
+from api import failures
 from api.auth import Credentials, Gate, LoopbackOnly
 from api.completions import ChatCompletions
 from api.directory import Directory
@@ -26,6 +26,7 @@ from api.health import Health
 from api.hub import Hub
 from api.janitor import Janitor
 from api.models import Models
+from api.openapi import document
 from api.readers import Readers
 from api.relay import Relay
 from api.runs import Runs
@@ -89,7 +90,7 @@ def create_app(settings: Settings, pipes: Pipes, pubsub: Redis, *, name: str) ->
             Route("/v1/models/{model}", models.show, methods=["GET"]),
             Route("/healthz", health.live, methods=["GET"]),
             Route("/readyz", health.ready, methods=["GET"]),
-            Route("/openapi.json", openapi.show, methods=["GET"]),
+            Route("/openapi.json", document.show, methods=["GET"]),
         ],
         exception_handlers={
             Failure: _failure,

@@ -17,7 +17,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from api.openapi import document
+from api.openapi.document import document
 from tests.e2e.asking import authorised
 from tests.e2e.service import Service
 

@@ -9,7 +9,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 from starlette.routing import Route
 
 from api.failures import invalid_value
-from api.openapi import document
+from api.openapi.document import document
 from api.shapes import Completion, ErrorAnswer, ModelList, Readiness
 from shared.states import State
 from tests.api.running import Api

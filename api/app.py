@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from api import failures
-from api.auth import Credentials, Gate, LoopbackOnly
+from api.auth import Credentials, Gate, LoopbackOnly, Scope
 from api.completions import ChatCompletions
 from api.directory import Directory
 from api.failures import Failure
@@ -44,7 +44,13 @@ Loop = Callable[[], Coroutine[None, None, None]]
 
 
 def gate(settings: Settings) -> Gate:
-    return LoopbackOnly() if settings.auth == "none" else Credentials(settings.credentials)
+    if settings.auth == "none":
+        return LoopbackOnly()
+    monitor, operate = (
+        {name: {token} for name, token in tokens.items()}
+        for tokens in (settings.monitor_tokens, settings.operate_tokens)
+    )
+    return Credentials({Scope.API: settings.credentials, Scope.MONITOR: monitor, Scope.OPERATE: operate})
 
 
 @dataclass(frozen=True)

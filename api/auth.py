@@ -1,9 +1,11 @@
-"""Who is asking: a bearer token, or nobody but this machine."""
+"""Who is asking, and what for: a bearer token, or nobody but this machine."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from hashlib import sha256
 from hmac import compare_digest
 from ipaddress import ip_address
@@ -13,33 +15,60 @@ from urllib.parse import urlsplit
 from api import failures
 
 
+class Scope(StrEnum):
+    """What a credential is good for."""
+
+    API = "api"  # runs of its own
+    MONITOR = "monitor"  # looking at everything
+    OPERATE = "operate"  # and changing it
+
+
 class Gate(Protocol):
-    def authenticate(self, headers: Mapping[str, str]) -> str:
-        """The name of the credential that asks. `headers` are looked up in lower case. Raises Failure."""
+    def authenticate(self, headers: Mapping[str, str], scope: Scope = Scope.API) -> str:
+        """The name of the credential that asks. `headers` are looked up in lower case. Raises Failure: 401 for an
+        unknown credential, 403 for one without the scope."""
         ...
 
 
 _BEARER = re.compile(r"bearer +(.+)", re.ASCII | re.IGNORECASE)
+_GRANTS = {
+    Scope.API: {Scope.API},
+    Scope.MONITOR: {Scope.MONITOR},
+    Scope.OPERATE: {Scope.MONITOR, Scope.OPERATE},
+}
+
+
+@dataclass(frozen=True)
+class _Known:
+    name: str
+    digest: bytes
+    scopes: Collection[Scope]
 
 
 class Credentials:
-    """Bearer tokens, by the name of their credential."""
+    """Bearer tokens, by scope and by the name of their credential. A token may stand in several scopes."""
 
-    def __init__(self, tokens: Mapping[str, Collection[str]]) -> None:
-        self._known = [(name, _digest(token.encode())) for name, some in tokens.items() for token in some]
+    def __init__(self, tokens: Mapping[Scope, Mapping[str, Collection[str]]]) -> None:
+        self._known = [
+            _Known(name, _digest(token.encode()), _GRANTS[scope])
+            for scope, names in tokens.items()
+            for name, some in names.items()
+            for token in some
+        ]
 
-    def authenticate(self, headers: Mapping[str, str]) -> str:
+    def authenticate(self, headers: Mapping[str, str], scope: Scope = Scope.API) -> str:
         bearer = _BEARER.fullmatch(headers.get("authorization", "").strip(" \t"))
         if bearer is None:
             raise failures.unauthorized()
-        return self._owner(_digest(bearer[1].encode("latin-1")))  # the bytes the client sent
-
-    def _owner(self, given: bytes) -> str:
-        """Every hash is compared every time, so that the time taken tells nothing about the tokens."""
-        owners = [name for name, known in self._known if compare_digest(known, given)]
+        given = _digest(bearer[1].encode("latin-1"))  # the bytes the client sent
+        # Every hash is compared every time, so that the time taken tells nothing about the tokens.
+        owners = [known for known in self._known if compare_digest(known.digest, given)]
         if not owners:
             raise failures.unauthorized()
-        return owners[0]
+        for owner in owners:
+            if scope in owner.scopes:
+                return owner.name
+        raise failures.scope_missing(scope)
 
 
 def _digest(token: bytes) -> bytes:
@@ -47,7 +76,8 @@ def _digest(token: bytes) -> bytes:
 
 
 class LoopbackOnly:
-    """No credential: any program on this machine, but no web page of another site. For a loopback bind only.
+    """No credential: any program on this machine, in any scope, but no web page of another site. For a loopback bind
+    only.
 
     An agent runs commands, so without this any page could run commands here. A page can post without being
     allowed to read the answer (`Origin`, `Sec-Fetch-Site`), and can give its own name this machine's address
@@ -56,7 +86,7 @@ class LoopbackOnly:
 
     OWNER = "anonymous"
 
-    def authenticate(self, headers: Mapping[str, str]) -> str:
+    def authenticate(self, headers: Mapping[str, str], scope: Scope = Scope.API) -> str:
         host, origin = headers.get("host", ""), headers.get("origin")
         own = _is_loopback(f"//{host}") and (origin is None or _is_loopback(origin))
         if not own or headers.get("sec-fetch-site") == "cross-site":

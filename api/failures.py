@@ -69,6 +69,14 @@ def forbidden(message: str) -> Failure:
     return Failure(403, message, "forbidden")
 
 
+_SCOPE_SETTINGS = {"api": "API_TOKENS", "monitor": "MONITOR_TOKENS or OPERATE_TOKENS", "operate": "OPERATE_TOKENS"}
+
+
+def scope_missing(scope: str) -> Failure:
+    message = f"This credential does not have the scope `{scope}`. Tokens get it in {_SCOPE_SETTINGS[scope]}."
+    return Failure(403, message, "forbidden", code="scope_missing")
+
+
 def payload_too_large() -> Failure:
     return Failure(413, "payload too large", INVALID, headers=_CLOSE)
 

@@ -49,4 +49,5 @@ def for_processes(environment: Mapping[str, str], redis_url: str, token: str | N
     changes = {"REDIS_URL": redis_url}
     if token is not None:
         changes["API_TOKENS"] = f"local:{token}"
+        changes["OPERATE_TOKENS"] = environment.get("OPERATE_TOKENS", f"local:{token}")  # for `runrelay`
     return dict(environment) | changes

@@ -74,6 +74,16 @@ class Settings(BaseModel):
     clawdbot_gateway_password: str = Field(
         "", json_schema_extra=_SECRET, description="The same, for clients that are set up with a password."
     )
+    monitor_tokens: Annotated[dict[str, str], BeforeValidator(_tokens)] = Field(
+        {},
+        json_schema_extra=_SECRET,
+        description="Credentials, as in `API_TOKENS`, that may look at every run, worker and queue.",
+    )
+    operate_tokens: Annotated[dict[str, str], BeforeValidator(_tokens)] = Field(
+        {},
+        json_schema_extra=_SECRET,
+        description="Credentials, as in `API_TOKENS`, that may also pause, drain, cancel, delete and run again.",
+    )
     agents_file: Path = Field(Path("agents.toml"), description="The agents a worker serves. Not there: those it finds.")
     worker_concurrency: int = Field(10, ge=1, le=10_000, description="Runs one worker executes at once.")
     drain_seconds: Seconds = Field(25, description="Time a stopping worker gives its runs. Heroku kills after 30.")

@@ -3,14 +3,20 @@ from __future__ import annotations
 import pytest
 from starlette.datastructures import Headers
 
-from api.auth import Credentials, Gate, LoopbackOnly
+from api.auth import Credentials, Gate, LoopbackOnly, Scope
 from api.failures import Failure
 
-TOKENS = Credentials({"alice": {"s3cret", "rotated"}, "bob": {"Bob's token"}, "zoë": {"schlüssel"}})
+TOKENS = Credentials(
+    {
+        Scope.API: {"alice": {"s3cret", "rotated"}, "bob": {"Bob's token"}, "zoë": {"schlüssel"}, "ada": {"all"}},
+        Scope.MONITOR: {"mona": {"looks"}},
+        Scope.OPERATE: {"olga": {"acts"}, "ada-as-operator": {"all"}},
+    }
+)
 
 
-def owner(gate: Gate, **headers: str) -> str:
-    return gate.authenticate(Headers({name.replace("_", "-"): value for name, value in headers.items()}))
+def owner(gate: Gate, /, scope: Scope = Scope.API, **headers: str) -> str:
+    return gate.authenticate(Headers({name.replace("_", "-"): value for name, value in headers.items()}), scope)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +77,7 @@ def test_without_credentials_a_program_on_this_machine_is_answered(host: str) ->
 @pytest.mark.parametrize("site", ["same-origin", "same-site", "none"])
 def test_without_credentials_a_page_of_this_machine_is_answered(origin: str, site: str) -> None:
     headers = {"host": "localhost:8000", "origin": origin, "sec_fetch_site": site}
-    assert owner(LoopbackOnly(), **headers) == "anonymous"
+    assert owner(LoopbackOnly(), Scope.API, **headers) == "anonymous"
 
 
 @pytest.mark.parametrize(
@@ -96,5 +102,52 @@ def test_without_credentials_a_page_of_this_machine_is_answered(origin: str, sit
 )
 def test_without_credentials_nothing_of_another_site_is_answered(headers: dict[str, str]) -> None:
     with pytest.raises(Failure) as failed:
-        owner(LoopbackOnly(), **headers)
+        owner(LoopbackOnly(), Scope.API, **headers)
     assert failed.value.status == 403
+
+
+# --- scopes -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("token", "scope", "name"),
+    [
+        ("looks", Scope.MONITOR, "mona"),
+        ("acts", Scope.MONITOR, "olga"),
+        ("acts", Scope.OPERATE, "olga"),
+        ("all", Scope.API, "ada"),
+        ("all", Scope.OPERATE, "ada-as-operator"),
+    ],
+)
+def test_a_token_is_good_for_its_scopes_and_an_operator_may_look(token: str, scope: Scope, name: str) -> None:
+    assert owner(TOKENS, scope, authorization=f"Bearer {token}") == name
+
+
+@pytest.mark.parametrize(
+    ("token", "scope"),
+    [
+        ("s3cret", Scope.MONITOR),
+        ("s3cret", Scope.OPERATE),
+        ("looks", Scope.OPERATE),
+        ("looks", Scope.API),
+        ("acts", Scope.API),
+    ],
+)
+def test_a_missing_scope_is_named(token: str, scope: Scope) -> None:
+    with pytest.raises(Failure, match=f"scope `{scope}`") as failed:
+        owner(TOKENS, scope, authorization=f"Bearer {token}")
+    assert (failed.value.status, failed.value.error["code"]) == (403, "scope_missing")
+
+
+@pytest.mark.parametrize("scope", Scope)
+def test_an_unknown_token_is_not_told_of_scopes(scope: Scope) -> None:
+    with pytest.raises(Failure) as failed:
+        owner(TOKENS, scope, authorization="Bearer wrong")
+    assert failed.value.status == 401
+
+
+@pytest.mark.parametrize("scope", Scope)
+def test_without_credentials_this_machine_may_do_everything(scope: Scope) -> None:
+    assert owner(LoopbackOnly(), scope, host="localhost") == "anonymous"
+    with pytest.raises(Failure):
+        owner(LoopbackOnly(), scope, host="evil.example")

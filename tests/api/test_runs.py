@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from starlette.requests import Request
 from starlette.types import Message
 
-from api.auth import Credentials
+from api.auth import Credentials, Scope
 from api.directory import Directory
 from api.failures import Failure
 from api.front import Front
@@ -212,7 +212,7 @@ async def test_a_run_that_was_accepted_and_cannot_be_shown_is_not_to_be_posted_a
     log, attendance = MuteLog(pipe, KEYS, retention_ms=60_000), Attendance(pipe, KEYS)
     relay = Relay(Hub(redis, resting="rest"), log, stage.ledger)
     runs = Runs(
-        gate=Credentials({"alice": {ALICE}}),
+        gate=Credentials({Scope.API: {"alice": {ALICE}}}),
         directory=Directory(Presence(pipe, KEYS)),
         front=Front(relay, Readers(attendance), stage.ledger, log, BOUNDS),
         janitor=Janitor("api", stage.ledger, log, attendance, queue_timeout_ms=60_000),

@@ -56,7 +56,13 @@ def test_the_processes_get_redis_and_token() -> None:
         "PORT": "80",
         "REDIS_URL": "redis://here",
         "API_TOKENS": "local:abc",
+        "OPERATE_TOKENS": "local:abc",
     }
+
+
+def test_whoever_named_operators_has_no_other() -> None:
+    environment = for_processes({"OPERATE_TOKENS": "olga:secret"}, "redis://here", "abc")
+    assert (environment["API_TOKENS"], environment["OPERATE_TOKENS"]) == ("local:abc", "olga:secret")
 
 
 def test_the_users_credentials_are_passed_on_as_they_are() -> None:

@@ -16,6 +16,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from api import failures
+from api.admin.routes import admin
+from api.announcer import Announcer
 from api.auth import Credentials, Gate, LoopbackOnly, Scope
 from api.completions import ChatCompletions
 from api.directory import Directory
@@ -25,6 +27,7 @@ from api.front import Front
 from api.health import Health
 from api.hub import Hub
 from api.janitor import Janitor
+from api.lag import Lag
 from api.models import Models
 from api.openapi import document
 from api.readers import Readers
@@ -75,12 +78,14 @@ def create_app(settings: Settings, pipes: Pipes, pubsub: Redis, *, name: str) ->
     hub = Hub(pubsub, resting=keys.channel(name))
     relay, readers = Relay(hub, events, ledger), Readers(attendance)
     janitor = Janitor(name, ledger, events, attendance, queue_timeout_ms=queue_timeout_ms)
-    directory = Directory(Presence(pipes.ledger, keys))
+    presence, lag = Presence(pipes.ledger, keys), Lag()
+    directory, announcer = Directory(presence), Announcer(name, presence, readers, lag)
     front = Front(relay, readers, ledger, events, bounds)
     door = gate(settings)
     index = RunIndex(pipes.ledger, keys)
     chat = ChatCompletions(door, directory, front, janitor, settings.max_body_bytes, settings.empty_answer)
     runs = Runs(door, directory, front, janitor, events, index, settings.max_body_bytes)
+    operated = admin(door, directory, front, janitor, events, pipes.ledger, keys)
     models, health = Models(door, directory), Health(directory)
     app = Starlette(
         routes=[
@@ -92,6 +97,7 @@ def create_app(settings: Settings, pipes: Pipes, pubsub: Redis, *, name: str) ->
             Route("/v1/runs/{run_id}/events", runs.follow, methods=["GET"]),
             Route("/v1/runs/{run_id}/cancel", runs.cancel, methods=["POST"]),
             Route("/v1/runs/{run_id}/wait", runs.wait, methods=["GET"]),
+            *operated.routes,
             Route("/v1/models", models.index, methods=["GET"]),
             Route("/v1/models/{model}", models.show, methods=["GET"]),
             Route("/healthz", health.live, methods=["GET"]),
@@ -106,7 +112,9 @@ def create_app(settings: Settings, pipes: Pipes, pubsub: Redis, *, name: str) ->
             Exception: _bug,
         },
         middleware=[Middleware(Farewell)],
-        lifespan=_beside(hub.listen, janitor.tidy_forever, readers.attend_forever),
+        lifespan=_beside(
+            hub.listen, janitor.tidy_forever, readers.attend_forever, lag.watch_forever, announcer.announce_forever
+        ),
     )
     app.router.redirect_slashes = False
     return Application(app, relay.end)

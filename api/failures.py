@@ -132,6 +132,20 @@ def invalid_value(param: str, reason: str) -> Failure:
     return Failure(400, f"`{param}`: {reason}", INVALID, code="invalid_value", param=param)
 
 
+def worker_not_found(worker: str) -> Failure:
+    return Failure(404, f"No worker `{worker}`.", INVALID, code="worker_not_found")
+
+
+def run_not_ended(run_id: str) -> Failure:
+    message = f"Run `{run_id}` has not ended. Cancel it first."
+    return Failure(409, message, INVALID, code="run_not_ended", headers=_NO_RETRY)
+
+
+def too_many_pauses() -> Failure:
+    message = "So many agents are paused already that no more can be. Pause the whole queue."
+    return Failure(409, message, INVALID, code="too_many_pauses", headers=_NO_RETRY)
+
+
 # --- after ------------------------------------------------------------------------------------------------------------
 
 RUN_STATUS: dict[str, int] = {

@@ -12,7 +12,7 @@ from api.relay import Reader, Relay
 from shared.conclusion import now_ms
 from shared.errors import LogRefused, RunrelayError, Unavailable
 from shared.events import Queued, event
-from shared.ledger import Accepted, Bounds, Ledger, Once
+from shared.ledger import Accepted, Again, Bounds, Ledger, Once
 from shared.log import EventLog, Head
 from shared.patience import patiently
 from shared.run import Run, RunRecord
@@ -54,6 +54,12 @@ class Front:
                 yield record.run, reader
 
     @asynccontextmanager
+    async def observed(self, run_id: str, *, after: int = 0) -> AsyncIterator[tuple[Run, Reader]]:
+        """The same for an operator, who is no reader that a run would go on for. Raises Failure 404 and Unavailable."""
+        async with self._relay.follow(run_id, after=after) as reader:
+            yield (await self.any_record(run_id)).run, reader
+
+    @asynccontextmanager
     async def owned(self, run_id: str, owner: str, *, after: int = 0) -> AsyncIterator[tuple[Run, Reader]]:
         """The same for a run of this credential; any other is Failure 404."""
         await self.record(run_id, owner)
@@ -62,8 +68,15 @@ class Front:
 
     async def record(self, run_id: str, owner: str) -> RunRecord:
         """What the ledger knows of a run of this credential. Raises Failure 404 and Unavailable."""
+        record = await self.any_record(run_id)
+        if record.run.owner != owner:
+            raise failures.run_not_found(run_id)
+        return record
+
+    async def any_record(self, run_id: str) -> RunRecord:
+        """The same of any run."""
         record = await self._ledger.record(run_id)
-        if record is None or record.run.owner != owner:
+        if record is None:
             raise failures.run_not_found(run_id)
         return record
 
@@ -79,13 +92,13 @@ class Front:
             raise failures.invalid_value(name, f"the run's last event is {head.seq}")
         return head
 
-    async def accept(self, run: Run, *, bell: str, once: Once) -> Accepted:
+    async def accept(self, run: Run, *, bell: str, once: Once, again: Again | None = None) -> Accepted:
         """Accepts a run that nobody here reads. Raises Refused or Unavailable."""
         try:
             async with asyncio.timeout(ACCEPT_SECONDS):
                 _, accepted = await asyncio.gather(
                     self._say_queued(run),  # first: on one Redis both travel together, in this order
-                    patiently(lambda: self._ledger.submit(run, bell=bell, once=once, bounds=self._bounds)),
+                    patiently(lambda: self._ledger.submit(run, bell=bell, once=once, bounds=self._bounds, again=again)),
                 )
         except TimeoutError:
             raise Unavailable("no word on whether the run was accepted") from None

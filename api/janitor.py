@@ -61,9 +61,10 @@ class Janitor:
             for run_id in await self._attendance.abandon():
                 await self.end(run_id)
 
-    async def cancel(self, run_id: str, reason: Stop) -> State | None:
-        """Asks for a run to be stopped, and ends it when it still waits. Answers its state by then; None: no run."""
-        state = await self._ledger.cancel(run_id, reason)
+    async def cancel(self, run_id: str, reason: Stop, *, note: str = "") -> State | None:
+        """Asks for a run to be stopped, and ends it when it still waits. Answers its state by then; None: no run.
+        `note` is the audit's entry when an operator asks."""
+        state = await self._ledger.cancel(run_id, reason, note=note)
         if state is State.QUEUED:
             await self.end(run_id)
         return state

@@ -20,6 +20,11 @@ class Readers:
         self._attendance = attendance
         self._reading: Counter[str] = Counter()
 
+    @property
+    def count(self) -> int:
+        """Clients that read now."""
+        return self._reading.total()
+
     @asynccontextmanager
     async def reading(self, run_id: str, *, returning: bool = False) -> AsyncIterator[None]:
         """A client reads the run in this block. `returning`: to one that may be about to end for want of readers."""

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import anyio
-from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api import failures
+from api.answer import answer
 from api.auth import Gate
 from api.body import BODY_SECONDS, parse_json, read_body
 from api.directory import Directory
+from api.following import followed
 from api.front import Front
 from api.janitor import Janitor
 from api.new_run import digest, new_run
@@ -21,7 +21,7 @@ from api.query import cursor, number, one_of
 from api.relay import Reader, is_last
 from api.run_request import run_request
 from api.run_view import RunPage, RunView, summary, whole
-from api.streaming import KEEP_ALIVE_SECONDS, FollowingResponse, event_frames
+from api.streaming import KEEP_ALIVE_SECONDS
 from api.whole import while_connected
 from shared.errors import Draining, LogLost, Unavailable
 from shared.events import Stop
@@ -66,7 +66,7 @@ class Runs:
         )
         accepted = await self.front.accept(run, bell=bell, once=Once(digest(session, "run", body), key=key))
         try:
-            return _json(await self._view(await self.front.record(accepted.run_id, owner)), 202)
+            return answer(await self._view(await self.front.record(accepted.run_id, owner)), 202)
         except Unavailable:  # by now a client that posts again must not be told that this is safe
             raise failures.run_unseen(accepted.run_id) from None
 
@@ -80,30 +80,20 @@ class Runs:
         wanted = Wanted(owner=owner, state=state, agent=agent, session=session)
         page = await self.index.page(wanted, cursor=cursor(query.get("cursor", "")), most=most)
         records = await self.front.records(page.run_ids)
-        return _json(RunPage(data=[summary(record) for record in records], next_cursor=page.cursor or None))
+        return answer(RunPage(data=[summary(record) for record in records], next_cursor=page.cursor or None))
 
     async def show(self, request: Request) -> Response:
-        return _json(await self._view(await self._record(request)))
+        return answer(await self._view(await self._record(request)))
 
     async def follow(self, request: Request) -> Response:
-        """The run's events from `Last-Event-ID`, or else `after`, on. 204 when there is nothing left to come."""
         record = await self._record(request)
-        given, name = request.headers.get("last-event-id"), "Last-Event-ID"
-        if not given:
-            given, name = request.query_params.get("after"), "after"
-        after = number(given, name)
-        head = await self.front.place(record.run.run_id, after, name)
-        if head.end is not None and after == head.seq:
-            return Response(status_code=204)  # a browser's EventSource comes back for ever, but for this
-        async with AsyncExitStack() as owned:
-            _, reader = await owned.enter_async_context(self.front.attached(record.run.run_id, after=after))
-            return FollowingResponse(event_frames(reader), owned.pop_all(), {"X-Run-Id": record.run.run_id})
+        return await followed(request, record.run.run_id, self.front, self.front.attached)
 
     async def cancel(self, request: Request) -> Response:
         """202 with the run, which ends in a moment; 200 when it has ended already."""
         record = await self._record(request)
         state = await self.janitor.cancel(record.run.run_id, Stop.USER)
-        return _json(await self._view(await self._record(request)), 200 if state in ENDS else 202)
+        return answer(await self._view(await self._record(request)), 200 if state in ENDS else 202)
 
     async def wait(self, request: Request) -> Response:
         """The run as soon as it has ended, or as it is after `timeout` seconds."""
@@ -115,7 +105,7 @@ class Runs:
     async def _when_ended(self, request: Request, reader: Reader, seconds: float) -> Response:
         with anyio.move_on_after(seconds):
             await _ended(reader)
-        return _json(await self._view(await self._record(request)))
+        return answer(await self._view(await self._record(request)))
 
     async def _record(self, request: Request) -> RunRecord:
         owner = self.gate.authenticate(request.headers)
@@ -135,7 +125,3 @@ async def _ended(reader: Reader) -> None:
             continue
     except (LogLost, Draining):
         return  # the run's record tells how it is
-
-
-def _json(body: BaseModel, status: int = 200) -> Response:
-    return Response(body.model_dump_json(), status, headers={"Content-Type": failures.JSON})

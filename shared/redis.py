@@ -224,6 +224,16 @@ async def blocking_pop(redis: Redis, keys: list[str], *, seconds: float) -> None
         await cast("Awaitable[object]", redis.blpop(keys, timeout=seconds))  # type: ignore[arg-type]
 
 
+async def info(pipe: Pipe) -> dict[str, str]:
+    """What INFO says; nothing from a Redis that does not know it or does not tell everybody."""
+    try:
+        reply = await pipe.command("INFO")
+    except ResponseError:
+        return {}
+    assert isinstance(reply, dict), reply
+    return {str(name): str(value) for name, value in reply.items()}
+
+
 # --- replies ----------------------------------------------------------------------------------------------------------
 
 

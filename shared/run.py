@@ -67,7 +67,7 @@ class Run(Value):
     keeps_transcript: bool = False  # the client named its session, so the worker remembers it
     created_ms: int  # ms since the epoch, clock of the API; `created` of every answer about this run
     foreground: bool = True  # it ends when its last reader has left for good
-    again_of: str = ""  # the run that an operator had run again as this one
+    again_of: str = Field("", exclude_if=empty)  # the run that an operator had run again as this one
 
 
 def new_run_id() -> str:

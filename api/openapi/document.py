@@ -14,14 +14,15 @@ from starlette.requests import Request
 from starlette.responses import Response as Answer
 
 from api import failures, shapes
-from api.openapi import completions, runs, service
+from api.openapi import admin, completions, runs, service
 from api.openapi.parts import PROBLEMS, answer
 from shared.release import RELEASE
 
 ABOUT = """\
 An OpenAI-compatible front door for agents. Every request makes a *run*, which a worker executes; `/v1/runs` shows it,
 and a client that lost its connection reads on with the run's id. Runs belong to the credential that made them: to any
-other they are not there. A service that was set up without credentials answers programs on its own machine."""
+other they are not there. `/v1/admin` shows all of them to operators, whose credentials have scopes of their own. A
+service that was set up without credentials answers programs on its own machine."""
 
 
 async def show(_: Request) -> Answer:
@@ -46,4 +47,4 @@ def document() -> bytes:
 
 
 def _paths() -> dict[str, PathItem]:
-    return {**completions.paths(), **runs.paths(), **service.paths()}
+    return {**completions.paths(), **runs.paths(), **admin.paths(), **service.paths()}

@@ -22,10 +22,10 @@ from shared.states import State
 PROBLEMS = {
     400: "The request is wrong, and `param` says where; or the model refuses it, and `code` says why.",
     401: "No credential, or an unknown one.",
-    403: "Not for this credential: a session of another one, or a page of another site.",
-    404: "No such agent, or no such run of this credential.",
+    403: "Not for this credential: a session of another one, a scope it does not have, or a page of another site.",
+    404: "No such agent or worker, or no such run of this credential.",
     408: "The body did not come in time.",
-    409: "The idempotency key was used with another body, or the run was cancelled.",
+    409: "The idempotency key was used with another body, or the state of things stands in the way; `code` says which.",
     413: "The body is too large.",
     429: "Too many runs wait, and `Retry-After` says when to try again; or the model has reached its rate limit.",
     500: "The agent failed, or this service did.",
@@ -66,9 +66,9 @@ def events(description: str) -> Response:
 _STREAM = {"text/event-stream": MediaType()}  # OpenAPI 3.1 has no words for what an event of it holds
 
 
-def body(shape: type[BaseModel]) -> RequestBody:
+def body(shape: type[BaseModel], *, required: bool = True) -> RequestBody:
     content = {"application/json": MediaType(schema=PydanticSchema(schema_class=shape))}
-    return RequestBody(content=content, required=True)
+    return RequestBody(content=content, required=required)
 
 
 def query(name: str, description: str, schema: Schema = TEXT) -> Parameter:

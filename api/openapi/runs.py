@@ -20,10 +20,13 @@ def paths() -> dict[str, PathItem]:
     }
 
 
-_EVENTS = """\
+EVENTS = """\
 Server-Sent Events. Each has the number of the run's event as `id:`, its kind as `event:` (lifecycle, assistant, tool,
 call, reasoning, usage) and the event as JSON in `data:`. `event: error` says why no more will come of a run that goes
 on."""
+
+
+NOTHING_LEFT = Response(description="The run has ended, and nothing is left to come.")
 
 
 def _create_run() -> Operation:
@@ -70,7 +73,7 @@ def _follow_run() -> Operation:
             header("Last-Event-ID", "The same; counts more. Browsers send it by themselves.", NUMBER),
         ],
         responses=answers(
-            {200: events(_EVENTS), 204: Response(description="The run has ended, and nothing is left to come.")},
+            {200: events(EVENTS), 204: NOTHING_LEFT},
             400,
             404,
         ),

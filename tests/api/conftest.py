@@ -8,7 +8,7 @@ import pytest
 from shared.ledger import Ledger
 from shared.log import EventLog
 from shared.redis import Pipe
-from tests.api.running import BOB, Api, running_api
+from tests.api.running import BOB, MONA, OLGA, Api, running_api
 from tests.api.stage import Stage
 from tests.broker import Broker
 
@@ -44,6 +44,20 @@ async def alice(api: Api) -> AsyncIterator[httpx.AsyncClient]:
 async def bob(api: Api) -> AsyncIterator[httpx.AsyncClient]:
     """Another credential."""
     async with api.client(BOB) as client:
+        yield client
+
+
+@pytest.fixture
+async def mona(api: Api) -> AsyncIterator[httpx.AsyncClient]:
+    """Somebody who may look at everything."""
+    async with api.client(MONA) as client:
+        yield client
+
+
+@pytest.fixture
+async def olga(api: Api) -> AsyncIterator[httpx.AsyncClient]:
+    """Somebody who operates the service."""
+    async with api.client(OLGA) as client:
         yield client
 
 

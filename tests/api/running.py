@@ -17,6 +17,7 @@ from tests.api.served import served
 from tests.broker import KEYS, Broker, opened_client
 
 ALICE, BOB = "alices-token", "bobs-token"
+MONA, OLGA = "monas-token", "olgas-token"  # may look; may operate
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ async def running_api(broker: Broker, name: str = "api", **settings: object) -> 
         pubsub = await stack.enter_async_context(opened_client(broker, connections=1))
         pipe = await stack.enter_async_context(aclosing(Pipe(redis)))
         known = {"namespace": KEYS.namespace, "api_tokens": f"alice:{ALICE},bob:{BOB}", "retention_seconds": 60}
+        known |= {"monitor_tokens": f"mona:{MONA}", "operate_tokens": f"olga:{OLGA}"}
         application = create_app(Settings.model_validate(known | settings), Pipes(pipe, pipe), pubsub, name=name)
         port = await stack.enter_async_context(served(application.app, lifespan="on"))
         stack.callback(application.end_streams)

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from api.failures import Failure
-from api.query import flag, number
+from api.query import cursor, flag, number, one_of
+from shared.states import State
 
 
 @pytest.mark.parametrize(
@@ -35,3 +36,18 @@ def test_what_is_no_number_in_bounds_is_told(text: str) -> None:
 def test_a_number_can_have_a_least() -> None:
     with pytest.raises(Failure, match="from 1 to 9"):
         number("0", "n", least=1, most=9)
+
+
+def test_one_of_some_words() -> None:
+    assert [one_of(text, "state", State) for text in (None, "failed")] == ["", "failed"]
+    for text in ("", "Failed", "lost"):
+        with pytest.raises(Failure, match="`state`: must be one of queued, running") as failed:
+            one_of(text, "state", State)
+        assert failed.value.error["param"] == "state"
+
+
+def test_a_cursor_is_one_that_a_page_gave() -> None:
+    assert [cursor(text) for text in ("", "1700000000000.123")] == ["", "1700000000000.123"]
+    for text in ("x", "(1", "-inf", "1.", "1e5"):
+        with pytest.raises(Failure, match="`cursor`: must be a `next_cursor`"):
+            cursor(text)

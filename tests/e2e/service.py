@@ -19,8 +19,10 @@ from tests.e2e.process import ROOT, Process
 from tests.e2e.waiting import until
 
 ALICE, BOB = "alices-token", "bobs-token"
+OLGA = "olgas-token"  # operates the service
 SETTINGS = {
     "API_TOKENS": f"alice:{ALICE},bob:{BOB}",
+    "OPERATE_TOKENS": f"olga:{OLGA}",
     "CLAWDBOT_GATEWAY_TOKEN": "gateway-token",
     "CLAWDBOT_GATEWAY_PASSWORD": "gateway-password",
     "AGENTS_FILE": str(ROOT / "tests/e2e/agents.toml"),

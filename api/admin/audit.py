@@ -1,0 +1,31 @@
+"""`GET /v1/admin/audit`: what operators did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.answer import answer
+from api.auth import Gate, Scope
+from api.query import number
+from shared.audit import Audit
+from shared.keys import AUDIT_LENGTH
+from shared.operating import AuditView, DeedView
+
+
+@dataclass(frozen=True)
+class AuditLog:
+    gate: Gate
+    audit: Audit
+
+    async def show(self, request: Request) -> Response:
+        self.gate.authenticate(request.headers, Scope.MONITOR)
+        most = number(request.query_params.get("limit"), "limit", default=100, least=1, most=AUDIT_LENGTH)
+        return answer(await self.view(most))
+
+    async def view(self, most: int) -> AuditView:
+        """Raises Unavailable."""
+        noted = await self.audit.latest(most)
+        return AuditView(data=[DeedView(at_ms=one.at_ms, **one.entry.model_dump()) for one in noted])

@@ -1,0 +1,81 @@
+"""`/v1/admin/queue`: what waits, by agent, and what is paused."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict, dataclass
+
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api import failures
+from api.admin.asked import asked
+from api.answer import answer
+from api.auth import Gate, Scope
+from shared.agent_ids import normalise_agent_id
+from shared.errors import TooManyPauses
+from shared.keys import ALL
+from shared.operating import PauseView, QueuedAgent, QueueView
+from shared.operations import Operations, Pause
+from shared.queue_depth import Depth, QueueDepth
+
+
+class WhichAgent(BaseModel):
+    """What to pause or to resume."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    agent: str | None = Field(None, description="Id of an agent; without one the whole queue.")
+
+
+@dataclass(frozen=True)
+class Queue:
+    gate: Gate
+    depth: QueueDepth
+    operations: Operations
+
+    async def show(self, request: Request) -> Response:
+        self.gate.authenticate(request.headers, Scope.MONITOR)
+        return answer(await self.view())
+
+    async def pause(self, request: Request) -> Response:
+        """Runs that are at work go on; those that wait do so until the resume, however long that takes."""
+        who = self.gate.authenticate(request.headers, Scope.OPERATE)
+        try:
+            await self.operations.pause(await _which(request), who=who)
+        except TooManyPauses:
+            raise failures.too_many_pauses() from None
+        return answer(await self.view())
+
+    async def resume(self, request: Request) -> Response:
+        who = self.gate.authenticate(request.headers, Scope.OPERATE)
+        await self.operations.resume(await _which(request), who=who)
+        return answer(await self.view())
+
+    async def view(self) -> QueueView:
+        """Raises Unavailable."""
+        fleet, paused = await asyncio.gather(self.depth.read(), self.operations.paused())
+        names = sorted(fleet.agents.keys() | paused.keys() - {ALL})
+        return QueueView(
+            **asdict(fleet.total),
+            paused=_pause(paused.get(ALL)),
+            agents=[
+                QueuedAgent(agent=name, paused=_pause(paused.get(name)), **asdict(fleet.agents.get(name, Depth())))
+                for name in names
+            ],
+        )
+
+
+def _pause(pause: Pause | None) -> PauseView | None:
+    return PauseView(since_ms=pause.since_ms, who=pause.who) if pause else None
+
+
+async def _which(request: Request) -> str:
+    """The agent, or ALL. Raises Failure 400: a misspelt name would pause nothing, and nobody would know."""
+    agent = (await asked(request, WhichAgent)).agent
+    if agent is None:
+        return ALL
+    if normalise_agent_id(agent) != agent:
+        raise failures.invalid_value("agent", "must be the id of an agent: a-z, 0-9, '_' and '-', at most 64")
+    return agent

@@ -1,0 +1,140 @@
+"""`/v1/admin/runs`: every run, whoever made it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api import failures
+from api.admin import run_views
+from api.admin.again import Filter, Repeats
+from api.admin.asked import asked
+from api.admin.timeline import timeline
+from api.answer import answer
+from api.auth import Gate, Scope
+from api.following import followed
+from api.front import Front
+from api.janitor import Janitor
+from api.query import cursor, number, one_of
+from shared.audit import Act, note
+from shared.conclusion import now_ms
+from shared.events import Event, Stop
+from shared.log import PAGE, EventLog
+from shared.operating import Deleted, Row, Rows, Whole
+from shared.operations import Deletion, Operations
+from shared.run_index import RunIndex, Wanted
+from shared.states import ENDS, State
+
+MOST_PER_PAGE = 200
+LOOKED_AT = 10_000  # events of which a timeline is made
+
+
+@dataclass(frozen=True)
+class AdminRuns:
+    gate: Gate
+    front: Front
+    janitor: Janitor
+    events: EventLog
+    index: RunIndex
+    operations: Operations
+    repeats: Repeats
+
+    async def search(self, request: Request) -> Response:
+        """Newest first. A page may be short, and even empty, when very many runs were looked at for it."""
+        self.gate.authenticate(request.headers, Scope.MONITOR)
+        query = request.query_params
+        most = number(query.get("limit"), "limit", default=50, least=1, most=MOST_PER_PAGE)
+        page = await self.index.page(_wanted(request), cursor=cursor(query.get("cursor", "")), most=most)
+        now = now_ms()
+        return answer(Rows(data=await self._rows(page.run_ids, now), next_cursor=page.cursor or None, now_ms=now))
+
+    async def _rows(self, run_ids: list[str], now: int) -> list[Row]:
+        known = await self.index.rows(run_ids)
+        spoke = await asyncio.gather(*(self.events.first_text_ms(row.run_id) for row in known))
+        return [run_views.row(row, first, now) for row, first in zip(known, spoke, strict=True)]
+
+    async def show(self, request: Request) -> Response:
+        self.gate.authenticate(request.headers, Scope.MONITOR)
+        return answer(await self._whole(request.path_params["run_id"]))
+
+    async def _whole(self, run_id: str) -> Whole:
+        record = await self.front.any_record(run_id)
+        rows = await self._rows([run_id], now_ms())
+        if not rows:
+            raise failures.run_not_found(run_id)
+        head = await self.events.head(run_id)
+        text = "" if head.end else await self.events.text(run_id, head)
+        events = await self._first_events(run_id, head.seq)
+        steps, complete = list(timeline(events)), not events or events[-1].seq >= head.seq
+        position = await self.index.position(run_id)
+        return run_views.whole(rows[0], record, head, text, steps, complete=complete, position=position)
+
+    async def _first_events(self, run_id: str, last: int) -> list[Event]:
+        events: list[Event] = []
+        while len(events) < min(last, LOOKED_AT):
+            page = await self.events.read(run_id, events[-1].seq if events else 0, most=PAGE)
+            if not page:
+                break
+            events += page
+        return events
+
+    async def follow(self, request: Request) -> Response:
+        self.gate.authenticate(request.headers, Scope.MONITOR)
+        record = await self.front.any_record(request.path_params["run_id"])
+        return await followed(request, record.run.run_id, self.front, self.front.observed)
+
+    async def cancel(self, request: Request) -> Response:
+        """202 with the run, which ends in a moment; 200 when it has ended already."""
+        who, run_id = self.gate.authenticate(request.headers, Scope.OPERATE), request.path_params["run_id"]
+        entry = note(Act.CANCEL_RUN, run_id, who=who)
+        state = await self.janitor.cancel(run_id, Stop.USER, note=entry)
+        return answer(await self._whole(run_id), 200 if state in ENDS else 202)
+
+    async def retry(self, request: Request) -> Response:
+        """202 with the new run. The old one must have ended."""
+        who, run_id = self.gate.authenticate(request.headers, Scope.OPERATE), request.path_params["run_id"]
+        if (await self.front.any_record(run_id)).state not in ENDS:
+            raise failures.run_not_ended(run_id)
+        return answer(await self._whole(await self.repeats.one(run_id, who=who)), 202)
+
+    async def retry_all(self, request: Request) -> Response:
+        """202 with the runs that were run again, a hundred at most."""
+        who = self.gate.authenticate(request.headers, Scope.OPERATE)
+        return answer(await self.repeats.all(await asked(request, Filter), who=who), 202)
+
+    async def delete(self, request: Request) -> Response:
+        who, run_id = self.gate.authenticate(request.headers, Scope.OPERATE), request.path_params["run_id"]
+        match await self.operations.delete(run_id, who=who):
+            case Deletion.NO_RUN:
+                raise failures.run_not_found(run_id)
+            case Deletion.NOT_ENDED:
+                raise failures.run_not_ended(run_id)
+            case Deletion.DONE:
+                return answer(Deleted(id=run_id))
+
+
+def _wanted(request: Request) -> Wanted:
+    query = request.query_params
+    return Wanted(
+        state=one_of(query.get("state"), "state", State),
+        agent=query.get("agent", ""),
+        session=query.get("session", ""),
+        owner=query.get("owner", ""),
+        worker=query.get("worker", ""),
+        code=query.get("code", ""),
+        prefix=_prefix(query.get("id", "")),
+        since_ms=_time(request, "since_ms"),
+        to_ms=_time(request, "to_ms"),
+    )
+
+
+def _time(request: Request, name: str) -> int | None:
+    return number(request.query_params[name], name) if name in request.query_params else None
+
+
+def _prefix(text: str) -> str:
+    """With or without what all ids begin with."""
+    return text if not text or text.startswith("chatcmpl_") else f"chatcmpl_{text}"

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from api.admin.timeline import timeline
+from shared.events import Call, Cancelled, Completed, Delta, Failed, Queued, Reasoning, Said, Started, Stop, Tool, Usage
+from tests.events import said
+
+
+def told(*all_said: Said, attempt: int = 1) -> list[tuple[str, str]]:
+    return [(step.what, step.note) for step in timeline(said(*all_said, attempt=attempt))]
+
+
+def test_the_steps_of_a_run() -> None:
+    assert told(
+        Queued(),
+        Started(attempt=1, worker="w1"),
+        Reasoning(delta="hm"),
+        Delta(delta="a"),
+        Delta(delta="b"),
+        Tool(phase="start", name="ls"),
+        Tool(phase="update", name="ls"),
+        Tool(phase="result", name="ls"),
+        Call(index=0, id="c", name="weather", arguments=""),
+        Call(index=0, arguments="{}"),
+        Usage(total_tokens=3),
+        Completed(),
+    ) == [
+        ("queued", ""),
+        ("start", "w1"),
+        ("text", ""),
+        ("tool", "ls"),
+        ("tool_result", "ls"),
+        ("call", "weather"),
+        ("end", "stop"),
+    ]
+
+
+def test_how_else_a_run_may_end() -> None:
+    assert told(Failed(code="worker_lost", message="m")) == [("error", "worker_lost")]
+    assert told(Cancelled(reason=Stop.USER)) == [("cancelled", "user")]
+    assert told(Queued(reason=Stop.DRAIN)) == [("queued", "drain")]
+
+
+def test_each_attempt_that_speaks_has_a_first_text() -> None:
+    events = [*said(Delta(delta="a")), *said(Delta(delta="b"), Delta(delta="c"), first=2, attempt=2)]
+    steps = list(timeline(events))
+    assert [(step.what, step.seq, step.attempt, step.at_ms) for step in steps] == [("text", 1, 1, 1), ("text", 2, 2, 2)]

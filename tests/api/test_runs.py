@@ -86,6 +86,7 @@ async def test_a_run_that_was_just_made(alice: httpx.AsyncClient) -> None:
         "finish_reason": None,
         "usage": None,
         "error": None,
+        "resumed": None,
     }
 
 

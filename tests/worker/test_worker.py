@@ -244,7 +244,7 @@ async def test_an_agent_that_blocks_its_event_loop_costs_no_lease_and_no_other_r
             time.sleep(0.01)  # noqa: ASYNC251 - that is what it is about
         return "Done."
 
-    run, other, lease_seconds = a_run(), a_run(agent_id="other"), 0.3
+    run, other, lease_seconds = a_run(), a_run(agent_id="other"), 1.0
     async with opened_loops() as loops:
         agents: Mapping[str, Agent] = {"main": PythonAgent(blocks, loops), "other": Says()}
         async with (

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import anyio
 from anyio.abc import ByteSendStream, Process
@@ -23,12 +23,13 @@ LINGER_SECONDS = 0.5  # given to the pipes after the child has ended, in case on
 STDERR_TAIL = 4_096  # bytes
 
 Pipe = TypeVar("Pipe")
+Stdin = bytes | Literal["open"] | None
 
 
 class Child:
     """Made by `start_child`. Its stdin is fed and its stderr drained all the time: only stdout has to be read."""
 
-    def __init__(self, process: Process, family: Family, stdin: bytes | None, end: End) -> None:
+    def __init__(self, process: Process, family: Family, stdin: Stdin, end: End) -> None:
         self._process = process
         self._family = family
         self._end = end
@@ -36,8 +37,20 @@ class Child:
         self._reading = anyio.CancelScope()
         self._stderr = bytearray()
         self._drained = anyio.Event()
+        self._input: asyncio.Queue[bytes | None] = asyncio.Queue()  # for stdin; None ends it
         # Not a task group: it would be open while the agent, an async generator, yields, which anyio forbids.
-        self._minder = asyncio.create_task(self._mind(stdin), name=f"child {process.pid}")
+        self._minder = asyncio.create_task(self._mind(), name=f"child {process.pid}")
+        if isinstance(stdin, bytes):
+            self.write(stdin)
+            self.end_input()
+
+    def write(self, text: bytes) -> None:
+        """Gives `text` to stdin, which has to be open. Does not wait: the child may take its time, or never read it."""
+        self._input.put_nowait(text)
+
+    def end_input(self) -> None:
+        """Closes stdin, after what was written."""
+        self._input.put_nowait(None)
 
     async def read(self) -> bytes:
         """The next bytes of stdout, none at its end.
@@ -70,12 +83,12 @@ class Child:
         self._minder.cancel()
         await asyncio.wait({self._minder}, timeout=KILL_SECONDS)
 
-    async def _mind(self, stdin: bytes | None) -> None:
+    async def _mind(self) -> None:
         try:
             async with anyio.create_task_group() as pipes:
                 pipes.start_soon(self._drain, name="stderr")
-                if stdin is not None:
-                    pipes.start_soon(_feed, _pipe(self._process.stdin), stdin, name="stdin")
+                if self._process.stdin is not None:
+                    pipes.start_soon(_feed, self._process.stdin, self._input, name="stdin")
                 await self._process.wait()
                 await self._bound_what_follows()
                 await anyio.sleep_forever()  # until `close`: somebody may still be reading
@@ -98,7 +111,7 @@ class Child:
 async def start_child(
     command: Sequence[str],
     *,
-    stdin: bytes | None,
+    stdin: Stdin,
     environment: Mapping[str, str],
     folder: Path | None,
     end: End,
@@ -106,9 +119,9 @@ async def start_child(
 ) -> AsyncIterator[Child]:
     """Starts `command` as the leader of its own session, with exactly `environment` and a mark in it.
 
-    `stdin` None is an empty one. Raises RunError when the command cannot be started. On leaving, the child and
-    all it started have ended; a child that has not ended by itself gets `grace` seconds between SIGTERM and
-    SIGKILL.
+    `stdin` None is an empty one, and an "open" one is fed by `write`. Raises RunError when the command cannot be
+    started. On leaving, the child and all it started have ended; a child that has not ended by itself gets `grace`
+    seconds between SIGTERM and SIGKILL.
     """
     mark = new_mark()
     try:
@@ -128,10 +141,11 @@ async def start_child(
         await to_its_end(child.close(grace=grace), name=f"end of child {process.pid}")
 
 
-async def _feed(stdin: ByteSendStream, text: bytes) -> None:
+async def _feed(stdin: ByteSendStream, texts: asyncio.Queue[bytes | None]) -> None:
     # A child need not read its input, or all of it.
     with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, ConnectionError):
-        await stdin.send(text)
+        while (text := await texts.get()) is not None:
+            await stdin.send(text)
     await stdin.aclose()
 
 

@@ -8,11 +8,12 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from shared.conversation import digest
 from shared.errors import RunError, SettingsError
 from worker.agents.argument import with_prompt
-from worker.agents.child import Child, start_child
+from worker.agents.child import Child, Stdin, start_child
 from worker.agents.config import CommandConfig
 from worker.agents.conversation import going_on, is_id, untold, with_options
 from worker.agents.formats.named import FORMATS
@@ -87,7 +88,28 @@ class CommandAgent:
                     yield heard
                 output.ended(code)
             except RunError as failure:
-                raise await self._explained(failure, child) from None
+                raise await self.explained(failure, child) from None
+
+    def start(
+        self,
+        *,
+        stdin: Stdin,
+        command: Sequence[str] = (),
+        folder: Path | None = None,
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> AbstractAsyncContextManager[Child]:
+        """A child with the agent's environment, `variables` and limits, which ends as the agent's children do.
+
+        `command` and `folder` are the agent's own, unless others are given.
+        """
+        return start_child(
+            self._config.limits.around(command or self._command),
+            stdin=stdin,
+            environment={**self._environment, **variables},
+            folder=folder or self._folder,
+            end=self._end,
+            grace=self._grace,
+        )
 
     def _workplace(self, input: AgentInput) -> AbstractAsyncContextManager[Path | None]:
         if self._config.workdir == SESSION_WORKDIR:
@@ -96,14 +118,7 @@ class CommandAgent:
 
     def _child(self, folder: Path | None, input: AgentInput) -> AbstractAsyncContextManager[Child]:
         stdin, command = self._given(input)
-        return start_child(
-            self._config.limits.around(command),
-            stdin=stdin,
-            environment={**self._environment, **_named(input)},
-            folder=folder,
-            end=self._end,
-            grace=self._grace,
-        )
+        return self.start(stdin=stdin, command=command, folder=folder, variables=_named(input))
 
     def _given(self, input: AgentInput) -> tuple[bytes | None, Sequence[str]]:
         """What goes to stdin, and the command line."""
@@ -121,7 +136,8 @@ class CommandAgent:
             case "argument":
                 return None, with_prompt(command, render(input))
 
-    async def _explained(self, failure: RunError, child: Child) -> RunError:
+    async def explained(self, failure: RunError, child: Child) -> RunError:
+        """`failure`, with what operators may want to know of the child."""
         limits = f"limits: {written}" if (written := str(self._config.limits)) else ""
         detail = "\n".join(filter(None, (failure.detail, await child.errors(), limits)))
         return RunError(failure.code, failure.message, detail)

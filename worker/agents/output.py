@@ -52,37 +52,52 @@ class Text:
             yield Delta(delta=text)
 
 
-class Lines:
-    """Each line of stdout is parsed by itself, also an unfinished last one. Blank lines are skipped."""
+class Cutter:
+    """Cuts bytes into lines, without their ends. Raises RunError for a line of more than `max_line` bytes."""
 
-    def __init__(self, parse: Parser, *, max_line: int = MAX_LINE) -> None:
-        self._parse = parse
+    def __init__(self, *, max_line: int = MAX_LINE) -> None:
         self._max_line = max_line
         self._rest = bytearray()
 
-    def feed(self, chunk: bytes) -> Iterator[Utterance]:
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
         head, *tails = chunk.split(b"\n")
         self._rest += head
         for tail in tails:
             line, self._rest = self._rest, bytearray(tail)
-            yield from self._said(line)
+            self._check(line)
+            yield bytes(line)
         self._check(self._rest)
 
-    def end(self) -> Iterator[Utterance]:
-        return self._said(self._rest)
-
-    def ended(self, code: int) -> None:
-        check_exit(code)
-
-    def _said(self, line: bytearray) -> Iterator[Utterance]:
-        self._check(line)
-        if line.strip():
-            yield from self._parse(bytes(line))
+    def end(self) -> bytes:
+        """An unfinished last line."""
+        return bytes(self._rest)
 
     def _check(self, line: bytearray) -> None:
         if len(line) > self._max_line:
             text = f"The agent printed a line of more than {self._max_line} bytes."
             raise RunError(ErrorCode.OUTPUT_TOO_LARGE, text)
+
+
+class Lines:
+    """Each line of stdout is parsed by itself, also an unfinished last one. Blank lines are skipped."""
+
+    def __init__(self, parse: Parser, *, max_line: int = MAX_LINE) -> None:
+        self._parse = parse
+        self._cutter = Cutter(max_line=max_line)
+
+    def feed(self, chunk: bytes) -> Iterator[Utterance]:
+        for line in self._cutter.feed(chunk):
+            yield from self._said(line)
+
+    def end(self) -> Iterator[Utterance]:
+        return self._said(self._cutter.end())
+
+    def ended(self, code: int) -> None:
+        check_exit(code)
+
+    def _said(self, line: bytes) -> Iterator[Utterance]:
+        if line.strip():
+            yield from self._parse(line)
 
 
 def check_exit(code: int) -> None:

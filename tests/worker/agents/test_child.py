@@ -11,7 +11,7 @@ import pytest
 
 from shared.errors import ErrorCode, RunError
 from tests.worker.agents.asking import gone, until
-from worker.agents.child import STDERR_TAIL, Child, start_child
+from worker.agents.child import STDERR_TAIL, Child, Stdin, start_child
 from worker.agents.processes import Family, end
 
 SLEEPER = [sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(600)"]
@@ -20,7 +20,7 @@ FOREVER = "import time; time.sleep(600)"
 
 def started(
     *command: str,
-    stdin: bytes | None = b"",
+    stdin: Stdin = b"",
     environment: Mapping[str, str] | None = None,
     grace: float = 5,
 ) -> AbstractAsyncContextManager[Child]:
@@ -28,7 +28,7 @@ def started(
     return start_child(command, stdin=stdin, environment=environment, folder=None, end=end, grace=grace)
 
 
-def python(source: str, stdin: bytes | None = b"") -> AbstractAsyncContextManager[Child]:
+def python(source: str, stdin: Stdin = b"") -> AbstractAsyncContextManager[Child]:
     return started(sys.executable, "-c", source, stdin=stdin)
 
 
@@ -69,6 +69,33 @@ async def test_stdin_need_not_be_read() -> None:
 async def test_stdin_need_not_be_read_by_a_child_that_goes_on() -> None:
     async with python(f"print('done', flush=True); {FOREVER}", stdin=b"x" * 4_000_000) as it:
         assert await it.read() == b"done\n"
+
+
+async def test_an_open_stdin_is_written_to_as_often_as_one_likes() -> None:
+    async with started("cat", stdin="open") as it:
+        for text in (b"first", b"second"):
+            it.write(text)
+            assert await it.read() == text
+        it.end_input()
+        assert (await rest(it), await it.exit_code()) == (b"", 0)
+
+
+async def test_writing_does_not_wait_for_the_child() -> None:
+    """It may be busy writing itself: whoever waits for the other here waits for ever."""
+    much = b"x" * 4_000_000
+    async with started("cat", stdin="open") as it:
+        it.write(much)
+        it.write(b"the end")
+        it.end_input()
+        assert await rest(it) == much + b"the end"
+
+
+async def test_a_child_that_has_ended_may_be_written_to() -> None:
+    async with started("true", stdin="open") as it:
+        assert await it.exit_code() == 0
+        it.write(b"Hi")
+        it.end_input()
+        assert await rest(it) == b""
 
 
 async def test_of_much_stderr_the_tail_is_kept() -> None:

@@ -30,6 +30,7 @@ class Child:
     """Made by `start_child`. Its stdin is fed and its stderr drained all the time: only stdout has to be read."""
 
     def __init__(self, process: Process, family: Family, stdin: Stdin, end: End) -> None:
+        self.pid = process.pid
         self._process = process
         self._family = family
         self._end = end
@@ -123,6 +124,23 @@ async def start_child(
     started. On leaving, the child and all it started have ended; a child that has not ended by itself gets `grace`
     seconds between SIGTERM and SIGKILL.
     """
+    started: list[Child] = []
+
+    async def start() -> None:
+        started.append(await _started(command, stdin=stdin, environment=environment, folder=folder, end=end))
+
+    try:
+        # To its end: whoever is cancelled half-way would leave a process that nobody knows.
+        await to_its_end(start(), name=f"start of {command[0]}")
+        yield started[0]
+    finally:
+        for child in started:
+            await to_its_end(child.close(grace=grace), name=f"end of child {child.pid}")
+
+
+async def _started(
+    command: Sequence[str], *, stdin: Stdin, environment: Mapping[str, str], folder: Path | None, end: End
+) -> Child:
     mark = new_mark()
     try:
         process = await anyio.open_process(
@@ -134,11 +152,7 @@ async def start_child(
         )
     except OSError as error:
         raise _not_started(command[0], error) from error
-    child = Child(process, Family.of(process.pid, mark), stdin, end)
-    try:
-        yield child
-    finally:
-        await to_its_end(child.close(grace=grace), name=f"end of child {process.pid}")
+    return Child(process, Family.of(process.pid, mark), stdin, end)
 
 
 async def _feed(stdin: ByteSendStream, texts: asyncio.Queue[bytes | None]) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 
 import anyio
@@ -227,3 +227,34 @@ async def test_a_child_that_cannot_be_ended_does_not_hold_the_run() -> None:
     assert not gone(pid)
     psutil.Process(pid).kill()
     await until(lambda: f"child {pid}" not in {task.get_name() for task in asyncio.all_tasks()})
+
+
+async def start_forever() -> None:
+    async with started(*SLEEPER):
+        await anyio.sleep_forever()
+
+
+async def cancelled_after(steps: int) -> None:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(start_forever)
+        for _ in range(steps):
+            await anyio.lowlevel.checkpoint()
+        tasks.cancel_scope.cancel()
+
+
+async def natively_cancelled_after(steps: int) -> None:
+    task = asyncio.create_task(start_forever())
+    for _ in range(steps):
+        await anyio.lowlevel.checkpoint()
+    task.cancel()
+    await asyncio.wait({task})
+
+
+@pytest.mark.parametrize("cancelled", [cancelled_after, natively_cancelled_after])
+async def test_a_start_that_is_cancelled_at_any_moment_leaves_no_process(
+    cancelled: Callable[[int], Awaitable[None]],
+) -> None:
+    before = psutil.Process().children()
+    for steps in range(10):
+        await cancelled(steps)
+        assert [child for child in psutil.Process().children() if child not in before] == []

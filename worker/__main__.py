@@ -30,9 +30,10 @@ log = structlog.get_logger()
 async def work(settings: Settings, configs: Mapping[str, AgentConfig], environment: Mapping[str, str]) -> None:
     """Raises SettingsError when an agent cannot be opened."""
     async with AsyncExitStack() as stack:
-        agents = await stack.enter_async_context(open_agents(configs, environment))
+        # First, so that it is there as long as any command: agents may start some when they are opened.
         if any(isinstance(config, CommandConfig) for config in configs.values()):
             stack.enter_context(guarded(worker_mark()))
+        agents = await stack.enter_async_context(open_agents(configs, environment))
         pipes = await stack.enter_async_context(piped(settings.redis_url, settings.events_url))
         bell = await stack.enter_async_context(opened(settings.redis_url))
         control = await stack.enter_async_context(opened(settings.redis_url))

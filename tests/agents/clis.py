@@ -28,7 +28,7 @@ class Cli:
     name: str
     keeps_in: str = ""  # the folder of its home where it keeps its conversations
     never_had: str = "00000000-0000-4000-8000-000000000000"  # a conversation that it never had
-    args: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()  # of either command line of its preset
     variables: Callable[[str], Mapping[str, str]] = lambda url: {}
     files: Callable[[str], Mapping[str, str]] = lambda url: {}
     waits_at_limits: bool = False  # for minutes, and cannot be told not to, so that a rate limit is not tried
@@ -151,6 +151,7 @@ CLIS = {
 HELLO = "Say hello"
 RECITE = "Recite it"
 NOTE = "Write the note"
+BEFORE = "What was said before?"
 THINKING = "Think first"
 LIMIT = "Speak until the limit"
 REFUSED_KEY = "Refuse my key"

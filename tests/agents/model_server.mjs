@@ -65,6 +65,10 @@ for (const [name, argument] of Object.entries(TOOLS)) {
 
 // --- answers --------------------------------------------------------------------------------------------------------
 
+// Before the others: what was said earlier is still in the conversation.
+answer("What was said before", { content: "Hello was said.", ...usage(25, 4) }, (request) =>
+  said(request, "assistant").includes("Hello from the model"),
+);
 answer("Say hello", { content: "Hello from the model, said in several pieces.", ...usage(12, 9) });
 answer("Think first", { reasoning: "First I think about it.", content: "Now I have thought.", ...usage(13, 8) });
 answer("Speak until the limit", { content: "dle of a word.", ...usage(20, 4) }, (request) => said(request, "assistant"));

@@ -12,14 +12,19 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import IO
 
+from shared.errors import RunError
 from tests.agents import clis
 from tests.agents.clis import CLIS, Cli
 from tests.agents.model import served_model
 from worker.agents.config import CommandConfig
 from worker.agents.conversation import with_options
+from worker.agents.formats.format import Object
+from worker.agents.warm.named import LANGUAGES
 
 FIXTURES = Path(__file__).parents[1] / "worker/agents/formats/fixtures"
 CASES = {
@@ -31,6 +36,11 @@ CASES = {
     "rate-limit": clis.RATE_LIMIT,
     "too-long": clis.TOO_LONG,
 }
+WARM = {
+    "warm-conversation": [clis.HELLO, clis.BEFORE, clis.NOTE],
+    "warm-thinking": [clis.THINKING],
+    "warm-refused-key": [clis.REFUSED_KEY],
+}  # the turns of one process
 SECONDS = 100.0
 
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -59,7 +69,7 @@ def record(cli: Cli, url: str) -> None:
         goes_on = with_options([*command, *cli.args], config.resume, cli.never_had)
         printed, exits["gone"] = _run(list(goes_on), cli, clis.HELLO, url)
         (folder / "gone.jsonl").write_text(printed)
-    about = {"version": _version(command[0]), "command": " ".join(command), "exits": exits}
+    about = {"version": _version(command[0]), "command": " ".join(command), "exits": exits, **_warm(cli, url)}
     (folder / "about.json").write_text(json.dumps(about, indent=2) + "\n")
 
 
@@ -80,6 +90,54 @@ def _run(command: list[str], cli: Cli, prompt: str, url: str) -> tuple[str, int]
             check=False,
         )
     return _scrubbed(done.stdout, {str(home): "/home/user", str(work): "/work", url: "http://model"}), done.returncode
+
+
+def _warm(cli: Cli, url: str) -> dict[str, str]:
+    """Its command line, of a CLI that reads one turn after the other."""
+    if cli.name not in LANGUAGES:
+        return {}
+    command = CommandConfig.model_validate({"kind": "command", "preset": cli.name, "warm": 1}).command
+    for case, prompts in WARM.items():
+        (FIXTURES / cli.name / f"{case}.jsonl").write_text(_conversation([*command, *cli.args], cli, prompts, url))
+    return {"warm": " ".join(command)}
+
+
+def _conversation(command: list[str], cli: Cli, prompts: list[str], url: str) -> str:
+    printed: list[str] = []
+    with TemporaryDirectory() as folder:
+        home, work = Path(folder, "home"), Path(folder, "work")
+        home.mkdir()
+        work.mkdir()
+        pipe = subprocess.PIPE
+        with subprocess.Popen(
+            [_located(command[0]), *command[1:]],
+            cwd=work,
+            env=cli.settled(home, url),
+            stdin=pipe,
+            stdout=pipe,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        ) as process:
+            assert process.stdin
+            assert process.stdout
+            talk = LANGUAGES[cli.name].talk()
+            _write(process.stdin, list(talk.opening()))
+            for prompt in prompts:
+                turn = talk.turn(prompt, work)
+                with suppress(RunError):
+                    while not turn.over:
+                        _write(process.stdin, turn.asking)
+                        printed.append(process.stdout.readline())
+                        list(turn.read(json.loads(printed[-1])))
+            process.stdin.close()
+            process.stdout.read()
+    return _scrubbed("".join(printed), {str(home): "/home/user", str(work): "/work", url: "http://model"})
+
+
+def _write(stdin: IO[str], asking: list[Object]) -> None:
+    stdin.writelines(json.dumps(one) + "\n" for one in asking)
+    stdin.flush()
+    asking.clear()
 
 
 def _version(executable: str) -> str:

@@ -10,8 +10,9 @@ from pathlib import Path
 import openai
 import pytest
 
-from tests.agents.clis import CLIS, HELLO, NOTE, PATH, REFUSED_KEY
+from tests.agents.clis import BEFORE, CLIS, HELLO, NOTE, PATH, REFUSED_KEY
 from tests.e2e.service import ALICE, started
+from worker.agents.warm.named import LANGUAGES
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -33,6 +34,8 @@ def served(tmp_path_factory: pytest.TempPathFactory, model: str) -> Iterator[Ser
         (work / cli.name).mkdir(parents=True)
         keys = f"args = {json.dumps(cli.args)}\nworkdir = {json.dumps(str(work / cli.name))}"
         tables.append(f'[agents.{cli.name}]\nkind = "command"\npreset = "{cli.name}"\n{keys}\n')
+        if cli.name in LANGUAGES:
+            tables.append(f'[agents.{cli.name}-warm]\nkind = "command"\npreset = "{cli.name}"\n{keys}\nwarm = 1\n')
     agents = folder / "agents.toml"
     agents.write_text("\n".join(tables))
     with started(folder, settings={**variables, "PATH": PATH, "AGENTS_FILE": str(agents)}) as service:
@@ -57,6 +60,19 @@ def test_a_stream_and_a_tool(served: Served, agent: str) -> None:
     answer = "".join(chunk.choices[0].delta.content or "" for chunk in stream)
     assert answer.endswith("The note is written.")
     assert (served.work / agent / "note.txt").read_text().strip() == "from the agent"
+
+
+@pytest.mark.parametrize("agent", LANGUAGES)
+def test_a_warm_agent_goes_on(served: Served, agent: str) -> None:
+    """In the CLI's own conversation: of a transcript in the prompt the model would say something else."""
+
+    def ask(message: str) -> str | None:
+        answer = served.client.chat.completions.create(model=f"{agent}-warm", messages=told(message), user="ann")
+        return answer.choices[0].message.content
+
+    assert ask(HELLO) == "Hello from the model, said in several pieces."
+    assert ask(BEFORE) == "Hello was said."
+    assert ask(BEFORE) == "Hello was said."
 
 
 @pytest.mark.parametrize("agent", ["claude", "codex"])

@@ -190,6 +190,16 @@ async def test_a_named_session_goes_on_where_it_ended(bench: Bench) -> None:
     ]
 
 
+@pytest.mark.parametrize("keeps", [True, False])
+async def test_an_agent_knows_whether_its_session_may_come_back(bench: Bench, keeps: bool) -> None:
+    """But not what a command gets as JSON: that is a contract with programs of others."""
+    agent = Says()
+    await bench.attempt(agent, a_run("s", keeps_transcript=keeps))
+    [input] = agent.inputs
+    assert input.named_session is keeps
+    assert "named" not in input.model_dump_json(by_alias=True)
+
+
 # --- an agent's own conversation --------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from shared.agent_ids import DEFAULT_AGENT, normalise_agent_id
 from shared.errors import SettingsError
@@ -90,6 +90,26 @@ class _Config(Policy):
         return Policy(**{name: getattr(self, name) for name in Policy.model_fields})
 
 
+class Warm(BaseModel):
+    """Processes that are started before they are needed, and kept for their session's next turn; per worker."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ready: int = Field(1, ge=0, le=100)  # for any session
+    kept: int = Field(4, ge=0, le=1_000)  # for the sessions that used them last
+    idle_seconds: float = Field(300, gt=0, allow_inf_nan=False)  # one that is kept longer ends
+    turns: int = Field(50, ge=1)  # one that had so many ends
+
+
+def _warm(written: object) -> object:
+    """A number is how many shall be ready."""
+    if isinstance(written, int) and not isinstance(written, bool):
+        if written < 1:
+            raise ValueError("must be at least 1, or a table; leave it out to start the command for each run")
+        return {"ready": written}
+    return written
+
+
 class CommandConfig(_Config):
     """An executable and its arguments, never run through a shell."""
 
@@ -104,12 +124,23 @@ class CommandConfig(_Config):
     env: tuple[VariableName, ...] = DEFAULT_ENV  # what of the worker's environment the command gets
     workdir: Annotated[str, AfterValidator(_workdir)] | None = None  # None: the worker's own directory
     limits: Limits = Limits()
+    warm: Annotated[Warm | None, BeforeValidator(_warm)] = None  # None: started for each run
 
     @model_validator(mode="before")
     @classmethod
     def _filled(cls, written: dict[str, object]) -> dict[str, object]:
         preset = written.get("preset")
         return filled(preset, written) if isinstance(preset, str) and preset in PRESETS else written
+
+    @model_validator(mode="after")
+    def _can_be_warm(self) -> CommandConfig:
+        able = [name for name, preset in PRESETS.items() if preset.warm]
+        if self.warm and (self.output not in able or self.input != "stdin"):
+            raise ValueError(
+                f"warm: is for a command that reads one turn after the other: output = one of {', '.join(able)}, and "
+                'input = "stdin"'
+            )
+        return self
 
     @model_validator(mode="after")
     def _place_of_prompt(self) -> CommandConfig:

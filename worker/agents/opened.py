@@ -13,6 +13,7 @@ from worker.agents.demo import DemoAgent
 from worker.agents.loops import Loops, opened_loops
 from worker.agents.protocol import Agent
 from worker.agents.python import PythonAgent, imported
+from worker.agents.warm.agent import open_warm
 from worker.agents.workdir import ROOT
 
 
@@ -30,18 +31,26 @@ async def open_agents(
         loops = await stack.enter_async_context(opened_loops())
         for agent_id, config in configs.items():
             try:
-                agents[agent_id] = await _opened(config, environment, work_root, loops, stack)
+                agents[agent_id] = await _opened(agent_id, config, environment, work_root, loops, stack)
             except SettingsError as wrong:
                 raise SettingsError(f"{table(agent_id)} {wrong}") from wrong
         yield agents
 
 
 async def _opened(
-    config: AgentConfig, environment: Mapping[str, str], work_root: Path, loops: Loops, stack: AsyncExitStack
+    agent_id: str,
+    config: AgentConfig,
+    environment: Mapping[str, str],
+    work_root: Path,
+    loops: Loops,
+    stack: AsyncExitStack,
 ) -> Agent:
     match config:
         case CommandConfig():
-            return CommandAgent(config, environment, work_root=work_root)
+            command = CommandAgent(config, environment, work_root=work_root)
+            if config.warm is None:
+                return command
+            return await stack.enter_async_context(open_warm(agent_id, command, config, config.warm, work_root))
         case PythonConfig():
             return PythonAgent(imported(config.entry), loops)
         case OpenAIConfig():

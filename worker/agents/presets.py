@@ -27,6 +27,7 @@ class Preset:
     resume: str  # what continues a conversation of the CLI's own; empty: it keeps none that can be continued
     forget: str  # what makes it keep none
     env: str  # what it gets beside DEFAULT_ENV and what concerns the network
+    warm: str = ""  # the command line that reads one turn after the other, where the CLI has one
 
 
 PRESETS: Mapping[str, Preset] = {
@@ -36,12 +37,15 @@ PRESETS: Mapping[str, Preset] = {
         "--no-session-persistence",
         _ANTHROPIC + "ANTHROPIC_AUTH_TOKEN ANTHROPIC_MODEL CLAUDE_CODE_OAUTH_TOKEN CLAUDE_CONFIG_DIR "
         "CLAUDE_CODE_MAX_RETRIES CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
+        "claude -p --input-format stream-json --output-format stream-json --verbose --include-partial-messages "
+        "--permission-mode acceptEdits --no-session-persistence",
     ),
     "codex": Preset(
         "codex exec --json --skip-git-repo-check --sandbox workspace-write",
         "resume {conversation} -",
         "--ephemeral",
         _OPENAI + "CODEX_API_KEY CODEX_HOME",
+        "codex app-server -c sandbox_mode=workspace-write -c approval_policy=never",
     ),
     "gemini": Preset(
         "gemini --output-format stream-json --approval-mode auto_edit --skip-trust",
@@ -62,6 +66,7 @@ PRESETS: Mapping[str, Preset] = {
         "--session {conversation}",
         "--no-session",
         _ANY + "PI_CODING_AGENT_DIR PI_OFFLINE PI_TELEMETRY",
+        "pi --mode rpc --no-session",
     ),
     "openclaw": Preset(
         "openclaw agent exec --json --message-file -",
@@ -75,10 +80,11 @@ PRESETS: Mapping[str, Preset] = {
 def filled(preset: str, written: Mapping[str, object]) -> dict[str, object]:
     """The keys of an agent: those of the preset, and over them what is written."""
     it = PRESETS[preset]
+    warm = bool(it.warm) and "warm" in written
     return {
-        "command": it.command.split(),
-        "resume": it.resume.split(),
-        "forget": it.forget.split(),
+        "command": (it.warm if warm else it.command).split(),
+        "resume": [] if warm else it.resume.split(),
+        "forget": [] if warm else it.forget.split(),
         "output": preset,
         "env": [*DEFAULT_ENV, *_NETWORK.split(), *it.env.split()],
         "workdir": SESSION_WORKDIR,

@@ -14,6 +14,7 @@ from worker.agents.config import (
     DemoConfig,
     OpenAIConfig,
     PythonConfig,
+    Warm,
     load_agents,
 )
 from worker.agents.presets import DEFAULT_ENV
@@ -115,6 +116,11 @@ PYTHON = '[agents.a]\nkind = "python"\n'
 OPENAI = '[agents.a]\nkind = "openai"\n'
 
 
+PI = '[agents.a]\nkind = "command"\npreset = "pi"\n'
+WARM = (
+    "[agents.a] warm: is for a command that reads one turn after the other: output = one of claude, codex, pi, and "
+    'input = "stdin"'
+)
 PLACE = (
     "[agents.a] command: {prompt} is allowed as an item of its own, or as --option={prompt}, "
     'after the executable, with input = "argument"'
@@ -171,6 +177,16 @@ PLACE = (
             AGENT + "limits = {cpu_seconds = 0}\n",
             "[agents.a] limits.cpu_seconds: Input should be greater than or equal to 1",
         ),
+        (AGENT + "warm = 1\n", WARM),
+        (AGENT + 'output = "gemini"\nwarm = 1\n', WARM),
+        (AGENT + 'output = "pi"\ninput = "argument"\nwarm = 1\n', WARM),
+        (
+            PI + "warm = 0\n",
+            "[agents.a] warm: must be at least 1, or a table; leave it out to start the command for each run",
+        ),
+        (PI + "warm = true\n", "[agents.a] warm: Input should be a valid dictionary or instance of Warm"),
+        (PI + "warm = {idle = 1}\n", "[agents.a] warm.idle: Extra inputs are not permitted"),
+        (PI + "warm = {turns = 0}\n", "[agents.a] warm.turns: Input should be greater than or equal to 1"),
         (PYTHON, "[agents.a] entry: is missing"),
         (PYTHON + 'entry = "echo"\n', "[agents.a] entry: must be module:attribute, such as examples.python.echo:reply"),
         (
@@ -251,6 +267,27 @@ def test_a_conversation_has_its_place_on_the_command_line(tmp_path: Path, keys: 
     assert told in complaint(tmp_path, f'[agents.a]\nkind = "command"\ncommand = ["cli"]\n{keys}\n')
 
 
+@pytest.mark.parametrize(
+    ("written", "warm"),
+    [
+        ("2", Warm(ready=2)),
+        ("{}", Warm(ready=1, kept=4, idle_seconds=300, turns=50)),
+        ("{ready = 0, kept = 9, idle_seconds = 1.5, turns = 1}", Warm(ready=0, kept=9, idle_seconds=1.5, turns=1)),
+    ],
+)
+def test_warm_is_a_number_or_a_table(tmp_path: Path, written: str, warm: Warm) -> None:
+    agent = loaded(tmp_path, f"{PI}warm = {written}\n")["a"]
+    assert isinstance(agent, CommandConfig)
+    assert agent.warm == warm
+    assert agent.command == ("pi", "--mode", "rpc", "--no-session")
+
+
+def test_a_command_of_ones_own_can_be_warm(tmp_path: Path) -> None:
+    agent = loaded(tmp_path, AGENT + 'output = "claude"\nwarm = 1\n')["a"]
+    assert isinstance(agent, CommandConfig)
+    assert (agent.command, agent.warm) == (("true",), Warm())
+
+
 def test_a_key_that_was_pasted_into_the_file_is_not_repeated(tmp_path: Path) -> None:
     for line in ('api_key_env = "sk-secret"', 'base_url = "sk-secret"', 'api_key = "sk-secret"'):
         assert "sk-secret" not in complaint(tmp_path, OPENAI + f'model = "m"\n{line}\n')
@@ -263,10 +300,16 @@ def test_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
         load_agents(file, required=True)
 
 
-@pytest.mark.parametrize("config", [CommandConfig, PythonConfig, OpenAIConfig, DemoConfig])
-def test_every_key_is_documented(config: type[AgentConfig]) -> None:
+@pytest.mark.parametrize("config", [CommandConfig, PythonConfig, OpenAIConfig, DemoConfig, Warm])
+def test_every_key_is_documented(config: type[AgentConfig | Warm]) -> None:
     documented = set(re.findall(r"^\| `(\w+)` \|", Path("docs/agents.md").read_text(), re.MULTILINE))
     assert set(config.model_fields) <= documented
+
+
+def test_the_documented_defaults_of_warm() -> None:
+    docs = Path("docs/agents.md").read_text()
+    for name, default in Warm().model_dump().items():
+        assert f"| `{name}` | `{default:g}` |" in docs
 
 
 def test_the_documented_environment_is_the_default() -> None:

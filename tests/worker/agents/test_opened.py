@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import SettingsError
-from tests.worker.agents.asking import answer, asked
+from tests.worker.agents.asking import answer, asked, until
 from worker.agents.config import (
     AgentConfig,
     CommandConfig,
@@ -16,6 +16,7 @@ from worker.agents.config import (
 )
 from worker.agents.demo import DemoAgent
 from worker.agents.opened import open_agents
+from worker.agents.warm.agent import WarmAgent
 
 PATH = {"PATH": "/usr/bin:/bin"}
 ECHO = PythonConfig(kind="python", entry="examples.python.echo:reply")
@@ -47,6 +48,14 @@ async def test_the_example_in_the_repository_can_be_opened_and_answers(tmp_path:
         assert await answer(agents["wc"], asked("one two")) == "2 words"
         dice = await answer(agents["dice"], asked("Roll!"))
         assert dice.startswith("You said 'Roll!'. Let me roll.\n\nIt is a ")
+
+
+async def test_a_command_may_be_kept_warm(tmp_path: Path) -> None:
+    warm = CommandConfig.model_validate({"kind": "command", "command": ["cat"], "output": "claude", "warm": 1})
+    async with open_agents({"main": warm}, PATH, work_root=tmp_path) as agents:
+        agent = agents["main"]
+        assert isinstance(agent, WarmAgent)
+        await until(lambda: agent.pool.ready)
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,13 @@ async def test_arguments_are_put_behind_the_command(tmp_path: Path) -> None:
     assert await answer(agent, asked(named_session=True)) == "--mode json -p --model x\n"
 
 
+@pytest.mark.parametrize("preset", [name for name, preset in PRESETS.items() if preset.warm])
+def test_what_was_tried_with_warm_is_documented(preset: str) -> None:
+    about = json.loads((FIXTURES / preset / "about.json").read_text())
+    assert about["warm"] == " ".join(config(preset, warm=1).command) == PRESETS[preset].warm
+    assert f"| `{preset}` | `{about['warm']}` |" in DOCS
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_what_was_tried_is_documented(preset: str) -> None:
     """The records, the table and the preset are of one version and one command line."""

@@ -62,7 +62,7 @@ class Reading:
         check_exit(code)
 
     def _parsed(self, line: bytes) -> Iterator[Utterance]:
-        printed = _object(line)
+        printed = object_of(line)
         if printed is None:
             self._skip("no JSON object")
             return
@@ -102,7 +102,8 @@ class Reading:
             log.info("agent.skipped", format=self._name, lines=self.skipped)
 
 
-def _object(line: bytes) -> Object | None:
+def object_of(line: bytes) -> Object | None:
+    """The JSON object of a line; None when it is none."""
     text = line.decode(errors="replace")
     try:
         printed: object = json.loads(text, parse_constant=_no_number)

@@ -192,7 +192,8 @@ async def test_a_cancelled_run_stops_at_once(broker: Broker, ledger: Ledger, loo
 
 async def test_a_worker_that_lost_a_run_stops_it_and_goes_on(broker: Broker, ledger: Ledger, look: Look) -> None:
     agent, lost, other = Waits(), a_run(), a_run(agent_id="other")
-    async with crew(broker, {"main": agent, "other": Says()}, lease_seconds=0.1) as one, working(one):
+    # A lease that is renewed so rarely that the other worker's claim is nearly always first.
+    async with crew(broker, {"main": agent, "other": Says()}, lease_seconds=2) as one, working(one):
         await submit(ledger, lost)
         await agent.waiting.wait()
         end_lease(look, lost.run_id)
@@ -435,7 +436,7 @@ async def test_a_second_signal_stops_now(broker: Broker, ledger: Ledger) -> None
 
 async def test_leases_are_kept_while_draining(broker: Broker, ledger: Ledger, look: Look) -> None:
     gate, run = Gate(), a_run()
-    draining = crew(broker, {"main": gate}, drain_seconds=NEVER, lease_seconds=0.1)
+    draining = crew(broker, {"main": gate}, drain_seconds=NEVER, lease_seconds=1)
     async with draining as one, anyio.create_task_group() as group:
         group.start_soon(one.work)
         await submit(ledger, run)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import errno
 import math
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
-from ipaddress import ip_address
+from collections.abc import Callable
 
 import anyio
 import uvicorn
 import uvloop
+from prometheus_client import CollectorRegistry
 
 from api.app import create_app
+from api.metrics import ApiMetrics
+from shared.bind import bind, is_loopback
 from shared.errors import SettingsError
 from shared.logs import configure_logs
 from shared.presence import process_name
@@ -28,11 +28,12 @@ FAREWELL_SECONDS = 1.0  # for the last frames to reach their clients
 
 async def serve(settings: Settings, bound: list[socket.socket]) -> None:
     """Listens on all of `bound` once all else is ready."""
+    metrics = ApiMetrics(CollectorRegistry())
     async with (
-        piped(settings.redis_url, settings.events_url) as pipes,
+        piped(settings.redis_url, settings.events_url, watch=metrics) as pipes,
         opened(settings.events_url) as pubsub,
     ):
-        application = create_app(settings, pipes, pubsub, name=process_name("api"))
+        application = create_app(settings, pipes, pubsub, name=process_name("api"), metrics=metrics)
         config = uvicorn.Config(
             application.app,
             access_log=False,
@@ -57,7 +58,7 @@ async def _end_streams_in_time(server: uvicorn.Server, end_streams: Callable[[],
 
 def checked(settings: Settings) -> Settings:
     """Raises SettingsError for a service that anybody could use, or nobody."""
-    if settings.auth == "none" and not _is_loopback(settings.bind):
+    if settings.auth == "none" and not is_loopback(settings.bind):
         raise SettingsError(
             f"HOST={settings.bind!r}: with AUTH=none the API binds a loopback address only, because whoever reaches it"
             " can run your agents. Set HOST=127.0.0.1, or AUTH=token and API_TOKENS=name:token."
@@ -69,61 +70,10 @@ def checked(settings: Settings) -> Settings:
     return settings
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def bind(settings: Settings) -> list[socket.socket]:
-    """On each address that the host stands for: `localhost` is two. Raises SettingsError.
-
-    Before anything is opened: left to uvicorn, a port in use is a traceback.
-    """
-    try:
-        found = socket.getaddrinfo(settings.bind, settings.port, type=socket.SOCK_STREAM)
-        return bind_all({(row[0], row[4]) for row in found})
-    except OSError as refused:
-        where = f"HOST={settings.bind!r}, PORT={settings.port}"
-        raise SettingsError(f"{where}: cannot listen there: {refused.strerror}") from None
-
-
-Address = tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]  # as getaddrinfo gives it
-
-
-def bind_all(addresses: Iterable[tuple[socket.AddressFamily, Address]]) -> list[socket.socket]:
-    """A socket on each of the addresses that this machine has: many containers know a name for ::1, and no IPv6. Raises
-    OSError when it has none of them, or when one is taken."""
-    bound: list[socket.socket] = []
-    with ExitStack() as stack:
-        for family, address in addresses:
-            try:
-                bound.append(_bound(family, address))
-            except OSError as refused:
-                if refused.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-                    raise
-            else:
-                stack.enter_context(bound[-1])
-        if not bound:
-            raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
-        stack.pop_all()
-    return bound
-
-
-def _bound(family: socket.AddressFamily, address: Address) -> socket.socket:
-    with ExitStack() as stack:
-        bound = stack.enter_context(socket.socket(family))
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a restart need not wait for old connections
-        bound.bind(address)
-        stack.pop_all()
-    return bound
-
-
 def main() -> None:
     try:
         settings = checked(read_settings(os.environ))
-        bound = bind(settings)
+        bound = bind(settings.bind, "PORT", settings.port)
     except SettingsError as wrong:
         sys.exit(f"runrelay: {wrong}")
     configure_logs(settings.log_format, role="web")

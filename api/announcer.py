@@ -9,16 +9,16 @@ from contextlib import suppress
 import anyio
 from psutil import Process
 
-from api.lag import Lag
 from api.readers import Readers
 from shared.conclusion import now_ms
 from shared.errors import Unavailable
+from shared.loop_lag import LoopLag
 from shared.presence import ANNOUNCE_SECONDS, Presence, WebAnnouncement
 from shared.release import RELEASE
 
 
 class Announcer:
-    def __init__(self, name: str, presence: Presence, readers: Readers, lag: Lag) -> None:
+    def __init__(self, name: str, presence: Presence, readers: Readers, lag: LoopLag) -> None:
         self._name = name
         self._presence = presence
         self._readers = readers

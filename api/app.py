@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 import anyio
+from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -16,6 +17,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from api import failures
+from api.access import Access, route_names
 from api.admin.routes import admin
 from api.announcer import Announcer
 from api.auth import Credentials, Gate, LoopbackOnly, Scope
@@ -27,7 +29,8 @@ from api.front import Front
 from api.health import Health
 from api.hub import Hub
 from api.janitor import Janitor
-from api.lag import Lag
+from api.metrics import ApiMetrics
+from api.metrics_page import MetricsPage
 from api.models import Models
 from api.openapi import document
 from api.readers import Readers
@@ -38,7 +41,9 @@ from shared.errors import Refused, Unavailable
 from shared.keys import Keys
 from shared.ledger import Bounds, Ledger
 from shared.log import EventLog
+from shared.loop_lag import LoopLag
 from shared.presence import Presence
+from shared.queue_depth import QueueDepth
 from shared.redis import Pipes
 from shared.run_index import RunIndex
 from shared.settings import Settings
@@ -49,11 +54,21 @@ Loop = Callable[[], Coroutine[None, None, None]]
 def gate(settings: Settings) -> Gate:
     if settings.auth == "none":
         return LoopbackOnly()
-    monitor, operate = (
-        {name: {token} for name, token in tokens.items()}
-        for tokens in (settings.monitor_tokens, settings.operate_tokens)
-    )
+    monitor, operate = _named(settings.monitor_tokens), _named(settings.operate_tokens)
     return Credentials({Scope.API: settings.credentials, Scope.MONITOR: monitor, Scope.OPERATE: operate})
+
+
+def metrics_gate(settings: Settings) -> Gate:
+    """Whoever may look at everything, and the scraper, whose token opens nothing else."""
+    if settings.auth == "none":
+        return LoopbackOnly()
+    scraper = {"metrics": {settings.metrics_token}} if settings.metrics_token else {}
+    monitor, operate = _named(settings.monitor_tokens) | scraper, _named(settings.operate_tokens)
+    return Credentials({Scope.MONITOR: monitor, Scope.OPERATE: operate})
+
+
+def _named(tokens: Mapping[str, str]) -> dict[str, set[str]]:
+    return {name: {token} for name, token in tokens.items()}
 
 
 @dataclass(frozen=True)
@@ -64,10 +79,13 @@ class Application:
     end_streams: Callable[[], None]
 
 
-def create_app(settings: Settings, pipes: Pipes, pubsub: Redis, *, name: str) -> Application:
+def create_app(
+    settings: Settings, pipes: Pipes, pubsub: Redis, *, name: str, metrics: ApiMetrics | None = None
+) -> Application:
     """`pubsub` is a client of one connection to where the logs are; it and `pipes` outlive the app. `name` is this
-    process among others.
+    process among others. Without `metrics` the app has some of its own.
     """
+    metrics = metrics or ApiMetrics(CollectorRegistry())
     keys = Keys(settings.namespace)
     retention_ms = int(settings.retention_seconds * 1000)
     queue_timeout_ms = int(settings.queue_timeout_seconds * 1000)
@@ -76,34 +94,38 @@ def create_app(settings: Settings, pipes: Pipes, pubsub: Redis, *, name: str) ->
     attendance = Attendance(pipes.ledger, keys)
     bounds = Bounds(retention_ms, queue_timeout_ms, settings.max_waiting_runs, settings.max_waiting_per_session)
     hub = Hub(pubsub, resting=keys.channel(name))
-    relay, readers = Relay(hub, events, ledger), Readers(attendance)
-    janitor = Janitor(name, ledger, events, attendance, queue_timeout_ms=queue_timeout_ms)
-    presence, lag = Presence(pipes.ledger, keys), Lag()
+    relay, readers = Relay(hub, events, ledger, watch=metrics), Readers(attendance)
+    janitor = Janitor(name, ledger, events, attendance, queue_timeout_ms=queue_timeout_ms, watch=metrics)
+    presence, lag = Presence(pipes.ledger, keys), LoopLag(metrics.lagged)
     directory, announcer = Directory(presence), Announcer(name, presence, readers, lag)
-    front = Front(relay, readers, ledger, events, bounds)
+    front = Front(relay, readers, ledger, events, bounds, watch=metrics)
     door = gate(settings)
     index = RunIndex(pipes.ledger, keys)
     chat = ChatCompletions(door, directory, front, janitor, settings.max_body_bytes, settings.empty_answer)
     runs = Runs(door, directory, front, janitor, events, index, settings.max_body_bytes)
     operated = admin(door, directory, front, janitor, events, pipes.ledger, keys)
     models, health = Models(door, directory), Health(directory)
+    page = MetricsPage(metrics_gate(settings), metrics, QueueDepth(pipes.ledger, keys), directory)
+    routes = [
+        Route("/v1/chat/completions", chat.create, methods=["POST"]),
+        Route("/v1/chat/completions/{run_id}", chat.retrieve, methods=["GET"]),
+        Route("/v1/runs", runs.create, methods=["POST"]),
+        Route("/v1/runs", runs.list, methods=["GET"]),
+        Route("/v1/runs/{run_id}", runs.show, methods=["GET"]),
+        Route("/v1/runs/{run_id}/events", runs.follow, methods=["GET"]),
+        Route("/v1/runs/{run_id}/cancel", runs.cancel, methods=["POST"]),
+        Route("/v1/runs/{run_id}/wait", runs.wait, methods=["GET"]),
+        *operated.routes,
+        Route("/v1/models", models.index, methods=["GET"]),
+        Route("/v1/models/{model}", models.show, methods=["GET"]),
+        Route("/healthz", health.live, methods=["GET"]),
+        Route("/readyz", health.ready, methods=["GET"]),
+        Route("/metrics", page.show, methods=["GET"]),
+        Route("/openapi.json", document.show, methods=["GET"]),
+    ]
     app = Starlette(
-        routes=[
-            Route("/v1/chat/completions", chat.create, methods=["POST"]),
-            Route("/v1/chat/completions/{run_id}", chat.retrieve, methods=["GET"]),
-            Route("/v1/runs", runs.create, methods=["POST"]),
-            Route("/v1/runs", runs.list, methods=["GET"]),
-            Route("/v1/runs/{run_id}", runs.show, methods=["GET"]),
-            Route("/v1/runs/{run_id}/events", runs.follow, methods=["GET"]),
-            Route("/v1/runs/{run_id}/cancel", runs.cancel, methods=["POST"]),
-            Route("/v1/runs/{run_id}/wait", runs.wait, methods=["GET"]),
-            *operated.routes,
-            Route("/v1/models", models.index, methods=["GET"]),
-            Route("/v1/models/{model}", models.show, methods=["GET"]),
-            Route("/healthz", health.live, methods=["GET"]),
-            Route("/readyz", health.ready, methods=["GET"]),
-            Route("/openapi.json", document.show, methods=["GET"]),
-        ],
+        routes=routes,
+        middleware=[Middleware(Access, metrics, route_names(routes)), Middleware(Farewell)],
         exception_handlers={
             Failure: _failure,
             Refused: _refused,
@@ -111,7 +133,6 @@ def create_app(settings: Settings, pipes: Pipes, pubsub: Redis, *, name: str) ->
             HTTPException: _http,
             Exception: _bug,
         },
-        middleware=[Middleware(Farewell)],
         lifespan=_beside(
             hub.listen, janitor.tidy_forever, readers.attend_forever, lag.watch_forever, announcer.announce_forever
         ),

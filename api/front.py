@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from api import failures
 from api.readers import Readers
 from api.relay import Reader, Relay
+from api.watch import Unwatched, Watch
 from shared.conclusion import now_ms
 from shared.errors import LogRefused, RunrelayError, Unavailable
 from shared.events import Queued, event
@@ -21,12 +22,22 @@ ACCEPT_SECONDS = 3.0  # how long a request waits for a Redis that hiccups; its a
 
 
 class Front:
-    def __init__(self, relay: Relay, readers: Readers, ledger: Ledger, events: EventLog, bounds: Bounds) -> None:
+    def __init__(
+        self,
+        relay: Relay,
+        readers: Readers,
+        ledger: Ledger,
+        events: EventLog,
+        bounds: Bounds,
+        *,
+        watch: Watch | None = None,
+    ) -> None:
         self._relay = relay
         self._readers = readers
         self._ledger = ledger
         self._events = events
         self._bounds = bounds
+        self._watch = watch or Unwatched()
 
     @asynccontextmanager
     async def submitted(self, run: Run, *, bell: str, once: Once) -> AsyncIterator[tuple[Run, Reader]]:
@@ -107,6 +118,8 @@ class Front:
             raise
         if accepted.joined:
             await self._forget(run)
+        else:
+            self._watch.accepted(bell)
         return accepted
 
     async def _say_queued(self, run: Run) -> None:

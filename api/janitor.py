@@ -10,12 +10,14 @@ from __future__ import annotations
 import anyio
 import structlog
 
+from api.watch import Unwatched, Watch
 from shared.attendance import Attendance
 from shared.conclusion import conclude
 from shared.errors import LogRefused, Unavailable
 from shared.events import Stop
 from shared.ledger import Ledger
 from shared.log import EventLog
+from shared.run import End
 from shared.states import State
 
 log = structlog.get_logger()
@@ -30,7 +32,14 @@ LEASE_MS = 10_000  # enough to end a run; if this process dies meanwhile, the ne
 
 class Janitor:
     def __init__(
-        self, name: str, ledger: Ledger, events: EventLog, attendance: Attendance, *, queue_timeout_ms: int
+        self,
+        name: str,
+        ledger: Ledger,
+        events: EventLog,
+        attendance: Attendance,
+        *,
+        queue_timeout_ms: int,
+        watch: Watch | None = None,
     ) -> None:
         """`name` is the owner that its claims show."""
         self._name = name
@@ -38,6 +47,7 @@ class Janitor:
         self._events = events
         self._attendance = attendance
         self._queue_timeout_ms = queue_timeout_ms
+        self._watch = watch or Unwatched()
         self._rounds = 0  # in a row that Redis has answered
 
     async def tidy_forever(self) -> None:
@@ -75,9 +85,11 @@ class Janitor:
         if claim is None:
             return
         try:
-            head = await conclude(claim, self._ledger, self._events)
+            ended = await conclude(claim, self._ledger, self._events)
         except LogRefused as refused:
             log.warning("janitor.refused", run=run_id, why=type(refused).__name__)
             return
-        if head is not None:
+        if isinstance(ended, End):
+            self._watch.ended(claim.run, ended)
+        else:
             await self._ledger.release(run_id, claim.token, spend=False)

@@ -14,6 +14,7 @@ import anyio
 
 from api.hub import Hub
 from api.inbox import Inbox
+from api.watch import Unwatched, Watch
 from shared.errors import Draining, EventsGone, LogLost, Unavailable
 from shared.events import Cancelled, Completed, Event, Failed, LifecycleEvent, from_json
 from shared.ledger import Ledger
@@ -29,10 +30,11 @@ def is_last(event: Event) -> bool:
 
 
 class Relay:
-    def __init__(self, hub: Hub, log: EventLog, ledger: Ledger) -> None:
+    def __init__(self, hub: Hub, log: EventLog, ledger: Ledger, *, watch: Watch | None = None) -> None:
         self._hub = hub
         self._log = log
         self._ledger = ledger
+        self._watch = watch or Unwatched()
 
     @asynccontextmanager
     async def follow(self, run_id: str, *, after: int | None = None) -> AsyncIterator[Reader]:
@@ -42,7 +44,7 @@ class Relay:
         Unavailable when it does not confirm.
         """
         async with self._hub.subscribe(self._log.keys.channel(run_id)) as inbox:
-            yield Reader(run_id, inbox, self._hub, self._log, self._ledger, after)
+            yield Reader(run_id, inbox, self._hub, self._log, self._ledger, after, self._watch)
 
     def end(self) -> None:
         """Ends all reading with Draining: this process is about to stop."""
@@ -52,12 +54,22 @@ class Relay:
 class Reader:
     """One client's place in a run."""
 
-    def __init__(self, run_id: str, inbox: Inbox, hub: Hub, log: EventLog, ledger: Ledger, after: int | None) -> None:
+    def __init__(
+        self,
+        run_id: str,
+        inbox: Inbox,
+        hub: Hub,
+        log: EventLog,
+        ledger: Ledger,
+        after: int | None,
+        watch: Watch | None = None,
+    ) -> None:
         self.run_id = run_id
         self._inbox = inbox
         self._hub = hub
         self._log = log
         self._ledger = ledger
+        self._watch = watch or Unwatched()
         self._seq = after or 0
         self._behind = after is not None  # there may be events that only the stream has
 
@@ -107,16 +119,22 @@ class Reader:
     def _heard(self) -> list[Event]:
         """What pub/sub has brought, up to the first hole."""
         gap, messages = self._inbox.take()
-        self._behind |= gap
+        if gap:
+            self._fall_behind()
         events: list[Event] = []
         for event in (from_json(line) for message in messages for line in message.split(b"\n")):
             if event.seq > self._seq + 1:
-                self._behind = True
+                self._fall_behind()
                 break
             if event.seq == self._seq + 1:
                 self._seq = event.seq
                 events.append(event)
         return events
+
+    def _fall_behind(self) -> None:
+        if not self._behind:
+            self._watch.gap()
+        self._behind = True
 
     async def _missed(self) -> list[Event]:
         """What only the stream has, a page at a time."""

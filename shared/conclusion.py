@@ -20,8 +20,8 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-async def conclude(claim: Claim, ledger: Ledger, log: EventLog) -> Head | None:
-    """Ends the run if that is the verdict. Answers where its log stands when an agent shall run, None when it has
+async def conclude(claim: Claim, ledger: Ledger, log: EventLog) -> Head | End:
+    """Ends the run if that is the verdict. Answers where its log stands when an agent shall run, else how it has
     ended.
 
     Raises Fenced when a later attempt owns the run, LogLost when its log is gone.
@@ -31,11 +31,11 @@ async def conclude(claim: Claim, ledger: Ledger, log: EventLog) -> Head | None:
         case Start():
             return head
         case Settle(end):
-            await patiently(lambda: ledger.settle(claim, end))
+            pass
         case Conclude(terminal):
             end = await _close(claim, head, terminal, log)
-            await patiently(lambda: ledger.settle(claim, end))
-    return None
+    await patiently(lambda: ledger.settle(claim, end))
+    return end
 
 
 async def _close(claim: Claim, head: Head, terminal: Terminal, log: EventLog) -> End:

@@ -72,7 +72,7 @@ class Accepted:
 @dataclass(frozen=True)
 class Claim:
     """A run taken by an owner. `attempt` is the fence of its log, `token` of its ledger record. `now_ms` is Redis's
-    time."""
+    time; so are `queued_ms`, when it was accepted, and `ready_ms`, since when it could be claimed (0: not yet)."""
 
     run: Run
     token: str
@@ -83,6 +83,8 @@ class Claim:
     queued_until_ms: int
     now_ms: int
     policy: Policy
+    queued_ms: int
+    ready_ms: int
 
 
 @dataclass(frozen=True)
@@ -218,7 +220,7 @@ class Ledger:
 
 
 def _claim(row: Sequence[str]) -> Claim:
-    _, came_from, token, attempt, tries, cancel, queued_until, now, spec, policy = row
+    _, came_from, token, attempt, tries, cancel, queued_until, now, spec, policy, queued, ready = row
     return Claim(
         run=Run.model_validate_json(spec),
         token=token,
@@ -229,6 +231,8 @@ def _claim(row: Sequence[str]) -> Claim:
         queued_until_ms=int(queued_until),
         now_ms=int(now),
         policy=Policy.model_validate_json(policy),
+        queued_ms=int(queued),
+        ready_ms=int(ready),
     )
 
 

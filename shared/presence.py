@@ -87,8 +87,12 @@ class Seen:
     age_ms: int
 
     @property
+    def heard(self) -> bool:
+        return self.age_ms < WORKER_TTL_MS
+
+    @property
     def live(self) -> bool:
-        return self.age_ms < WORKER_TTL_MS and self.announcement.state == "serving"
+        return self.heard and self.announcement.state == "serving"
 
 
 class Presence:

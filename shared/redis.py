@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Protocol, cast
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -74,15 +75,29 @@ class Pipes:
     events: Pipe
 
 
+class TripWatch(Protocol):
+    """Is told of each round trip: how long it took, or that its connection did not survive it."""
+
+    def answered(self, seconds: float) -> None: ...
+
+    def failed(self) -> None: ...
+
+
+class Unwatched:
+    def answered(self, seconds: float) -> None: ...
+
+    def failed(self) -> None: ...
+
+
 @asynccontextmanager
-async def piped(ledger_url: str, events_url: str) -> AsyncIterator[Pipes]:
+async def piped(ledger_url: str, events_url: str, *, watch: TripWatch | None = None) -> AsyncIterator[Pipes]:
     async with opened(ledger_url, max_connections=LANES) as ledger, AsyncExitStack() as stack:
-        ledger_pipe = await stack.enter_async_context(aclosing(Pipe(ledger)))
+        ledger_pipe = await stack.enter_async_context(aclosing(Pipe(ledger, watch=watch)))
         if events_url == ledger_url:
             yield Pipes(ledger_pipe, ledger_pipe)
             return
         events = await stack.enter_async_context(opened(events_url, max_connections=LANES))
-        yield Pipes(ledger_pipe, await stack.enter_async_context(aclosing(Pipe(events))))
+        yield Pipes(ledger_pipe, await stack.enter_async_context(aclosing(Pipe(events, watch=watch))))
 
 
 @contextmanager
@@ -140,12 +155,13 @@ class Pipe:
     only: redis-py drops the connection of a cancelled command. What a cancelled caller asked for may still happen.
     """
 
-    def __init__(self, redis: Redis, *, lanes: int = LANES) -> None:
+    def __init__(self, redis: Redis, *, lanes: int = LANES, watch: TripWatch | None = None) -> None:
         """`lanes` round trips may be under way at once; calls of different lanes may overtake each other."""
         self.redis = redis
         self._waiting: deque[_Call] = deque()
         self._idle = lanes
         self._trips: set[asyncio.Task[None]] = set()
+        self._watch = watch or Unwatched()
 
     async def command(self, *command: Argument) -> Reply:
         """Raises Unavailable when Redis cannot serve now."""
@@ -193,14 +209,17 @@ class Pipe:
 
     async def _send(self, calls: list[_Call]) -> list[Reply | Exception]:
         """One round trip. A connection that fails is the answer to each call."""
+        began = time.perf_counter()
         try:
             async with self.redis.pipeline(transaction=False) as pipe:
                 for call in calls:
                     pipe.execute_command(*call.command)
                 answers: list[Reply | Exception] = await pipe.execute(raise_on_error=False)
-                return answers
         except (RedisError, OSError, RuntimeError) as failure:
+            self._watch.failed()
             return [failure] * len(calls)
+        self._watch.answered(time.perf_counter() - began)
+        return answers
 
     async def aclose(self) -> None:
         """Lets what is under way finish. The connections are the caller's."""

@@ -113,6 +113,14 @@ class Settings(BaseModel):
     namespace: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = Field(
         "runrelay", description="Prefix of every Redis key but arq's own."
     )
+    metrics_token: str = Field(
+        "",
+        json_schema_extra=_SECRET,
+        description="Bearer token for `/metrics` alone; an API process takes those of `MONITOR_TOKENS` there, too.",
+    )
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="Port of a worker's own `/metrics` and `/healthz`. Empty: it has none."
+    )
     log_format: Literal["text", "json"] = Field("text", description="How log lines look.")
 
     @property

@@ -6,12 +6,15 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
+import anyio
 import structlog
 import uvloop
+from prometheus_client import CollectorRegistry
 
 from shared.errors import SettingsError
 from shared.logs import configure_logs
@@ -23,34 +26,47 @@ from worker.agents.opened import open_agents
 from worker.agents.orphans import worker_mark
 from worker.assembly import Connections, assemble
 from worker.guardian import guarded
+from worker.metrics import WorkerMetrics
+from worker.status_server import StatusServer, status_sockets
 
 log = structlog.get_logger()
 
 
-async def work(settings: Settings, configs: Mapping[str, AgentConfig], environment: Mapping[str, str]) -> None:
-    """Raises SettingsError when an agent cannot be opened."""
+async def work(
+    settings: Settings,
+    configs: Mapping[str, AgentConfig],
+    environment: Mapping[str, str],
+    bound: list[socket.socket],
+) -> None:
+    """Shows on `bound` what it measures. Raises SettingsError when an agent cannot be opened."""
+    metrics = WorkerMetrics(CollectorRegistry(), agents=configs)
     async with AsyncExitStack() as stack:
         # First, so that it is there as long as any command: agents may start some when they are opened.
         if any(isinstance(config, CommandConfig) for config in configs.values()):
             stack.enter_context(guarded(worker_mark()))
         agents = await stack.enter_async_context(open_agents(configs, environment))
-        pipes = await stack.enter_async_context(piped(settings.redis_url, settings.events_url))
+        pipes = await stack.enter_async_context(piped(settings.redis_url, settings.events_url, watch=metrics))
         bell = await stack.enter_async_context(opened(settings.redis_url))
         control = await stack.enter_async_context(opened(settings.redis_url))
-        assembled = assemble(settings, configs, agents, Connections(pipes, bell, control))
+        assembled = assemble(settings, configs, agents, Connections(pipes, bell, control), metrics)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, assembled.worker.handle_sig, number)
-        await assembled.run()
+        async with anyio.create_task_group() as beside:
+            if bound:
+                beside.start_soon(StatusServer(metrics.registry, token=settings.metrics_token).serve, bound)
+            await assembled.run()
+            beside.cancel_scope.cancel()
 
 
 def main() -> None:
     try:
         settings = read_settings(os.environ)
         served = served_agents(settings.agents_file, required="AGENTS_FILE" in os.environ, environment=os.environ)
+        bound = status_sockets(settings)
         configure_logs(settings.log_format, role="worker")
         for one in served.found:
             log.info("agent.found", agent=one.agent_id, what=one.config.description, why=one.why)
-        uvloop.run(work(settings, served.configs, os.environ))
+        uvloop.run(work(settings, served.configs, os.environ, bound))
     except SettingsError as wrong:
         sys.exit(f"runrelay: {wrong}")
 

@@ -10,12 +10,14 @@ from functools import partial
 
 import anyio
 from arq.connections import ArqRedis
+from prometheus_client import CollectorRegistry
 from psutil import Process
 from redis.asyncio import Redis
 
 from shared.conclusion import now_ms
 from shared.keys import Keys
 from shared.ledger import Ledger
+from shared.loop_lag import LoopLag
 from shared.presence import Announcement, Presence, ServedAgent, process_name
 from shared.redis import Pipes
 from shared.release import RELEASE
@@ -31,6 +33,7 @@ from worker.counted_log import CountedLog
 from worker.doorbell import Doorbell
 from worker.job import Job
 from worker.leases import Leases
+from worker.metrics import WorkerMetrics
 from worker.worker import RunWorker
 
 
@@ -52,6 +55,7 @@ class Assembled:
     control: Control
     announcer: Announcer
     expiry: Expiry
+    metrics: WorkerMetrics
 
     async def run(self) -> None:
         """Until the worker was told to stop and has drained. Leases are kept and orders heard to the end."""
@@ -62,6 +66,7 @@ class Assembled:
             self.announcer.announce_forever,
             sweep_forever,
             self.expiry.sweep_forever,
+            LoopLag(self.metrics.lagged).watch_forever,
         )
         async with anyio.create_task_group() as beside:
             for loop in loops:
@@ -72,16 +77,21 @@ class Assembled:
 
 
 def assemble(
-    settings: Settings, configs: Mapping[str, AgentConfig], agents: Mapping[str, Agent], links: Connections
+    settings: Settings,
+    configs: Mapping[str, AgentConfig],
+    agents: Mapping[str, Agent],
+    links: Connections,
+    metrics: WorkerMetrics | None = None,
 ) -> Assembled:
-    """Agents and connections belong to the caller and outlive the worker."""
+    """Agents and connections belong to the caller and outlive the worker. Without `metrics` it has some of its own."""
+    metrics = metrics or WorkerMetrics(CollectorRegistry(), agents=configs)
     name, keys = process_name("worker"), Keys(settings.namespace)
     ledger = Ledger(links.pipes.ledger, keys)
     events = CountedLog(links.pipes.events, keys, retention_ms=int(settings.retention_seconds * 1000))
-    leases = Leases(ledger, events, lease_seconds=settings.lease_seconds)
+    leases = Leases(ledger, events, lease_seconds=settings.lease_seconds, watch=metrics)
     timeouts = {agent: config.timeout_seconds for agent, config in configs.items() if config.timeout_seconds}
     worker = RunWorker(
-        Job(name, ledger, events, agents, timeouts, settings.run_timeout_seconds, settings.lease_seconds),
+        Job(name, ledger, events, agents, timeouts, settings.run_timeout_seconds, settings.lease_seconds, metrics),
         leases,
         Doorbell(links.bell, keys, configs),
         redis=ArqRedis(links.pipes.ledger.redis.connection_pool),
@@ -90,12 +100,13 @@ def assemble(
         lease_seconds=settings.lease_seconds,
         drain_seconds=settings.drain_seconds,
     )
+    metrics.slots(settings.worker_concurrency, lambda: worker.job_counter)
     served = {agent: _served(config) for agent, config in configs.items()}
     word = partial(_announcement, worker, served, now_ms(), Process())
     announcer = Announcer(Presence(links.pipes.ledger, keys), word, obey=worker.obey, deltas=lambda: events.deltas)
     control = Control(links.control, keys, leases, worker=name, news=announcer.soon)
     expiry = Expiry(ROOT, settings.workdir_ttl_seconds)
-    return Assembled(worker, leases, control, announcer, expiry)
+    return Assembled(worker, leases, control, announcer, expiry, metrics)
 
 
 def _served(config: AgentConfig) -> ServedAgent:

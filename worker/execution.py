@@ -17,7 +17,8 @@ class Execution:
     def __init__(self, claim: Claim, *, asked_at: float | None = None) -> None:
         """`asked_at`: when the claim was asked for, by the monotonic clock. Its lease began no earlier."""
         self.claim = claim
-        self.asked_at = time.monotonic() if asked_at is None else asked_at
+        self.claimed_at = time.monotonic()
+        self.asked_at = self.claimed_at if asked_at is None else asked_at
         self.scope = anyio.CancelScope()  # holds the agent, and nothing that writes the end
         self.stopped: Stop | None = None
         self.continuity = Continuity(claim.run)

@@ -10,16 +10,16 @@ import asyncio
 import time
 from collections.abc import Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio
 import structlog
 
 from shared.conclusion import conclude
 from shared.errors import Closed, ErrorCode, Fenced, LogLost, RunError
-from shared.events import Cancelled, Completed, Failed, Queued, Stop, Terminal
+from shared.events import Cancelled, Completed, Delta, Failed, Queued, Stop, Terminal
 from shared.ledger import Claim, Ledger
-from shared.log import EventLog
+from shared.log import EventLog, Head
 from shared.patience import patiently
 from shared.presence import ANY
 from shared.run import End, Run
@@ -30,6 +30,7 @@ from worker.continuity import Continuity
 from worker.conversation import history_of
 from worker.emitter import Emitter
 from worker.execution import Execution
+from worker.watch import Unwatched, Watch
 
 log = structlog.get_logger()
 
@@ -54,18 +55,23 @@ class Job:
     timeouts: Mapping[str, float]
     timeout_seconds: float
     lease_seconds: float
+    watch: Watch = field(default_factory=Unwatched)
 
     async def run(self, execution: Execution) -> None:
         """Brings a claimed run to its end or back to the queue, or leaves it to the worker that owns it by now."""
         claim = execution.claim
+        self.watch.taken(execution)
         try:
-            head = await conclude(claim, self.ledger, self.events)
-            if head is not None:
-                await self._attempt(execution, Emitter(self.events, claim.run, claim.attempt, head))
+            match await conclude(claim, self.ledger, self.events):
+                case Head() as head:
+                    await self._attempt(execution, Emitter(self.events, claim.run, claim.attempt, head))
+                case End() as end:
+                    self._ended(execution, end)
         except (Fenced, Closed):  # another attempt has taken the run, or ended it
+            self.watch.fenced(execution)
             log.warning("run.fenced", run=execution.run_id, attempt=claim.attempt)
         except LogLost:
-            await self._settle(claim, End(state=State.FAILED, code=ErrorCode.RUN_LOST))
+            await self._settle(execution, End(state=State.FAILED, code=ErrorCode.RUN_LOST))
 
     async def _attempt(self, execution: Execution, emitter: Emitter) -> None:
         await self._begin(execution.claim, emitter)
@@ -79,10 +85,11 @@ class Job:
                 resumed=continuity.resumed,
                 conversation=continuity.left(outcome.terminal),
             )
-            await self._settle(execution.claim, end)
+            await self._settle(execution, end)
         elif execution.stopped is Stop.DRAIN:
             await emitter.hand_back(Queued(reason=Stop.DRAIN))
             await patiently(lambda: self.ledger.release(execution.run_id, execution.claim.token, spend=False))
+            self.watch.handed_back(execution)
 
     async def _begin(self, claim: Claim, emitter: Emitter) -> None:
         """Says in the log and in the ledger that an agent starts; on one Redis both travel together. Raises Fenced,
@@ -108,10 +115,14 @@ class Job:
             if not renewals[claim.run.run_id].held:
                 raise Fenced
 
-    async def _settle(self, claim: Claim, end: End) -> None:
-        await patiently(lambda: self.ledger.settle(claim, end))
+    async def _settle(self, execution: Execution, end: End) -> None:
+        if await patiently(lambda: self.ledger.settle(execution.claim, end)):
+            self._ended(execution, end)
+
+    def _ended(self, execution: Execution, end: End) -> None:
+        self.watch.ended(execution, end)
         why = {name: said for name, said in (("code", end.code), ("detail", end.detail)) if said}
-        log.info("run.ended", run=claim.run.run_id, state=end.state.value, **why)
+        log.info("run.ended", run=execution.run_id, state=end.state.value, **why)
 
     async def _write_along(self, execution: Execution, emitter: Emitter) -> Outcome:
         """The outcome, with the log written meanwhile. A log that refuses stops the agent and is raised."""
@@ -147,16 +158,21 @@ class Job:
         return _stopped(execution, emitter) or outcome
 
     async def _speak(self, execution: Execution, emitter: Emitter) -> None:
-        run = execution.claim.run
+        run, silent = execution.claim.run, True
         agent = self.agents.get(run.agent_id) or self.agents.get(ANY)
         if agent is None:
             raise RunError(ErrorCode.AGENT_NOT_FOUND, f"No agent {run.agent_id!r} is served here any more.")
-        async with aclosing(agent.run(await self._input(run, execution.continuity))) as speech:
+        given = await self._input(run, execution.continuity)
+        self.watch.started(execution)
+        async with aclosing(agent.run(given)) as speech:
             async for heard in speech:
                 if isinstance(heard, OwnConversation):
                     execution.continuity.note(heard)
-                else:
-                    await emitter.say(heard)
+                    continue
+                if silent and isinstance(heard, Delta):
+                    silent = False
+                    self.watch.first_delta(execution)
+                await emitter.say(heard)
 
     async def _input(self, run: Run, continuity: Continuity) -> AgentInput:
         history = run.history

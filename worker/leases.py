@@ -11,6 +11,7 @@ from shared.ledger import Ledger
 from shared.log import EventLog
 from shared.patience import patiently
 from worker.execution import Execution
+from worker.watch import Unwatched, Watch
 
 log = structlog.get_logger()
 
@@ -19,12 +20,19 @@ TOUCH_SECONDS = 15.0  # a quarter of the shortest retention: how often the log o
 
 class Leases:
     def __init__(
-        self, ledger: Ledger, events: EventLog, *, lease_seconds: float, touch_seconds: float = TOUCH_SECONDS
+        self,
+        ledger: Ledger,
+        events: EventLog,
+        *,
+        lease_seconds: float,
+        touch_seconds: float = TOUCH_SECONDS,
+        watch: Watch | None = None,
     ) -> None:
         self._ledger = ledger
         self._events = events
         self._lease_ms = int(lease_seconds * 1000)
         self._touch_seconds = touch_seconds
+        self._watch = watch or Unwatched()
         self._held: dict[str, Execution] = {}
 
     def hold(self, execution: Execution) -> None:
@@ -59,6 +67,7 @@ class Leases:
             if self._held.get(run_id) is not execution or renewal.done:
                 continue  # it has ended or is about to, or this worker has claimed the run anew
             if not renewal.held:
+                self._watch.lease_lost(execution)
                 log.warning("lease.lost", run=run_id, attempt=execution.claim.attempt)
                 execution.stop(Stop.LEASE_LOST)
             elif renewal.cancel is not None:

@@ -14,6 +14,7 @@ def paths() -> dict[str, PathItem]:
         "/v1/models/{model}": PathItem(get=_show_model()),
         "/healthz": PathItem(get=_live()),
         "/readyz": PathItem(get=_ready()),
+        "/metrics": PathItem(get=_metrics()),
         "/openapi.json": PathItem(get=_this()),
     }
 
@@ -54,6 +55,18 @@ def _ready() -> Operation:
         },
         security=[],
     )
+
+
+def _metrics() -> Operation:
+    texts = {kind: MediaType(schema=Schema(type=DataType.STRING)) for kind in _TEXTS}
+    return Operation(
+        operationId="metrics",
+        summary="What this process measures, and what Redis says of the whole service, for Prometheus.",
+        responses=answers({200: Response(description="In the form that `Accept` prefers.", content=texts)}),
+    )
+
+
+_TEXTS = ("text/plain", "application/openmetrics-text")
 
 
 def _this() -> Operation:

@@ -1,6 +1,7 @@
 -- Gives runs to an owner, with a lease. ARGV: 1 owner, 2 lease in ms, 3 most runs, 4 agents served with their policies, as JSON,
 -- 5 one run's id for whoever wants to end just that one, else ''.
--- Answers, a run each: {id, state it came from, token, attempt, tries, cancel, queued_until, now, spec, policy}.
+-- Answers, a run each: {id, state it came from, token, attempt, tries, cancel, queued_until, now, spec, policy, when it was accepted,
+-- since when it could be claimed (0: not yet)}.
 local owner, lease, most, only = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[5]
 local serves = cjson.decode(ARGV[4])
 local now = clock()
@@ -71,7 +72,7 @@ local function due(id, run, named)
   return true
 end
 
-local FIELDS = {'v', 'state', 'agent', 'session', 'cancel', 'queued_until', 'spec', 'keep', 'policy', 'ready'}
+local FIELDS = {'v', 'state', 'agent', 'session', 'cancel', 'queued_until', 'spec', 'keep', 'policy', 'ready', 'queued'}
 
 local function read(id)
   local values, run = redis.call('HMGET', KEY.run .. id, unpack(FIELDS)), {}
@@ -110,7 +111,8 @@ local function take(id, named)
     tally(now, 'wait:' .. math.ceil(2 * math.log(math.max(0, now - (run.ready or now)) + 1) / math.log(2)), 1)
   end
   claimed[#claimed + 1] = {
-    id, from, token, attempt, tries, run.cancel or '', tonumber(run.queued_until), whole(now), run.spec, policy}
+    id, from, token, attempt, tries, run.cancel or '', tonumber(run.queued_until), whole(now), run.spec, policy,
+    run.queued, run.ready or '0'}
   return false
 end
 

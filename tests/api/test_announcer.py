@@ -3,9 +3,9 @@ from __future__ import annotations
 from redis.asyncio import Redis
 
 from api.announcer import Announcer
-from api.lag import Lag
 from api.readers import Readers
 from shared.attendance import Attendance
+from shared.loop_lag import LoopLag
 from shared.presence import Presence
 from tests.broker import KEYS
 from tests.lossy import LossyPipe
@@ -14,7 +14,7 @@ from tests.lossy import LossyPipe
 async def test_a_process_tells_how_many_clients_read(redis: Redis) -> None:
     pipe = LossyPipe(redis)
     readers, presence = Readers(Attendance(pipe, KEYS)), Presence(pipe, KEYS)
-    announcer = Announcer("api-1", presence, readers, Lag())
+    announcer = Announcer("api-1", presence, readers, LoopLag())
     async with readers.reading("r1"), readers.reading("r1"), readers.reading("r2"):
         await announcer.announce()
         (seen,) = await presence.webs()
@@ -28,7 +28,7 @@ async def test_a_process_tells_how_many_clients_read(redis: Redis) -> None:
 async def test_announcing_outlives_a_redis_that_is_away(redis: Redis) -> None:
     pipe = LossyPipe(redis, ["before"])
     presence = Presence(pipe, KEYS)
-    announcer = Announcer("api-1", presence, Readers(Attendance(pipe, KEYS)), Lag())
+    announcer = Announcer("api-1", presence, Readers(Attendance(pipe, KEYS)), LoopLag())
     for _ in range(2):
         await announcer.announce()
     assert len(await presence.webs()) == 1

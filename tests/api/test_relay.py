@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from api.hub import Hub
 from api.inbox import CAPACITY, Inbox
 from api.relay import Reader, Relay, is_last
+from api.watch import Unwatched
 from shared.errors import Draining, EventsGone, LogLost, Unavailable
 from shared.events import Cancelled, Completed, Delta, Event, Failed, Queued, Started, Stop, Tool, to_json
 from shared.ledger import Ledger
@@ -64,6 +65,13 @@ async def test_a_reader_does_not_take_itself_for_alone_while_redis_is_away(own_v
 async def relay(broker: Broker) -> AsyncIterator[Relay]:
     async with relay_on(broker) as (relay, _, _):
         yield relay
+
+
+class Gaps(Unwatched):
+    count = 0
+
+    def gap(self) -> None:
+        self.count += 1
 
 
 async def write(log: EventLog, events: Sequence[Event], before: Head | None = None) -> Head:
@@ -159,6 +167,30 @@ async def test_what_pubsub_loses_is_read_from_the_stream(log: EventLog, ledger: 
     assert await read(reader, 2) == [2, 3]
     await write(log, events[3:], head_after(events[:3]))
     assert [event.seq for event in await reader.batch(SHORT)] == [4]
+
+
+async def test_going_to_the_stream_for_what_was_missed_is_counted_once(
+    log: EventLog, ledger: Ledger, redis: Redis
+) -> None:
+    inbox, events, gaps = Inbox(), deltas("a", "b", "c", "d"), Gaps()
+    reader = Reader(RUN_ID, inbox, Hub(redis, resting="rest"), log, ledger, None, gaps)
+    await log.fence(RUN_ID, 1)
+    await write(log, events)
+    inbox.put(to_json(events[0]))
+    assert await read(reader, 1) == [1]
+    assert gaps.count == 0
+    inbox.put(to_json(events[2]))
+    inbox.put(to_json(events[3]))
+    assert await read(reader, 3) == [2, 3, 4]
+    assert gaps.count == 1
+
+
+async def test_a_late_reader_has_missed_nothing(log: EventLog, ledger: Ledger, redis: Redis) -> None:
+    gaps = Gaps()
+    reader = Reader(RUN_ID, Inbox(), Hub(redis, resting="rest"), log, ledger, 0, gaps)
+    await written(log, "a", "b")
+    assert await read(reader, 2) == [1, 2]
+    assert gaps.count == 0
 
 
 async def test_a_gap_is_filled_from_the_stream(log: EventLog, ledger: Ledger, redis: Redis) -> None:

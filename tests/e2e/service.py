@@ -47,7 +47,7 @@ class Service:
         self.webs: list[Process] = []
         self.workers: list[Process] = []
         self._started: list[Process] = []
-        self._settings = {**SETTINGS, "REDIS_URL": redis.connection_url, **settings}
+        self._settings: dict[str, str] = {**SETTINGS, "REDIS_URL": redis.connection_url, **settings}
 
     # --- processes ----------------------------------------------------------------------------------------------------
 
@@ -109,6 +109,9 @@ class Service:
     @property
     def url(self) -> str:
         return self.webs[0].url
+
+    def setting(self, name: str) -> str:
+        return self._settings[name]
 
     def play(self, *steps: Step) -> Play:
         return Play(self.folder, *steps)

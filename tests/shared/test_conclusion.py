@@ -41,10 +41,10 @@ async def test_a_run_that_ends_here_says_so_after_all_that_was_said(ledger: Ledg
     await log.fence(run_id, 1)
     events = said(Delta(delta="a"), Tool(phase="start", name="t"), Delta(delta="b", message=1), run_id=run_id)
     await log.append(events, head_after(events))
-    assert await conclude(claimed, ledger, log) is None
+    end = End(state=State.CANCELLED, text="a\n\nb", reason=Stop.USER)
+    assert await conclude(claimed, ledger, log) == end
     (last,) = await log.read(run_id, 3)
     assert (last.seq, last.attempt, last.data) == (4, 2, Cancelled(reason=Stop.USER))
-    end = End(state=State.CANCELLED, text="a\n\nb", reason=Stop.USER)
     assert await log.head(run_id) == Head(4, 2, 1, end)
     assert await state_of(ledger, run_id) is State.CANCELLED
 
@@ -54,7 +54,7 @@ async def test_a_closed_log_is_only_settled(ledger: Ledger, log: EventLog) -> No
     run_id, end = claimed.run.run_id, End(state=State.COMPLETED)
     await log.fence(run_id, 1)
     await log.close(said(Completed(), run_id=run_id), Head(1), end)
-    assert await conclude(claimed, ledger, log) is None
+    assert await conclude(claimed, ledger, log) == end
     assert await state_of(ledger, run_id) is State.COMPLETED
     assert len(await log.read(run_id, 0)) == 1
 
@@ -74,7 +74,7 @@ async def test_whatever_is_lost_on_the_way_the_run_ends_once(redis: Redis, fault
         ledger, log = Ledger(pipe, KEYS), EventLog(pipe, KEYS, retention_ms=60_000)
         claimed = replace(await running(ledger), cancel=Stop.USER)
         pipe.faults = list(faults)
-        assert await conclude(claimed, ledger, log) is None
+        assert await conclude(claimed, ledger, log) == End(state=State.CANCELLED, reason=Stop.USER)
         pipe.faults = []
         assert [event.data for event in await log.read(claimed.run.run_id, 0)] == [Cancelled(reason=Stop.USER)]
         assert await state_of(ledger, claimed.run.run_id) is State.CANCELLED

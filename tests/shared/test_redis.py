@@ -293,3 +293,33 @@ def test_replies_become_text() -> None:
 @pytest.mark.parametrize("reply", [[b"a", b"1", b"b", b"2"], {b"a": b"1", b"b": b"2"}])
 def test_names_and_values_become_a_mapping(reply: Reply) -> None:
     assert mapping(reply) == {"a": "1", "b": "2"}
+
+
+class Trips:
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self.failures = 0
+
+    def answered(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+
+    def failed(self) -> None:
+        self.failures += 1
+
+
+async def test_calls_that_share_a_round_trip_are_timed_as_one(redis: Redis) -> None:
+    trips = Trips()
+    pipe = Pipe(redis, lanes=1, watch=trips)
+    await asyncio.gather(*(pipe.command("PING") for _ in range(20)))
+    await pipe.aclose()
+    assert 1 <= len(trips.seconds) < 20
+    assert min(trips.seconds) > 0
+    assert trips.failures == 0
+
+
+async def test_a_trip_that_no_connection_survived_is_a_failure_and_has_no_time(unused_port: int) -> None:
+    trips = Trips()
+    async with opened(f"redis://127.0.0.1:{unused_port}") as nowhere:
+        with pytest.raises(Unavailable):
+            await Pipe(nowhere, watch=trips).command("PING")
+    assert (trips.failures, trips.seconds) == (1, [])

@@ -17,7 +17,7 @@ Lost = Literal["retry_if_silent", "fail", "retry"]
 
 EMPTY = Head()
 END = End(state=State.COMPLETED)
-FRESH = Claim(a_run(), "w1/1", 1, 1, False, None, 0, 1_000, Policy())
+FRESH = Claim(a_run(), "w1/1", 1, 1, False, None, 0, 1_000, Policy(), 0, 0)
 LOST = replace(FRESH, attempt=2, tries=2, lost=True)
 
 

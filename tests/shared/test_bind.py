@@ -6,15 +6,14 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from api.__main__ import bind, bind_all
+from shared.bind import bind, bind_all, is_loopback
 from shared.errors import SettingsError
-from shared.settings import Settings
 
 
 @contextmanager
 def bound(host: str, port: int) -> Iterator[set[str]]:
     with ExitStack() as stack:
-        yield {stack.enter_context(one).getsockname()[0] for one in bind(Settings(host=host, port=port))}
+        yield {stack.enter_context(one).getsockname()[0] for one in bind(host, "PORT", port)}
 
 
 def is_here(address: str) -> bool:
@@ -64,10 +63,20 @@ def test_a_port_that_is_taken_is_told(unused_port: int) -> None:
         taken.bind(("127.0.0.1", unused_port))
         taken.listen()
         with pytest.raises(SettingsError, match=rf"HOST='localhost', PORT={unused_port}: .* in use"):
-            bind(Settings(host="localhost", port=unused_port))
+            bind("localhost", "PORT", unused_port)
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
 def test_a_host_that_is_not_this_machine_is_told(unused_port: int, host: str) -> None:
     with pytest.raises(SettingsError, match=f"HOST='{host}', PORT={unused_port}: cannot listen there: "):
-        bind(Settings(host=host, port=unused_port))
+        bind(host, "PORT", unused_port)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.1.2.3"])
+def test_this_machines_own_addresses_are_loopback(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.com"])  # noqa: S104 - nothing is bound here
+def test_others_are_not(host: str) -> None:
+    assert not is_loopback(host)

@@ -1,0 +1,86 @@
+"""A worker's own small HTTP server: `GET /metrics` and `GET /healthz`.
+
+It runs in the event loop of the runs, so `/healthz` answers as long as nothing blocks that loop: what a liveness probe
+has to know.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from hmac import compare_digest
+
+import uvicorn
+from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from shared.bind import bind, is_loopback
+from shared.errors import SettingsError
+from shared.metrics import exposition
+from shared.settings import Settings
+
+
+def status_sockets(settings: Settings) -> list[socket.socket]:
+    """Where the server is to listen; nowhere when it is not wanted. Raises SettingsError, also when all could read."""
+    if settings.metrics_port is None:
+        return []
+    if not settings.metrics_token and not is_loopback(settings.bind):
+        raise SettingsError(
+            f"METRICS_PORT={settings.metrics_port}: on HOST={settings.bind!r} anybody could read the numbers."
+            " Set METRICS_TOKEN, or HOST=127.0.0.1."
+        )
+    return bind(settings.bind, "METRICS_PORT", settings.metrics_port)
+
+
+class StatusServer:
+    def __init__(self, registry: CollectorRegistry, *, token: str) -> None:
+        """Without a token everybody who reaches it may read."""
+        page = _Page(registry, token)
+        routes = [Route("/metrics", page.show, methods=["GET"]), Route("/healthz", _live, methods=["GET"])]
+        config = uvicorn.Config(
+            Starlette(routes=routes), access_log=False, log_config=None, server_header=False, lifespan="off"
+        )
+        self._server = _Server(config)
+
+    async def serve(self, bound: list[socket.socket]) -> None:
+        """Until it is cancelled."""
+        try:
+            await self._server.serve(bound)
+        finally:
+            for listening in self._server.servers:
+                listening.close()
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """They are the worker's: it drains, and is watched while it does."""
+        yield
+
+
+@dataclass(frozen=True)
+class _Page:
+    registry: CollectorRegistry
+    token: str
+
+    async def show(self, request: Request) -> Response:
+        if self.token and not _is(self.token, request.headers.get("authorization", "")):
+            return PlainTextResponse("Unauthorized", 401, headers={"WWW-Authenticate": "Bearer"})
+        body, content_type = exposition(self.registry, request.headers.get("accept", ""))
+        return Response(body, headers={"Content-Type": content_type, "Cache-Control": "no-store"})
+
+
+def _is(token: str, authorization: str) -> bool:
+    scheme, _, given = authorization.partition(" ")
+    known = sha256(token.encode()).digest()
+    return scheme.lower() == "bearer" and compare_digest(known, sha256(given.strip().encode("latin-1")).digest())
+
+
+async def _live(_: Request) -> Response:
+    return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})

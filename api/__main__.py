@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 import socket
@@ -17,7 +18,7 @@ from api.app import create_app
 from api.metrics import ApiMetrics
 from shared.bind import bind, is_loopback
 from shared.errors import SettingsError
-from shared.logs import configure_logs
+from shared.logs import configure_logs, log_errors_of
 from shared.presence import process_name
 from shared.redis import opened, piped
 from shared.settings import Settings, read_settings
@@ -28,6 +29,7 @@ FAREWELL_SECONDS = 1.0  # for the last frames to reach their clients
 
 async def serve(settings: Settings, bound: list[socket.socket]) -> None:
     """Listens on all of `bound` once all else is ready."""
+    log_errors_of(asyncio.get_running_loop())
     metrics = ApiMetrics(CollectorRegistry())
     async with (
         piped(settings.redis_url, settings.events_url, watch=metrics) as pipes,
@@ -76,7 +78,7 @@ def main() -> None:
         bound = bind(settings.bind, "PORT", settings.port)
     except SettingsError as wrong:
         sys.exit(f"runrelay: {wrong}")
-    configure_logs(settings.log_format, role="web")
+    configure_logs(settings.log_format, content=settings.log_content, role="web")
     uvloop.run(serve(settings, bound))
 
 

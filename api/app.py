@@ -20,7 +20,7 @@ from api import failures
 from api.access import Access, route_names
 from api.admin.routes import admin
 from api.announcer import Announcer
-from api.auth import Credentials, Gate, LoopbackOnly, Scope
+from api.auth import Credentials, Gate, LoopbackOnly, Noted, Scope
 from api.completions import ChatCompletions
 from api.directory import Directory
 from api.failures import Failure
@@ -99,7 +99,7 @@ def create_app(
     presence, lag = Presence(pipes.ledger, keys), LoopLag(metrics.lagged)
     directory, announcer = Directory(presence), Announcer(name, presence, readers, lag)
     front = Front(relay, readers, ledger, events, bounds, watch=metrics)
-    door = gate(settings)
+    door = Noted(gate(settings))
     index = RunIndex(pipes.ledger, keys)
     chat = ChatCompletions(door, directory, front, janitor, settings.max_body_bytes, settings.empty_answer)
     runs = Runs(door, directory, front, janitor, events, index, settings.max_body_bytes)

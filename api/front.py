@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 
+import structlog
+
 from api import failures
 from api.readers import Readers
 from api.relay import Reader, Relay
@@ -15,8 +17,11 @@ from shared.errors import LogRefused, RunrelayError, Unavailable
 from shared.events import Queued, event
 from shared.ledger import Accepted, Again, Bounds, Ledger, Once
 from shared.log import EventLog, Head
+from shared.logs import speak_of
 from shared.patience import patiently
 from shared.run import Run, RunRecord
+
+log = structlog.get_logger()
 
 ACCEPT_SECONDS = 3.0  # how long a request waits for a Redis that hiccups; its answer lost, the ask is simply repeated
 
@@ -61,6 +66,7 @@ class Front:
             record = await self._ledger.record(run_id)
             if record is None:
                 raise Unavailable("the run has just gone")
+            speak_of(record.run)
             async with self._readers.reading(run_id, returning=True):
                 yield record.run, reader
 
@@ -89,6 +95,7 @@ class Front:
         record = await self._ledger.record(run_id)
         if record is None:
             raise failures.run_not_found(run_id)
+        speak_of(record.run)
         return record
 
     async def records(self, run_ids: Iterable[str]) -> list[RunRecord]:
@@ -120,6 +127,8 @@ class Front:
             await self._forget(run)
         else:
             self._watch.accepted(bell)
+            speak_of(run)
+            log.info("run.accepted", prompt=run.message)
         return accepted
 
     async def _say_queued(self, run: Run) -> None:

@@ -17,6 +17,7 @@ from shared.errors import LogRefused, Unavailable
 from shared.events import Stop
 from shared.ledger import Ledger
 from shared.log import EventLog
+from shared.logs import about, how
 from shared.run import End
 from shared.states import State
 
@@ -87,9 +88,10 @@ class Janitor:
         try:
             ended = await conclude(claim, self._ledger, self._events)
         except LogRefused as refused:
-            log.warning("janitor.refused", run=run_id, why=type(refused).__name__)
+            log.warning("janitor.refused", **about(claim.run, claim.attempt), why=type(refused).__name__)
             return
         if isinstance(ended, End):
             self._watch.ended(claim.run, ended)
+            log.info("run.ended", **about(claim.run, claim.attempt), **how(ended))
         else:
             await self._ledger.release(run_id, claim.token, spend=False)

@@ -19,7 +19,8 @@ from shared.json_object import JsonObject
 class Value(BaseModel):
     """A frozen value whose JSON has camelCase names."""
 
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
+    # What failed to parse is a prompt or an answer, and an error's text may be logged.
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True, hide_input_in_errors=True)
 
 
 def empty(value: object) -> bool:

@@ -121,7 +121,10 @@ class Settings(BaseModel):
     metrics_port: int | None = Field(
         None, ge=1, le=65535, description="Port of a worker's own `/metrics` and `/healthz`. Empty: it has none."
     )
-    log_format: Literal["text", "json"] = Field("text", description="How log lines look.")
+    log_format: Literal["text", "json"] = Field("text", description="How log lines look: `text` or `json`.")
+    log_content: bool = Field(
+        False, description="`1`: prompts, answers, session keys and the words of exceptions are logged, too."
+    )
 
     @property
     def events_url(self) -> str:
@@ -151,7 +154,7 @@ class Setting:
 
 def _row(field: str) -> Setting:
     info = Settings.model_fields[field]
-    default = "" if info.default is None or info.default == {} else str(info.default)
+    default = {"None": "", "{}": "", "False": "0"}.get(str(info.default), str(info.default))
     return Setting(field.upper(), default, info.description or "", info.json_schema_extra == _SECRET)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
+from shared.logs import session_digest
 from tests.measured import Measured, measured_by_api, measured_by_worker
 
 DOCS = Path("docs/monitoring.md").read_text()
@@ -33,3 +35,10 @@ def test_what_both_measure_means_the_same() -> None:
 def test_no_label_can_have_a_value_for_each_run() -> None:
     allowed = {"agent", "state", "code", "kind", "version", "method", "route", "status"}
     assert {label for one in ({**API, **WORKER}).values() for label in one.labels} <= allowed
+
+
+def test_the_digest_of_a_session_is_made_as_is_told() -> None:
+    command = "printf %s 'agent:main:openai-user:ann' | sha256sum | cut -c1-12"
+    assert f"`{command}`" in DOCS
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == session_digest("agent:main:openai-user:ann")

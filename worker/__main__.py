@@ -17,7 +17,7 @@ import uvloop
 from prometheus_client import CollectorRegistry
 
 from shared.errors import SettingsError
-from shared.logs import configure_logs
+from shared.logs import configure_logs, log_errors_of
 from shared.redis import opened, piped
 from shared.settings import Settings, read_settings
 from worker.agents.config import AgentConfig, CommandConfig
@@ -39,6 +39,7 @@ async def work(
     bound: list[socket.socket],
 ) -> None:
     """Shows on `bound` what it measures. Raises SettingsError when an agent cannot be opened."""
+    log_errors_of(asyncio.get_running_loop())
     metrics = WorkerMetrics(CollectorRegistry(), agents=configs)
     async with AsyncExitStack() as stack:
         # First, so that it is there as long as any command: agents may start some when they are opened.
@@ -63,7 +64,7 @@ def main() -> None:
         settings = read_settings(os.environ)
         served = served_agents(settings.agents_file, required="AGENTS_FILE" in os.environ, environment=os.environ)
         bound = status_sockets(settings)
-        configure_logs(settings.log_format, role="worker")
+        configure_logs(settings.log_format, content=settings.log_content, role="worker")
         for one in served.found:
             log.info("agent.found", agent=one.agent_id, what=one.config.description, why=one.why)
         uvloop.run(work(settings, served.configs, os.environ, bound))

@@ -20,6 +20,7 @@ from shared.errors import Closed, ErrorCode, Fenced, LogLost, RunError
 from shared.events import Cancelled, Completed, Delta, Failed, Queued, Stop, Terminal
 from shared.ledger import Claim, Ledger
 from shared.log import EventLog, Head
+from shared.logs import how, speak_of
 from shared.patience import patiently
 from shared.presence import ANY
 from shared.run import End, Run
@@ -60,6 +61,7 @@ class Job:
     async def run(self, execution: Execution) -> None:
         """Brings a claimed run to its end or back to the queue, or leaves it to the worker that owns it by now."""
         claim = execution.claim
+        speak_of(claim.run, claim.attempt)
         self.watch.taken(execution)
         try:
             match await conclude(claim, self.ledger, self.events):
@@ -69,7 +71,7 @@ class Job:
                     self._ended(execution, end)
         except (Fenced, Closed):  # another attempt has taken the run, or ended it
             self.watch.fenced(execution)
-            log.warning("run.fenced", run=execution.run_id, attempt=claim.attempt)
+            log.warning("run.fenced")
         except LogLost:
             await self._settle(execution, End(state=State.FAILED, code=ErrorCode.RUN_LOST))
 
@@ -90,6 +92,7 @@ class Job:
             await emitter.hand_back(Queued(reason=Stop.DRAIN))
             await patiently(lambda: self.ledger.release(execution.run_id, execution.claim.token, spend=False))
             self.watch.handed_back(execution)
+            log.info("run.handed_back")
 
     async def _begin(self, claim: Claim, emitter: Emitter) -> None:
         """Says in the log and in the ledger that an agent starts; on one Redis both travel together. Raises Fenced,
@@ -121,8 +124,7 @@ class Job:
 
     def _ended(self, execution: Execution, end: End) -> None:
         self.watch.ended(execution, end)
-        why = {name: said for name, said in (("code", end.code), ("detail", end.detail)) if said}
-        log.info("run.ended", run=execution.run_id, state=end.state.value, **why)
+        log.info("run.ended", **how(end))
 
     async def _write_along(self, execution: Execution, emitter: Emitter) -> Outcome:
         """The outcome, with the log written meanwhile. A log that refuses stops the agent and is raised."""
@@ -150,9 +152,9 @@ class Job:
         except asyncio.CancelledError as stray:
             if _cancelled():
                 raise
-            outcome = _raised(execution, stray)
+            outcome = _raised(stray)
         except Exception as bug:  # the agent's own code: whatever it raises is a failed run, never a dead worker
-            outcome = _raised(execution, bug)
+            outcome = _raised(bug)
         if execution.stopped is None and time.cancel_called:
             return _failed(ErrorCode.RUN_TIMEOUT, f"The run took longer than {limit:g} seconds.")
         return _stopped(execution, emitter) or outcome
@@ -164,6 +166,7 @@ class Job:
             raise RunError(ErrorCode.AGENT_NOT_FOUND, f"No agent {run.agent_id!r} is served here any more.")
         given = await self._input(run, execution.continuity)
         self.watch.started(execution)
+        log.info("run.started")
         async with aclosing(agent.run(given)) as speech:
             async for heard in speech:
                 if isinstance(heard, OwnConversation):
@@ -217,8 +220,8 @@ def _cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _raised(execution: Execution, bug: BaseException) -> Outcome:
-    log.error("agent.raised", run=execution.run_id, exc_info=bug)
+def _raised(bug: BaseException) -> Outcome:
+    log.error("agent.raised", exc_info=bug)
     return _failed(ErrorCode.AGENT_FAILED, f"The agent failed ({type(bug).__name__}).", repr(bug))
 
 

@@ -9,6 +9,7 @@ from shared.errors import Unavailable
 from shared.events import Stop
 from shared.ledger import Ledger
 from shared.log import EventLog
+from shared.logs import about
 from shared.patience import patiently
 from worker.execution import Execution
 from worker.watch import Unwatched, Watch
@@ -68,7 +69,7 @@ class Leases:
                 continue  # it has ended or is about to, or this worker has claimed the run anew
             if not renewal.held:
                 self._watch.lease_lost(execution)
-                log.warning("lease.lost", run=run_id, attempt=execution.claim.attempt)
+                log.warning("lease.lost", **about(execution.claim.run, execution.claim.attempt))
                 execution.stop(Stop.LEASE_LOST)
             elif renewal.cancel is not None:
                 execution.stop(renewal.cancel)

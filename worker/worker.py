@@ -29,6 +29,7 @@ from arq.worker import Worker, func
 from shared.errors import Unavailable
 from shared.events import Stop
 from shared.ledger import JOB, Claim
+from shared.logs import about
 from shared.outage import Outage
 from shared.presence import Order
 from shared.redis import unavailable
@@ -174,7 +175,7 @@ class RunWorker(Worker):
         self._slot_freed.set()
         if not task.cancelled() and (bug := task.exception()) is not None:
             # Not the agent: it cannot get here. Its lease will run out and another worker finds out what stands.
-            log.error("run.bug", run=execution.run_id, exc_info=bug)
+            log.error("run.bug", **about(execution.claim.run, execution.claim.attempt), exc_info=bug)
 
     # --- stopping: quiet, drain, stop ---------------------------------------------------------------------------------
 

@@ -19,6 +19,8 @@ import structlog
 import uvloop
 from anyio import to_thread
 
+from shared.logs import log_errors_of
+
 log = structlog.get_logger()
 
 MOST = 4  # loops at once: when as many are blocked, later runs wait for the last
@@ -31,6 +33,7 @@ class Loop:
     def __init__(self, name: str) -> None:
         self.blocked = False  # it was called and has not reacted; noted by those who call it
         self._loop = uvloop.new_event_loop()
+        log_errors_of(self._loop)
         self._running = 0  # tasks
         self._retired = self._ended = False
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)

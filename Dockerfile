@@ -2,8 +2,9 @@
 
 FROM python:3.13-slim AS packages
 RUN python -m venv /venv
-COPY requirements.lock ./
-RUN /venv/bin/pip install --no-cache-dir --require-hashes --only-binary :all: --no-deps --requirement requirements.lock
+ARG LOCK=requirements.lock
+COPY requirements*.lock ./
+RUN /venv/bin/pip install --no-cache-dir --require-hashes --only-binary :all: --no-deps --requirement "$LOCK"
 
 FROM python:3.13-slim
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1

@@ -49,8 +49,9 @@ types: .venv/.dev ## Check the types
 
 check: lint types test ## lint, types, test
 
-lock: .venv/.dev ## Renew both lock files from the ranges in pyproject.toml
+lock: .venv/.dev ## Renew the lock files from the ranges in pyproject.toml
 	@$(UV_COMPILE) --upgrade --extra embedded --output-file requirements.lock
+	@$(UV_COMPILE) --upgrade --extra embedded --extra otel --constraints requirements.lock --output-file requirements-otel.lock
 	@$(UV_COMPILE) --upgrade --extra dev --constraints requirements.lock --output-file requirements-dev.lock
 
 clean: ## Remove .venv and caches; the data in .runrelay stays

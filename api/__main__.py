@@ -22,12 +22,13 @@ from shared.logs import configure_logs, log_errors_of
 from shared.presence import process_name
 from shared.redis import opened, piped
 from shared.settings import Settings, read_settings
+from shared.tracing import Tracer, tracing
 
 LOOK_SECONDS = 0.2  # uvicorn says by a flag, and not by an event, that it was asked to stop
 FAREWELL_SECONDS = 1.0  # for the last frames to reach their clients
 
 
-async def serve(settings: Settings, bound: list[socket.socket]) -> None:
+async def serve(settings: Settings, bound: list[socket.socket], tracer: Tracer | None) -> None:
     """Listens on all of `bound` once all else is ready."""
     log_errors_of(asyncio.get_running_loop())
     metrics = ApiMetrics(CollectorRegistry())
@@ -35,7 +36,7 @@ async def serve(settings: Settings, bound: list[socket.socket]) -> None:
         piped(settings.redis_url, settings.events_url, watch=metrics) as pipes,
         opened(settings.events_url) as pubsub,
     ):
-        application = create_app(settings, pipes, pubsub, name=process_name("api"), metrics=metrics)
+        application = create_app(settings, pipes, pubsub, name=process_name("api"), metrics=metrics, tracer=tracer)
         config = uvicorn.Config(
             application.app,
             access_log=False,
@@ -79,7 +80,8 @@ def main() -> None:
     except SettingsError as wrong:
         sys.exit(f"runrelay: {wrong}")
     configure_logs(settings.log_format, content=settings.log_content, role="web")
-    uvloop.run(serve(settings, bound))
+    with tracing(os.environ, "web") as tracer:
+        uvloop.run(serve(settings, bound, tracer))
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ from api.openapi import document
 from api.readers import Readers
 from api.relay import Relay
 from api.runs import Runs
+from api.traced import Traced
 from shared.attendance import Attendance
 from shared.errors import Refused, Unavailable
 from shared.keys import Keys
@@ -47,6 +48,7 @@ from shared.queue_depth import QueueDepth
 from shared.redis import Pipes
 from shared.run_index import RunIndex
 from shared.settings import Settings
+from shared.tracing import Tracer
 
 Loop = Callable[[], Coroutine[None, None, None]]
 
@@ -80,7 +82,13 @@ class Application:
 
 
 def create_app(
-    settings: Settings, pipes: Pipes, pubsub: Redis, *, name: str, metrics: ApiMetrics | None = None
+    settings: Settings,
+    pipes: Pipes,
+    pubsub: Redis,
+    *,
+    name: str,
+    metrics: ApiMetrics | None = None,
+    tracer: Tracer | None = None,
 ) -> Application:
     """`pubsub` is a client of one connection to where the logs are; it and `pipes` outlive the app. `name` is this
     process among others. Without `metrics` the app has some of its own.
@@ -123,9 +131,14 @@ def create_app(
         Route("/metrics", page.show, methods=["GET"]),
         Route("/openapi.json", document.show, methods=["GET"]),
     ]
+    names = route_names(routes)
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Access, metrics, route_names(routes)), Middleware(Farewell)],
+        middleware=[
+            Middleware(Access, metrics, names),
+            *([Middleware(Traced, tracer, names)] if tracer else []),
+            Middleware(Farewell),
+        ],
         exception_handlers={
             Failure: _failure,
             Refused: _refused,

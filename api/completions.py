@@ -48,7 +48,7 @@ class ChatCompletions:
         asked = chat_request(body, request.headers, await self.directory.known())
         bell, agent = await self.directory.find(asked.session.agent_id)
         async with AsyncExitStack() as owned:
-            following = self.front.submitted(_run(asked, owner, agent), bell=bell, once=_once(asked, body))
+            following = self.front.submitted(_run(asked, owner, agent, request), bell=bell, once=_once(asked, body))
             run, reader = await owned.enter_async_context(following)
             if not asked.stream:
                 rejoins = asked.rejoins
@@ -88,7 +88,7 @@ def _heartbeat(read_timeout: float | None) -> float:
     return min(KEEP_ALIVE_SECONDS, read_timeout / 2) if read_timeout else KEEP_ALIVE_SECONDS
 
 
-def _run(asked: ChatRequest, owner: str, agent: ServedAgent) -> Run:
+def _run(asked: ChatRequest, owner: str, agent: ServedAgent, request: Request) -> Run:
     return new_run(
         owner=owner,
         session=asked.session,
@@ -96,6 +96,7 @@ def _run(asked: ChatRequest, owner: str, agent: ServedAgent) -> Run:
         ask=asked.ask,
         model=asked.model,
         foreground=agent.policy.on_disconnect == "cancel" and asked.idempotency_key is None,
+        headers=request.headers,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from hashlib import sha256
 
 from pydantic import JsonValue
@@ -12,10 +13,20 @@ from api.prompt import Prompt
 from shared.conclusion import now_ms
 from shared.run import Run, new_run_id
 from shared.sessions import Session
+from shared.tracing import valid_traceparent
 
 
-def new_run(*, owner: str, session: Session, prompt: Prompt, ask: ForModel, model: str, foreground: bool) -> Run:
-    """`foreground`: the run ends when its last reader has left for good."""
+def new_run(
+    *,
+    owner: str,
+    session: Session,
+    prompt: Prompt,
+    ask: ForModel,
+    model: str,
+    foreground: bool,
+    headers: Mapping[str, str],
+) -> Run:
+    """`foreground`: the run ends when its last reader has left for good. `headers` may name a trace."""
     return Run(
         run_id=new_run_id(),
         agent_id=session.agent_id,
@@ -29,6 +40,7 @@ def new_run(*, owner: str, session: Session, prompt: Prompt, ask: ForModel, mode
         tools=ask.tools,
         params=ask.params,
         keeps_transcript=session.stable,
+        traceparent=valid_traceparent(headers.get("traceparent")),
         created_ms=now_ms(),
         foreground=foreground,
     )

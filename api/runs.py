@@ -63,6 +63,7 @@ class Runs:
             ask=asked.ask,
             model=session.agent_id,
             foreground=not asked.background and agent.policy.on_disconnect == "cancel" and key is None,
+            headers=request.headers,
         )
         accepted = await self.front.accept(run, bell=bell, once=Once(digest(session, "run", body), key=key))
         try:

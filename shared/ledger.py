@@ -86,6 +86,11 @@ class Claim:
     queued_ms: int
     ready_ms: int
 
+    @property
+    def waited(self) -> float:
+        """Seconds from when a worker could have taken it; 0 when it was taken from another one, or before its turn."""
+        return 0 if self.lost or not self.ready_ms else (self.now_ms - self.ready_ms) / 1000
+
 
 @dataclass(frozen=True)
 class Renewal:

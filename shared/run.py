@@ -65,6 +65,7 @@ class Run(Value):
     tools: tuple[JsonObject, ...] = Field((), exclude_if=empty)  # of the client, as it wrote them
     params: JsonObject = Field({}, exclude_if=empty)  # what else the request says to a model (`shared/model_params.py`)
     keeps_transcript: bool = False  # the client named its session, so the worker remembers it
+    traceparent: str = Field("", exclude_if=empty)  # its place in a trace, as W3C writes it (`shared/tracing.py`)
     created_ms: int  # ms since the epoch, clock of the API; `created` of every answer about this run
     foreground: bool = True  # it ends when its last reader has left for good
     again_of: str = Field("", exclude_if=empty)  # the run that an operator had run again as this one

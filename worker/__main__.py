@@ -20,6 +20,7 @@ from shared.errors import SettingsError
 from shared.logs import configure_logs, log_errors_of
 from shared.redis import opened, piped
 from shared.settings import Settings, read_settings
+from shared.tracing import Tracer, tracing
 from worker.agents.config import AgentConfig, CommandConfig
 from worker.agents.found import served_agents
 from worker.agents.opened import open_agents
@@ -37,6 +38,7 @@ async def work(
     configs: Mapping[str, AgentConfig],
     environment: Mapping[str, str],
     bound: list[socket.socket],
+    tracer: Tracer | None,
 ) -> None:
     """Shows on `bound` what it measures. Raises SettingsError when an agent cannot be opened."""
     log_errors_of(asyncio.get_running_loop())
@@ -49,7 +51,7 @@ async def work(
         pipes = await stack.enter_async_context(piped(settings.redis_url, settings.events_url, watch=metrics))
         bell = await stack.enter_async_context(opened(settings.redis_url))
         control = await stack.enter_async_context(opened(settings.redis_url))
-        assembled = assemble(settings, configs, agents, Connections(pipes, bell, control), metrics)
+        assembled = assemble(settings, configs, agents, Connections(pipes, bell, control), metrics, tracer)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, assembled.worker.handle_sig, number)
         async with anyio.create_task_group() as beside:
@@ -67,7 +69,8 @@ def main() -> None:
         configure_logs(settings.log_format, content=settings.log_content, role="worker")
         for one in served.found:
             log.info("agent.found", agent=one.agent_id, what=one.config.description, why=one.why)
-        uvloop.run(work(settings, served.configs, os.environ, bound))
+        with tracing(os.environ, "worker") as tracer:
+            uvloop.run(work(settings, served.configs, os.environ, bound, tracer))
     except SettingsError as wrong:
         sys.exit(f"runrelay: {wrong}")
 

@@ -22,6 +22,7 @@ from shared.presence import Announcement, Presence, ServedAgent, process_name
 from shared.redis import Pipes
 from shared.release import RELEASE
 from shared.settings import Settings
+from shared.tracing import NoTracing, Tracer
 from worker.agents.config import AgentConfig
 from worker.agents.expiry import Expiry
 from worker.agents.orphans import sweep_forever
@@ -82,6 +83,7 @@ def assemble(
     agents: Mapping[str, Agent],
     links: Connections,
     metrics: WorkerMetrics | None = None,
+    tracer: Tracer | None = None,
 ) -> Assembled:
     """Agents and connections belong to the caller and outlive the worker. Without `metrics` it has some of its own."""
     metrics = metrics or WorkerMetrics(CollectorRegistry(), agents=configs)
@@ -91,7 +93,17 @@ def assemble(
     leases = Leases(ledger, events, lease_seconds=settings.lease_seconds, watch=metrics)
     timeouts = {agent: config.timeout_seconds for agent, config in configs.items() if config.timeout_seconds}
     worker = RunWorker(
-        Job(name, ledger, events, agents, timeouts, settings.run_timeout_seconds, settings.lease_seconds, metrics),
+        Job(
+            name,
+            ledger,
+            events,
+            agents,
+            timeouts,
+            settings.run_timeout_seconds,
+            settings.lease_seconds,
+            metrics,
+            tracer or NoTracing(),
+        ),
         leases,
         Doorbell(links.bell, keys, configs),
         redis=ArqRedis(links.pipes.ledger.redis.connection_pool),

@@ -22,6 +22,7 @@ class Execution:
         self.scope = anyio.CancelScope()  # holds the agent, and nothing that writes the end
         self.stopped: Stop | None = None
         self.continuity = Continuity(claim.run)
+        self.traceparent = ""  # of the agent
 
     @property
     def run_id(self) -> str:

@@ -23,11 +23,11 @@ from shared.log import EventLog, Head
 from shared.logs import how, speak_of
 from shared.patience import patiently
 from shared.presence import ANY
-from shared.run import End, Run
+from shared.run import End
 from shared.states import State
+from shared.tracing import NoTracing, Tracer
 from shared.verdict import may_retry
 from worker.agents.protocol import Agent, AgentInput, OwnConversation
-from worker.continuity import Continuity
 from worker.conversation import history_of
 from worker.emitter import Emitter
 from worker.execution import Execution
@@ -57,6 +57,7 @@ class Job:
     timeout_seconds: float
     lease_seconds: float
     watch: Watch = field(default_factory=Unwatched)
+    tracer: Tracer = field(default_factory=NoTracing)
 
     async def run(self, execution: Execution) -> None:
         """Brings a claimed run to its end or back to the queue, or leaves it to the worker that owns it by now."""
@@ -76,19 +77,23 @@ class Job:
             await self._settle(execution, End(state=State.FAILED, code=ErrorCode.RUN_LOST))
 
     async def _attempt(self, execution: Execution, emitter: Emitter) -> None:
-        await self._begin(execution.claim, emitter)
+        claim = execution.claim
+        await self._begin(claim, emitter)
         await self._be_in_time(execution)
-        outcome = await self._write_along(execution, emitter)
-        if outcome.terminal is not None:
-            continuity = execution.continuity
-            end = await emitter.close(
-                outcome.terminal,
-                detail=outcome.detail,
-                resumed=continuity.resumed,
-                conversation=continuity.left(outcome.terminal),
-            )
-            await self._settle(execution, end)
-        elif execution.stopped is Stop.DRAIN:
+        with self.tracer.invocation(claim.run, claim.attempt, waited=claim.waited) as span:
+            execution.traceparent = span.traceparent
+            outcome = await self._write_along(execution, emitter)
+            if outcome.terminal is not None:
+                continuity = execution.continuity
+                end = await emitter.close(
+                    outcome.terminal,
+                    detail=outcome.detail,
+                    resumed=continuity.resumed,
+                    conversation=continuity.left(outcome.terminal),
+                )
+                span.ended(end)
+                await self._settle(execution, end)
+        if outcome.terminal is None and execution.stopped is Stop.DRAIN:
             await emitter.hand_back(Queued(reason=Stop.DRAIN))
             await patiently(lambda: self.ledger.release(execution.run_id, execution.claim.token, spend=False))
             self.watch.handed_back(execution)
@@ -164,7 +169,7 @@ class Job:
         agent = self.agents.get(run.agent_id) or self.agents.get(ANY)
         if agent is None:
             raise RunError(ErrorCode.AGENT_NOT_FOUND, f"No agent {run.agent_id!r} is served here any more.")
-        given = await self._input(run, execution.continuity)
+        given = await self._input(execution)
         self.watch.started(execution)
         log.info("run.started")
         async with aclosing(agent.run(given)) as speech:
@@ -177,7 +182,8 @@ class Job:
                     self.watch.first_delta(execution)
                 await emitter.say(heard)
 
-    async def _input(self, run: Run, continuity: Continuity) -> AgentInput:
+    async def _input(self, execution: Execution) -> AgentInput:
+        run, continuity = execution.claim.run, execution.continuity
         history = run.history
         if run.keeps_transcript:
             transcript = await patiently(lambda: self.ledger.transcript(run.session_key))
@@ -196,6 +202,7 @@ class Job:
             agent_id=run.agent_id,
             named_session=run.keeps_transcript,
             earlier=continuity.earlier,
+            traceparent=execution.traceparent,
         )
 
 

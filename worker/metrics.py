@@ -82,7 +82,7 @@ class WorkerMetrics(ProcessMetrics):
         if claim.lost:
             self._recovered.inc()
         elif claim.ready_ms:
-            self._queue_wait.labels(self._label(execution)).observe((claim.now_ms - claim.ready_ms) / 1000)
+            self._queue_wait.labels(self._label(execution)).observe(claim.waited)
 
     def started(self, execution: Execution) -> None:
         self._attempts.labels(self._label(execution)).inc()

@@ -13,6 +13,7 @@ from openai._streaming import ServerSentEvent, SSEDecoder
 from api.app import Application, create_app
 from shared.redis import Pipe, Pipes
 from shared.settings import Settings
+from shared.tracing import Tracer
 from tests.api.served import served
 from tests.broker import KEYS, Broker, opened_client
 
@@ -34,14 +35,18 @@ class Api:
 
 
 @asynccontextmanager
-async def running_api(broker: Broker, name: str = "api", **settings: object) -> AsyncIterator[Api]:
+async def running_api(
+    broker: Broker, name: str = "api", *, tracer: Tracer | None = None, **settings: object
+) -> AsyncIterator[Api]:
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(opened_client(broker))
         pubsub = await stack.enter_async_context(opened_client(broker, connections=1))
         pipe = await stack.enter_async_context(aclosing(Pipe(redis)))
         known = {"namespace": KEYS.namespace, "api_tokens": f"alice:{ALICE},bob:{BOB}", "retention_seconds": 60}
         known |= {"monitor_tokens": f"mona:{MONA}", "operate_tokens": f"olga:{OLGA}"}
-        application = create_app(Settings.model_validate(known | settings), Pipes(pipe, pipe), pubsub, name=name)
+        application = create_app(
+            Settings.model_validate(known | settings), Pipes(pipe, pipe), pubsub, name=name, tracer=tracer
+        )
         port = await stack.enter_async_context(served(application.app, lifespan="on"))
         stack.callback(application.end_streams)
         yield Api(f"http://127.0.0.1:{port}", application)

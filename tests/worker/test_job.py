@@ -13,7 +13,19 @@ from hypothesis import strategies as st
 
 from shared.conversation import Conversation
 from shared.errors import ErrorCode, RunError
-from shared.events import Call, Cancelled, Completed, Delta, Failed, LifecycleEvent, Queued, Reasoning, Started, Stop
+from shared.events import (
+    Call,
+    Cancelled,
+    Completed,
+    Delta,
+    Failed,
+    LifecycleEvent,
+    Queued,
+    Reasoning,
+    Started,
+    Stop,
+    Usage,
+)
 from shared.ledger import Claim, Ledger
 from shared.log import EventLog, Head
 from shared.redis import Pipe
@@ -23,12 +35,14 @@ from tests.broker import KEYS, Broker, FakeBroker, Look, looking, opened_client
 from tests.events import said
 from tests.lossy import Fault, LossyPipe
 from tests.runs import LEASE_MS, a_run, claim_one, end_lease, end_patience, running, submit
+from tests.spans import Spans, facts, parent, place
 from tests.worker.acting import Acts, Says, Waits
 from worker.agents.protocol import Agent, AgentInput, OwnConversation, Spoken, Utterance
 from worker.execution import Execution
 from worker.job import Job
 
 HI = Delta(delta="Hi")
+SENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 CALL = Call(index=0, id="c1", name="f")
 
 
@@ -606,3 +620,44 @@ async def test_whatever_calls_and_answers_are_lost_a_run_ends_once(agent: str, f
             assert end.state is (State.COMPLETED if AGENTS[agent].then is None else State.FAILED)
             assert await bench.phases(claimed.run) == ["start", "end" if end.state is State.COMPLETED else "error"]
             await pipe.aclose()
+
+
+# --- traces -----------------------------------------------------------------------------------------------------------
+
+
+async def test_an_agent_is_told_its_place_in_the_trace_of_its_run(bench: Bench) -> None:
+    spans, agent = Spans(), Says((HI, Usage(prompt_tokens=3, completion_tokens=4)))
+    claimed = await running(bench.ledger, a_run(traceparent=SENT))
+    claimed = replace(claimed, ready_ms=claimed.now_ms - 5)
+    await replace(bench.job({"main": agent}), tracer=spans.tracer).run(Execution(claimed))
+    span = spans.named("invoke_agent main")
+    assert spans.names == ["invoke_agent main", "wait in queue"]
+    assert parent(span) == SENT
+    assert [given.traceparent for given in agent.inputs] == [place(span)]
+    assert facts(span)["gen_ai.usage.output_tokens"] == 4
+
+
+async def test_both_attempts_of_a_run_are_in_its_trace_and_only_the_first_has_waited(bench: Bench, look: Look) -> None:
+    spans, agent = Spans(), Waits()
+    claimed = await running(bench.ledger, a_run(traceparent=SENT))
+    claimed = replace(claimed, ready_ms=claimed.now_ms - 5)
+    execution = Execution(claimed)
+    job = replace(bench.job({"main": agent}), tracer=spans.tracer)
+    async with anyio.create_task_group() as group:
+        group.start_soon(job.run, execution)
+        await agent.waiting.wait()
+        execution.stop(Stop.LEASE_LOST)
+    end_lease(look, claimed.run.run_id)
+    again = replace(bench.job({"main": Says()}), tracer=spans.tracer)
+    await again.run(Execution(await claim_one(bench.ledger, "w2")))
+    assert spans.names == ["invoke_agent main", "invoke_agent main", "wait in queue"]
+
+
+async def test_an_agent_that_fails_leaves_no_word_in_its_span(bench: Bench) -> None:
+    spans = Spans()
+    claimed = await running(bench.ledger, a_run(message="secret"))
+    agent = Says((Delta(delta="secret"),), ValueError("secret"))
+    await replace(bench.job({"main": agent}), tracer=spans.tracer).run(Execution(claimed))
+    span = spans.named("invoke_agent main")
+    assert facts(span)["error.type"] == "agent_failed"
+    assert "secret" not in span.to_json()

@@ -148,6 +148,7 @@ def _named(input: AgentInput) -> dict[str, str]:
         "RUNRELAY_RUN_ID": input.run_id,
         "RUNRELAY_SESSION_KEY": input.session_key,
         "RUNRELAY_AGENT_ID": input.agent_id,
+        **({"TRACEPARENT": input.traceparent} if input.traceparent else {}),
     }
 
 

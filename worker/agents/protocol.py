@@ -63,6 +63,7 @@ class AgentInput(Value):
     run_id: str
     session_key: str
     agent_id: str
+    traceparent: str = Field("", exclude_if=empty)  # the agent's place in a trace, for what it calls; W3C's form
     named_session: bool = Field(False, exclude=True)  # a next turn may come
     earlier: Earlier | None = Field(None, exclude=True)
 

@@ -86,5 +86,5 @@ async def _named(speech: AsyncGenerator[Utterance, None], run_id: str) -> OwnCon
             if not isinstance(heard, Usage):  # counts of nothing come with a failure
                 return None
     except RunError as failure:
-        log.info("agent.not_resumed", run=run_id, why=failure.message, detail=failure.detail)
+        log.info("agent.not_resumed", run=run_id, code=failure.code.value, detail=failure.detail)
     return None

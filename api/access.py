@@ -16,7 +16,6 @@ NO_ROUTE = "none"  # what fits no route is a client's text, and no label
 QUIET = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few seconds by machines; a line when they fail
 BUG = 500  # an exception passes by here on its way to the answer that the server makes of it
 
-
 log = structlog.get_logger()
 
 

@@ -62,6 +62,7 @@ class Repeats:
                 "created_ms": now_ms(),
                 "foreground": False,
                 "again_of": run_id,
+                "traceparent": "",  # that trace is over
             }
         )
         again = Again(of=run_id, once=once, note=note(Act.RETRY_RUN, run_id, who=who))

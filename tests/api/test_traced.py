@@ -60,3 +60,14 @@ async def test_without_tracing_a_run_carries_what_its_client_sent(
     record = await ledger.record(answer.json()["id"])
     assert record is not None
     assert record.run.traceparent == carried
+
+
+async def test_a_run_that_is_run_again_is_in_no_earlier_trace(
+    alice: httpx.AsyncClient, olga: httpx.AsyncClient, stage: Stage, ledger: Ledger
+) -> None:
+    old = (await alice.post("/v1/runs", json={"input": "Hi"}, headers={"traceparent": SENT})).json()["id"]
+    await (await stage.take("Hello")).end()
+    new = (await olga.post(f"/v1/admin/runs/{old}/retry")).json()["id"]
+    record = await ledger.record(new)
+    assert record is not None
+    assert record.run.traceparent == ""

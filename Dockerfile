@@ -14,6 +14,7 @@ COPY --from=packages /venv /venv
 COPY shared shared
 COPY api api
 COPY worker worker
+COPY cli cli
 # Your agents.toml comes along when there is one. What your agents need is best added in an image built on this one.
 COPY examples examples
 COPY agents*.toml ./

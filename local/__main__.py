@@ -25,10 +25,9 @@ from local.session import SessionLost, attend
 from local.stop_signals import StopSignals
 from local.terminal import complain, tell
 from shared.errors import SettingsError
+from shared.local_session import FOLDER, LocalSession, noted
 from shared.settings import read_settings
 from worker.agents.found import served_agents
-
-FOLDER = Path(".runrelay")
 
 
 def main() -> int:
@@ -55,6 +54,7 @@ def serve(environment: Mapping[str, str], signals: StopSignals) -> None:
         token = local_token(folder / "token") if needs_token(environment) else None
         own_redis = embedded(folder / "valkey") if needs_redis(environment) else external(settings.redis_url)
         redis = stack.enter_context(own_redis)
+        stack.enter_context(noted(LocalSession(url=address.url, token=token, redis_url=redis.url), folder))
         own = for_processes(environment, redis.url, token)
         processes = stack.enter_context(running(own, signals))
         greeting = banner(address.url, shown_token(environment, token), served.suggested, served.found)

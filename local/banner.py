@@ -14,6 +14,8 @@ def banner(url: str, token: str | None, agent: str, found: Sequence[Found]) -> s
     return f"""
 runrelay is ready: {url}
 {agents(found)}
+To look after it: .venv/bin/runrelay top (or --help)
+
 With curl:
 
 {curl(url, token, agent)}

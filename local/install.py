@@ -7,6 +7,7 @@ pip's output goes to a log. A failure is told in one line, because the reason se
 """
 
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -53,6 +54,7 @@ def main(lock: str) -> None:
             done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False)
             if done.returncode != 0:
                 raise InstallError(f"could not install {lock}: {reason(LOG.read_text())} (all of it: {LOG})")
+    write_script(VENV / "bin" / "runrelay", Path.cwd(), Path.cwd() / VENV / "bin" / "python")
     print(f"Installed in {time.monotonic() - began:.0f} s.", flush=True)
 
 
@@ -64,6 +66,13 @@ def commands(lock: str) -> list[list[str]]:
         # The lock is complete and hashed, so there is nothing to resolve and nothing to build.
         [*pip, "install", "--require-hashes", "--only-binary", ":all:", "--no-deps", "--requirement", lock],
     ]
+
+
+def write_script(script: Path, folder: Path, python: Path) -> None:
+    """`runrelay`, to be called from anywhere: the project itself stays in its folder and is never installed."""
+    home, interpreter = shlex.quote(str(folder)), shlex.quote(str(python))
+    script.write_text(f'#!/bin/sh\nPYTHONPATH={home} exec {interpreter} -P -m cli "$@"\n')
+    script.chmod(0o755)
 
 
 def reason(log: str) -> str:

@@ -243,6 +243,15 @@ async def blocking_pop(redis: Redis, keys: list[str], *, seconds: float) -> None
         await cast("Awaitable[object]", redis.blpop(keys, timeout=seconds))  # type: ignore[arg-type]
 
 
+async def refusal(pipe: Pipe, *command: Argument) -> str:
+    """Why this Redis refuses a command; empty when it did it."""
+    try:
+        await pipe.command(*command)
+    except ResponseError as why:
+        return str(why)
+    return ""
+
+
 async def info(pipe: Pipe) -> dict[str, str]:
     """What INFO says; nothing from a Redis that does not know it or does not tell everybody."""
     try:

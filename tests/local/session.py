@@ -45,6 +45,7 @@ class Session:
     """Started by the constructor, in a process group of its own, as a terminal does it."""
 
     def __init__(self, folder: Path, procfile: str, given: Mapping[str, str]) -> None:
+        self.folder = folder
         (folder / "Procfile").write_text(procfile)
         self._log = folder / "said.log"
         own = settings(given)

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
-from local.install import reason
+from local.install import reason, write_script
 
 OFFLINE = """\
 WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError: failed to establish a new connection'
@@ -26,3 +30,13 @@ ERROR: No matching distribution found for anyio==4.16.0
 def test_a_failure_has_one_reason(log: str, said: str) -> None:
     assert said in reason(log)
     assert "\n" not in reason(log)
+
+
+def test_the_script_runs_the_command_line_of_its_folder_whatever_that_is_called(tmp_path: Path) -> None:
+    folder = tmp_path / "it's $HOME"
+    (folder / "cli").mkdir(parents=True)
+    (folder / "cli" / "__main__.py").write_text("import sys; print(sys.argv[1:])")
+    script = tmp_path / "runrelay"
+    write_script(script, folder, Path(sys.executable))
+    done = subprocess.run([script, "a b", "$c"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "['a b', '$c']\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.process import environment
+from tests.e2e.process import ROOT, environment
 from tests.e2e.waiting import until
 from tests.local.conftest import Start
 from tests.local.session import REAL, Session
@@ -53,6 +53,15 @@ def test_the_printed_curl_line_streams_an_answer(session: Session) -> None:
 def test_the_printed_python_lines_stream_an_answer(session: Session) -> None:
     lines = session.said.partition("has the package openai):\n\n")[2].partition("\nCtrl-C stops it.")[0]
     assert "Say hello" in run(sys.executable, "-c", lines)
+
+
+def test_the_command_line_finds_it_by_itself(session: Session) -> None:
+    """Said in the same folder: address, token and the embedded Redis need not be named."""
+    own = environment({"PYTHONPATH": str(ROOT)})
+    for words in (["run", "main", "Say hello"], ["queue", "stats"], ["doctor"]):
+        command = [sys.executable, "-m", "cli", *words]
+        done = subprocess.run(command, cwd=session.folder, env=own, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, ""), done
 
 
 def test_nobody_gets_in_without_the_token(session: Session) -> None:

@@ -1,0 +1,27 @@
+"""`python -m cli`, and the script `runrelay`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import typer
+
+from cli.application import application
+from cli.problem import Problem
+from cli.world import World
+from shared.local_session import FOLDER
+
+
+def main() -> None:
+    folders = [folder / FOLDER for folder in (Path.cwd(), Path(__file__).parents[1])]
+    try:
+        typer.main.get_command(application()).main(prog_name="runrelay", obj=World(os.environ, folders=folders))
+    except Problem as problem:
+        print(f"runrelay: {problem}", file=sys.stderr)
+        sys.exit(problem.code)
+
+
+if __name__ == "__main__":
+    main()

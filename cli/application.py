@@ -1,0 +1,47 @@
+"""All commands."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from cli.commands import queue, runs, workers
+from cli.commands.doctor import doctor
+from cli.commands.run import run
+from cli.commands.top import top
+from cli.world import world
+from shared.release import RELEASE
+
+
+def application() -> typer.Typer:
+    app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
+    app.callback()(_common)
+    for command in (run, top, doctor):
+        app.command()(command)
+    app.add_typer(runs.app, name="runs")
+    app.add_typer(queue.app, name="queue")
+    app.add_typer(workers.app, name="workers")
+    return app
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"runrelay {RELEASE}")
+        raise typer.Exit
+
+
+def _common(
+    context: typer.Context,
+    url: Annotated[str | None, typer.Option(help="Where the service is; else RUNRELAY_URL, else here.")] = None,
+    token: Annotated[
+        str | None, typer.Option(help="The token; better in RUNRELAY_TOKEN, where `ps` does not see it.")
+    ] = None,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which.")] = False,
+) -> None:
+    """Talk to a runrelay service: run agents, look after runs, queue and workers.
+
+    Beside a service that `make run` has started, nothing has to be set.
+    """
+    context.obj = replace(world(context), url=url, token=token)

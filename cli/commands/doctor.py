@@ -1,0 +1,45 @@
+"""`runrelay doctor`: whether everything is set up as it has to be, and what to do if not."""
+
+from __future__ import annotations
+
+import asyncio
+
+import typer
+from pydantic import BaseModel
+
+from cli.doctor.examination import examined
+from cli.doctor.finding import Finding
+from cli.problem import Code, Problem
+from cli.world import AsJson, World, world
+from shared.errors import SettingsError
+from shared.settings import Settings, read_settings
+
+
+class Findings(BaseModel):
+    findings: list[Finding]
+
+
+def doctor(context: typer.Context, as_json: AsJson = False) -> None:
+    """Examine Redis and what the service keeps there, with the settings of the service (REDIS_URL, NAMESPACE, ...).
+
+    Exit code 1 when something has to be mended.
+    """
+    here = world(context)
+    found = asyncio.run(examined(_settings(here)))
+    if as_json:
+        here.output.json(Findings(findings=found))
+    else:
+        rows = ((one.level, one.check, one.seen, one.do) for one in found)
+        here.output.table(("", "CHECK", "SEEN", "WHAT TO DO"), rows)
+    if any(one.level == "bad" for one in found):
+        raise typer.Exit(Code.FAILED)
+
+
+def _settings(here: World) -> Settings:
+    environment = dict(here.environment)
+    if not environment.get("REDIS_URL") and (local := here.local):
+        environment["REDIS_URL"] = local.redis_url
+    try:
+        return read_settings(environment)
+    except SettingsError as wrong:
+        raise Problem(Code.USAGE, str(wrong)) from None

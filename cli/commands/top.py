@@ -1,0 +1,122 @@
+"""`runrelay top`: the whole service on one screen, live."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+from pydantic import BaseModel
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from cli.commands import queue, workers
+from cli.output import Output, table
+from cli.problem import Code, Problem
+from cli.service import Service
+from cli.words import duration, size
+from cli.world import AsJson, world
+from shared.operating import QueueView, Row, Rows, StatsView, WorkersView
+
+RUNS = 12  # of each kind on the screen
+
+
+class Snapshot(BaseModel):
+    stats: StatsView
+    queue: QueueView
+    workers: WorkersView
+    running: list[Row]
+    waiting: list[Row]
+
+
+def top(
+    context: typer.Context,
+    interval: Annotated[float, typer.Option(min=0.2, help="Seconds between two looks.")] = 1.0,
+    as_json: AsJson = False,
+) -> None:
+    """The whole service on one screen, until Ctrl-C. Into a pipe, and with --json: once."""
+    here = world(context)
+    with here.service() as service:
+        if as_json:
+            here.output.json(_look(service))
+        elif here.output.screen.is_terminal:
+            _live(service, here.output, interval)
+        else:
+            here.output.show(drawn(service.url, _look(service), here.output.screen.width))
+
+
+def _live(service: Service, output: Output, interval: float) -> None:
+    shown: RenderableType = drawn(
+        service.url, _look(service), output.screen.width
+    )  # a first look that fails is told as any other
+    try:
+        with Live(shown, console=output.screen, screen=True, auto_refresh=False) as screen:
+            while True:
+                time.sleep(interval)
+                try:
+                    shown = drawn(service.url, _look(service), output.screen.width)
+                except Problem as problem:
+                    if problem.code is not Code.UNREACHABLE:
+                        raise
+                    shown = Text(f"{problem}", style="red")
+                screen.update(shown, refresh=True)
+    except KeyboardInterrupt:
+        return
+
+
+def _look(service: Service) -> Snapshot:
+    def runs(state: str) -> list[Row]:
+        return service.get(Rows, "/v1/admin/runs", {"state": state, "limit": RUNS}).data
+
+    return Snapshot(
+        stats=service.get(StatsView, "/v1/admin/stats"),
+        queue=service.get(QueueView, queue.QUEUE),
+        workers=service.get(WorkersView, workers.WORKERS),
+        running=runs("running"),
+        waiting=runs("queued"),
+    )
+
+
+def drawn(url: str, seen: Snapshot, width: int) -> RenderableType:
+    title = Text(f"runrelay {url}  {time.strftime('%H:%M:%S')}", style="bold")
+    parts = [
+        table(queue.COLUMNS, queue.rows(seen.queue), width),
+        table(workers.COLUMNS, workers.rows(seen.workers), width),
+        table(("RUN", "STATE", "AGENT", "AGE", "WAIT", "WORKER", "SESSION"), _rows(seen), width),
+    ]
+    return Group(title, *_head(seen), *(line for part in parts for line in (Text(), part)))
+
+
+def _rows(seen: Snapshot) -> list[tuple[str, ...]]:
+    now = time.time() * 1000
+    return [
+        (
+            row.id,
+            row.state.value,
+            row.agent,
+            duration(max(0, now - row.queued_ms)),
+            duration(row.wait_ms),
+            row.worker or "-",
+            row.session,
+        )
+        for row in (*seen.running, *seen.waiting)
+    ]
+
+
+def _head(seen: Snapshot) -> list[Text]:
+    now, redis, last = seen.stats.now, seen.stats.redis, seen.stats.series[-2:]
+    rate = sum(span.completed + span.failed + span.cancelled for span in last) / max(1, len(last))
+    wait = next((span for span in reversed(last) if span.wait_p95_ms is not None), None)
+    lines = [
+        f"running {now.running}  waiting {now.waiting}  held {now.held}  in line {now.in_line}"
+        f"  oldest wait {duration(now.oldest_wait_ms) if now.waiting else '-'}",
+        f"completed {now.completed}  failed {now.failed}  cancelled {now.cancelled}  ended per minute {rate:g}"
+        f"  wait p50 {duration(wait.wait_p50_ms) if wait else '-'}  p95 {duration(wait.wait_p95_ms) if wait else '-'}"
+        f"  deltas/s {max((span.deltas_per_second for span in last), default=0):g}",
+        f"{redis.version or 'Redis'}  memory {size(redis.memory_bytes)}  clients {redis.clients or '-'}"
+        f"  round trip {duration(redis.round_trip_ms)}",
+    ]
+    if seen.queue.paused:
+        lines.insert(0, f"PAUSED by {seen.queue.paused.who}")
+    return [Text(text) for text in lines]

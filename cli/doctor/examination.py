@@ -1,0 +1,88 @@
+"""The examination: asks Redis, past the API, which may be what is ill."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from cli.doctor import redis_checks, service_checks
+from cli.doctor.finding import Finding, bad
+from cli.doctor.permissions import permissions
+from shared.errors import Unavailable
+from shared.keys import Keys
+from shared.log import EventLog
+from shared.operations import Operations
+from shared.presence import Presence, Seen, SeenWeb
+from shared.queue_depth import QueueDepth
+from shared.redis import Pipe, info, opened
+from shared.settings import Settings
+
+ROUNDS = 5  # pings, of which the quickest counts: the others waited for something else
+
+
+async def examined(settings: Settings) -> list[Finding]:
+    """Never raises: what cannot be looked at is a finding."""
+    keys = Keys(settings.namespace)
+    found = await _redis(settings.redis_url, keys, "REDIS_URL", ledger=True)
+    if settings.events_url != settings.redis_url:
+        logs = await _redis(settings.events_url, keys, "EVENTS_REDIS_URL", ledger=False)
+        found += [one.model_copy(update={"check": f"logs: {one.check}"}) for one in logs]
+    return found
+
+
+async def _redis(url: str, keys: Keys, setting: str, *, ledger: bool) -> list[Finding]:
+    try:
+        async with opened(url, max_connections=2) as redis:
+            pipe = Pipe(redis)
+            try:
+                return await _asked(pipe, keys, ledger=ledger)
+            finally:
+                await pipe.aclose()
+    except Unavailable as away:
+        return [bad("redis", f"does not answer ({away})", f"Start it, or set {setting} to where it is.")]
+
+
+async def _asked(pipe: Pipe, keys: Keys, *, ledger: bool) -> list[Finding]:
+    allowed = await permissions(pipe, keys)
+    if any(one.level == "bad" for one in allowed):
+        return [*redis_checks.looked_at(await info(pipe), webs=0, workers=0), *allowed]
+    presence = Presence(pipe, keys)
+    workers, webs = await asyncio.gather(presence.workers(), presence.webs())
+    live = len([one for one in webs if one.live]), len([one for one in workers if one.live])
+    found = [
+        redis_checks.round_trip(min([await _round_trip(pipe) for _ in range(ROUNDS)])),
+        *redis_checks.looked_at(await info(pipe), webs=live[0], workers=live[1]),
+        redis_checks.clock(await _skew_ms(pipe)),
+        *allowed,
+    ]
+    return [*found, *await _service(pipe, keys, workers, webs)] if ledger else found
+
+
+async def _service(pipe: Pipe, keys: Keys, workers: list[Seen], webs: list[SeenWeb]) -> list[Finding]:
+    depth = await QueueDepth(pipe, keys).read()
+    paused = await Operations(pipe, keys, EventLog(pipe, keys, retention_ms=1)).paused()
+    return [
+        service_checks.webs(webs),
+        service_checks.workers(workers),
+        service_checks.releases(workers, webs),
+        service_checks.agents(workers, depth),
+        service_checks.queue(depth, paused),
+    ]
+
+
+async def _round_trip(pipe: Pipe) -> float:
+    asked = time.perf_counter()
+    await pipe.command("PING")
+    return (time.perf_counter() - asked) * 1000
+
+
+async def _skew_ms(pipe: Pipe) -> float:
+    before = time.time()
+    seconds, micros = _time(await pipe.command("TIME"))
+    return (seconds + micros / 1_000_000 - (before + time.time()) / 2) * 1000
+
+
+def _time(reply: object) -> tuple[int, int]:
+    assert isinstance(reply, tuple | list), reply
+    seconds, micros = reply
+    return int(seconds), int(micros)

@@ -1,0 +1,54 @@
+"""Whether this Redis user may do what the service does: it is tried, on keys of the service that are gone at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cli.doctor.finding import Finding, bad, ok
+from shared.keys import Keys
+from shared.redis import Argument, Pipe, refusal
+
+TTL_MS = 10_000
+
+_SCRIPT = "return redis.call('TIME')"
+
+
+def _tried(key: str, channel: str) -> Sequence[tuple[Argument, ...]]:
+    return (
+        ("SET", key, "1", "PX", TTL_MS),
+        ("GET", key),
+        ("DEL", key),
+        ("HSET", key, "f", "1"),
+        ("HGETALL", key),
+        ("PEXPIRE", key, TTL_MS),
+        ("DEL", key),
+        ("RPUSH", key, "1"),
+        ("BLPOP", key, 1),
+        ("ZADD", key, 1, "m"),
+        ("ZRANGEBYSCORE", key, "-inf", "+inf"),
+        ("DEL", key),
+        ("XADD", key, "0-1", "e", "1"),
+        ("XRANGE", key, "-", "+"),
+        ("DEL", key),
+        ("PUBLISH", channel, "1"),
+        ("TIME",),
+        ("EVAL", _SCRIPT, 0),
+    )
+
+
+async def permissions(pipe: Pipe, keys: Keys) -> list[Finding]:
+    """Raises Unavailable."""
+    return [
+        await _permission(pipe, "ledger", f"{{{keys.namespace}}}:doctor", keys.control),
+        await _permission(pipe, "logs", keys.head("doctor"), keys.channel("doctor")),
+    ]
+
+
+async def _permission(pipe: Pipe, place: str, key: str, channel: str) -> Finding:
+    tried = [(str(command[0]), await refusal(pipe, *command)) for command in _tried(key, channel)]
+    refused = {name: why for name, why in tried if why}
+    check = f"permissions ({place})"
+    if not refused:
+        return ok(check, f"keys like {key}")
+    names, why = ", ".join(refused), next(iter(refused.values()))
+    return bad(check, f"refused: {names} ({why})", f"Allow the user these commands on keys and channels like {key}.")

@@ -1,0 +1,64 @@
+"""How the service has to be, by what it keeps in Redis. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from cli.doctor.finding import Finding, bad, ok, warn
+from cli.words import duration
+from shared.keys import ALL
+from shared.operations import Pause
+from shared.presence import ANY, Seen, SeenWeb, live_agents
+from shared.queue_depth import FleetDepth
+
+LONG_WAIT_MS = 60_000
+
+
+def workers(seen: Sequence[Seen]) -> Finding:
+    live = [one.announcement for one in seen if one.live]
+    if not live:
+        return bad("workers", "none takes runs", "Start one (`python -m worker`), or resume one that drains.")
+    busy, slots = sum(one.running for one in live), sum(one.slots for one in live)
+    told = f"{len(live)} with {busy} of {slots} slots at work"
+    if busy >= slots:
+        return warn("workers", told, "Every slot is taken: start more workers, or raise WORKER_CONCURRENCY.")
+    return ok("workers", told)
+
+
+def webs(seen: Sequence[SeenWeb]) -> Finding:
+    live = [one for one in seen if one.live]
+    if not live:
+        return bad("web", "no API process", "Start one (`python -m api`).")
+    return ok("web", f"{len(live)} with {sum(one.announcement.streams for one in live)} streams")
+
+
+def releases(seen: Iterable[Seen], web: Iterable[SeenWeb]) -> Finding:
+    versions = {one.announcement.version for one in seen if one.live}
+    versions |= {one.announcement.version for one in web if one.live}
+    told = ", ".join(sorted(versions)) or "-"
+    if len(versions) > 1:
+        return warn("releases", told, "Fine during a deploy; if it stays so, some processes were not restarted.")
+    return ok("releases", told)
+
+
+def agents(seen: Sequence[Seen], depth: FleetDepth) -> Finding:
+    """A run whose agent nobody serves waits until its patience ends."""
+    served = live_agents(seen)
+    wanting = [name for name, load in depth.agents.items() if load.waiting and name not in served and ANY not in served]
+    told = ", ".join(sorted(served)) or "none"
+    if wanting:
+        names = ", ".join(sorted(wanting))
+        return bad("agents", f"served: {told}; waited for: {names}", f"Start a worker that serves {names}.")
+    return ok("agents", told)
+
+
+def queue(depth: FleetDepth, paused: Mapping[str, Pause]) -> Finding:
+    total = depth.total
+    told = f"{total.waiting} waiting, {total.held} held, {total.in_line} in line, {total.running} running"
+    if paused:
+        what = "all of it" if ALL in paused else ", ".join(sorted(paused))
+        return warn("queue", f"{told}; paused: {what}", "`runrelay queue resume`, when whoever paused it is done.")
+    if total.oldest_wait_ms > LONG_WAIT_MS:
+        told += f"; the oldest waits for {duration(total.oldest_wait_ms)}"
+        return warn("queue", told, "Start more workers, or look at what those do (`runrelay top`).")
+    return ok("queue", told)

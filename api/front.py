@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import structlog
@@ -19,7 +19,8 @@ from shared.ledger import Accepted, Again, Bounds, Ledger, Once
 from shared.log import EventLog, Head
 from shared.logs import speak_of
 from shared.patience import patiently
-from shared.run import Run, RunRecord
+from shared.run import Run
+from shared.run_record import RunRecord
 
 log = structlog.get_logger()
 
@@ -97,11 +98,6 @@ class Front:
             raise failures.run_not_found(run_id)
         speak_of(record.run)
         return record
-
-    async def records(self, run_ids: Iterable[str]) -> list[RunRecord]:
-        """Of these runs, in order; those that have just expired are left out. Raises Unavailable."""
-        records = await asyncio.gather(*map(self._ledger.record, run_ids))
-        return [record for record in records if record is not None]
 
     async def place(self, run_id: str, after: int, name: str) -> Head:
         """Where the run's log stands. Raises Failure 400 when that is before `after`, which the client calls `name`."""

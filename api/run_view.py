@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.conversation import Resumed
 from shared.events import Stop, Tokens
 from shared.log import Head
-from shared.run import RunRecord, ToolCall
+from shared.run import ToolCall
+from shared.run_record import RunRecord, RunRow
 from shared.states import ENDS, State
 
 
@@ -62,23 +63,22 @@ class RunPage(BaseModel):
     next_cursor: str | None = Field(description="`cursor` of the next page; null on the last one.")
 
 
-def summary(record: RunRecord, *, position: int | None = None) -> RunView:
+def summary(row: RunRow, *, position: int | None = None) -> RunView:
     """What the ledger alone knows."""
-    run = record.run
     return RunView(
-        id=run.run_id,
-        state=record.state,
-        agent=run.agent_id,
-        session=run.session_key,
-        background=not run.foreground,
-        attempt=record.begun,
-        created_ms=run.created_ms,
-        queued_ms=record.queued_ms,
-        started_ms=record.started_ms or None,
-        ended_ms=record.ended_ms or None,
+        id=row.run_id,
+        state=row.state,
+        agent=row.agent,
+        session=row.session,
+        background=not row.foreground,
+        attempt=row.begun,
+        created_ms=row.created_ms,
+        queued_ms=row.queued_ms,
+        started_ms=row.started_ms or None,
+        ended_ms=row.ended_ms or None,
         queue_position=position,
-        cancel_requested=record.cancel,
-        error=RunFailure(code=record.code, message="") if record.code else None,
+        cancel_requested=row.cancel,
+        error=RunFailure(code=row.code, message="") if row.code else None,
     )
 
 

@@ -27,8 +27,8 @@ from shared.errors import Draining, LogLost, Unavailable
 from shared.events import Stop
 from shared.ledger import Once
 from shared.log import EventLog
-from shared.run import RunRecord
 from shared.run_index import RunIndex, Wanted
+from shared.run_record import RunRecord
 from shared.states import ENDS, State
 from shared.text import js_trim
 
@@ -80,8 +80,8 @@ class Runs:
         agent, session = query.get("agent", ""), query.get("session", "")
         wanted = Wanted(owner=owner, state=state, agent=agent, session=session)
         page = await self.index.page(wanted, cursor=cursor(query.get("cursor", "")), most=most)
-        records = await self.front.records(page.run_ids)
-        return answer(RunPage(data=[summary(record) for record in records], next_cursor=page.cursor or None))
+        rows = await self.index.rows(page.run_ids)
+        return answer(RunPage(data=[summary(row) for row in rows], next_cursor=page.cursor or None))
 
     async def show(self, request: Request) -> Response:
         return answer(await self._view(await self._record(request)))

@@ -13,7 +13,8 @@ from shared.events import Stop
 from shared.keys import GRACE_MS, JOIN_WINDOW_MS, Keys
 from shared.lua import ledger_script
 from shared.redis import Pipe, Reply, mapping, rows, text, texts
-from shared.run import End, Policy, Run, RunRecord, Turn
+from shared.run import End, Policy, Run, Turn
+from shared.run_record import RunRecord, record_of
 from shared.states import State
 
 JOB = "run_agent"  # the name of the worker's only arq function
@@ -127,6 +128,8 @@ class Ledger:
             "job": json.dumps({"t": None, "f": JOB, "a": [run.run_id], "k": {}, "et": run.created_ms}),
             "keep": bounds.retention_ms,
             "patience": bounds.queue_timeout_ms,
+            "created": run.created_ms,
+            "foreground": "1" if run.foreground else "0",
             "grace": GRACE_MS if run.foreground else 0,
             "max_total": bounds.max_waiting,
             "max_session": bounds.max_waiting_per_session,
@@ -203,7 +206,7 @@ class Ledger:
     async def record(self, run_id: str) -> RunRecord | None:
         """What the ledger knows of a run; None when it knows nothing (any more)."""
         fields = mapping(await self._pipe.command("HGETALL", self.keys.run(run_id)))
-        return _record(fields) if fields else None
+        return record_of(fields) if fields else None
 
     async def transcript(self, session_key: str) -> tuple[Turn, ...]:
         """The remembered turns of a session, oldest first."""
@@ -258,23 +261,3 @@ def _remembered_turn(turn: Turn) -> str:
 def _renewal(answer: str) -> Renewal:
     verdict, _, reason = answer.partition(":")
     return Renewal(held=verdict in ("held", "cancel"), done=verdict == "done", cancel=Stop(reason) if reason else None)
-
-
-def _record(fields: Mapping[str, str]) -> RunRecord:
-    return RunRecord(
-        v=int(fields["v"]),
-        run=Run.model_validate_json(fields["spec"]),
-        state=State(fields["state"]),
-        attempt=int(fields["attempt"]),
-        tries=int(fields["tries"]),
-        begun=int(fields.get("begun", 0)),
-        worker=fields.get("worker", ""),
-        cancel=Stop(fields["cancel"]) if "cancel" in fields else None,
-        queued_ms=int(fields["queued"]),
-        queued_until_ms=int(fields["queued_until"]),
-        ready_ms=int(fields.get("ready", 0)),
-        started_ms=int(fields.get("started", 0)),
-        ended_ms=int(fields.get("ended", 0)),
-        code=fields.get("code", ""),
-        again=fields.get("again", ""),
-    )

@@ -1,4 +1,4 @@
-"""A run: what was asked (`Run`, immutable), and what the ledger knows of it (`RunRecord`)."""
+"""A run: what was asked (`Run`, immutable), and how it ended (`End`)."""
 
 from __future__ import annotations
 
@@ -97,23 +97,3 @@ class End(Value):
     usage: Tokens = Tokens()
     resumed: Resumed | None = None  # of a run whose session is kept, and that an agent was given
     conversation: Conversation | None = None  # the agent's own, as the run leaves it
-
-
-class RunRecord(Value):
-    """The ledger's record of a run. Times are ms since the epoch by Redis's clock, 0 when not yet."""
-
-    v: int
-    run: Run
-    state: State
-    attempt: int = 0  # claims so far: the fence
-    tries: int = 0  # attempts that count against `max_attempts`
-    begun: int = 0  # the last attempt that started an agent; 0 when none has: a claim may only be there to end the run
-    worker: str = ""
-    cancel: Stop | None = None  # asked for; the owner of the lease ends the run
-    queued_ms: int = 0
-    queued_until_ms: int = 0  # 0 while the run waits for its session's turn
-    ready_ms: int = 0  # when its session's turn came, last
-    started_ms: int = 0  # the first time that an agent was started
-    ended_ms: int = 0
-    code: str = ""
-    again: str = ""  # the run as which an operator had this one run again, last

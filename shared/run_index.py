@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-from shared.events import Stop, Value
 from shared.keys import Keys
 from shared.lua import ledger_script
-from shared.redis import Pipe, Reply, optional_texts, texts
+from shared.redis import Pipe, optional_texts, texts
+from shared.run_record import ROW_FIELDS, RunRow, row_of
 from shared.states import ENDS, State
 
 LOOK = 1_000  # runs that one script looks at: it holds up everybody else meanwhile
@@ -46,31 +46,6 @@ class Page:
     cursor: str
 
 
-class RunRow(Value):
-    """A run as lists show it: without what was asked and said. Times are ms since the epoch by Redis's clock, 0 when
-    not yet."""
-
-    run_id: str
-    state: State
-    agent: str
-    session: str
-    owner: str
-    worker: str
-    begun: int  # the last attempt that started an agent
-    tries: int
-    cancel: Stop | None
-    queued_ms: int
-    ready_ms: int
-    started_ms: int
-    ended_ms: int
-    code: str
-    again: str
-
-
-_TIMES = ("queued", "ready", "started", "ended")
-_FIELDS = ("state", "agent", "session", "owner", "worker", "begun", "tries", "cancel", "code", "again", *_TIMES)
-
-
 class RunIndex:
     def __init__(self, pipe: Pipe, keys: Keys) -> None:
         self._pipe = pipe
@@ -98,9 +73,9 @@ class RunIndex:
     async def rows(self, run_ids: Iterable[str]) -> list[RunRow]:
         """Of these runs, in order; those that have just expired are left out."""
         ids = list(run_ids)
-        asked = (self._pipe.command("HMGET", self._keys.run(run_id), *_FIELDS) for run_id in ids)
-        replies = await asyncio.gather(*asked)
-        return [row for run_id, reply in zip(ids, replies, strict=True) if (row := _row(run_id, reply)) is not None]
+        asked = (self._pipe.command("HMGET", self._keys.run(run_id), *ROW_FIELDS) for run_id in ids)
+        records = [dict(zip(ROW_FIELDS, optional_texts(reply), strict=True)) for reply in await asyncio.gather(*asked)]
+        return [row_of(run_id, fields) for run_id, fields in zip(ids, records, strict=True) if fields["state"]]
 
     async def ended(self) -> dict[State, int]:
         """How many kept runs have ended in each way."""
@@ -113,13 +88,3 @@ class RunIndex:
         from then on of all that a worker may claim. None when it does not wait."""
         before = await self._pipe.run(self._position, args=(run_id,))
         return before if isinstance(before, int) and before >= 0 else None
-
-
-def _row(run_id: str, reply: Reply) -> RunRow | None:
-    fields = dict(zip(_FIELDS, optional_texts(reply), strict=True))
-    if not fields["state"]:
-        return None
-    times = {f"{name}_ms": fields[name] or 0 for name in _TIMES}
-    return RunRow.model_validate(
-        {**fields, **times, "run_id": run_id, "begun": fields["begun"] or 0, "cancel": fields["cancel"] or None}
-    )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from shared.log import Head
 from shared.operating import Detail, Row, Step, Whole
-from shared.run import RunRecord
-from shared.run_index import RunRow
+from shared.run_record import RunRecord, RunRow
 from shared.states import ENDS, State
 
 

@@ -12,7 +12,8 @@ from api.auth import Gate, Scope
 from api.query import number
 from shared.lanes import Lane, Lanes
 from shared.operating import SessionsView, SessionView
-from shared.run_index import RunIndex, RunRow
+from shared.run_index import RunIndex
+from shared.run_record import RunRow
 from shared.states import State
 
 MOST = 200

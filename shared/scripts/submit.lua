@@ -55,7 +55,7 @@ local keep = whole(ask.keep + ask.patience)
 redis.call('HSET', record,
   'v', CONTRACT, 'state', 'queued', 'agent', ask.agent, 'session', ask.session, 'owner', ask.owner, 'bell', ask.bell,
   'spec', ask.spec, 'keep', keep, 'patience', whole(ask.patience), 'attempt', 0, 'tries', 0, 'queued', whole(now), 'queued_until', 0,
-  'at', score(now))
+  'at', score(now), 'created', ask.created, 'foreground', ask.foreground)
 redis.call('PEXPIRE', record, keep)
 redis.call('SET', session, ask.owner, 'PX', keep)
 redis.call('HDEL', once, 'overtaken')

@@ -6,30 +6,43 @@ from api.run_view import RunFailure, summary, whole
 from shared.conversation import Conversation, Resumed
 from shared.events import Stop, Tokens
 from shared.log import Head
-from shared.run import End, RunRecord, ToolCall
+from shared.run import End, ToolCall
+from shared.run_record import RunRecord
 from shared.states import State
 from tests.api.played import RUN
 
-RUNNING = RunRecord(v=1, run=RUN, state=State.RUNNING, attempt=3, begun=2, queued_ms=10, started_ms=20)
+QUEUED = RunRecord(
+    v=1,
+    run=RUN,
+    run_id=RUN.run_id,
+    agent=RUN.agent_id,
+    session=RUN.session_key,
+    owner=RUN.owner,
+    created_ms=RUN.created_ms,
+    foreground=True,
+    state=State.QUEUED,
+    queued_ms=10,
+)
+RUNNING = QUEUED.model_copy(update={"state": State.RUNNING, "attempt": 3, "begun": 2, "started_ms": 20})
 TOKENS = Tokens(prompt_tokens=1, completion_tokens=2, total_tokens=3)
 
 
 def test_a_run_that_waits_has_a_place_and_no_times_but_one() -> None:
-    view = summary(RunRecord(v=1, run=RUN, state=State.QUEUED, queued_ms=10), position=3)
+    view = summary(QUEUED, position=3)
     assert (view.state, view.queue_position, view.attempt) == ("queued", 3, 0)
     assert (view.created_ms, view.queued_ms, view.started_ms, view.ended_ms) == (RUN.created_ms, 10, None, None)
     assert (view.background, view.error, view.cancel_requested) == (False, None, None)
 
 
 def test_an_attempt_that_only_ends_the_run_is_not_shown() -> None:
-    ended = RunRecord(v=1, run=RUN, state=State.CANCELLED, attempt=1, queued_ms=10, ended_ms=20)
+    ended = QUEUED.model_copy(update={"state": State.CANCELLED, "attempt": 1, "ended_ms": 20})
     assert (summary(ended).attempt, summary(ended).started_ms) == (0, None)
     assert (summary(RUNNING).attempt, summary(RUNNING).started_ms) == (2, 20)
 
 
 def test_a_run_without_readers_is_in_the_background() -> None:
-    run = RUN.model_copy(update={"foreground": False})
-    assert summary(RUNNING.model_copy(update={"run": run})).background
+    assert summary(RUNNING.model_copy(update={"foreground": False})).background
+    assert not summary(RUNNING).background
 
 
 def test_who_asked_for_the_end_is_shown_before_it_has_come() -> None:

@@ -345,6 +345,16 @@ async def test_a_list_has_no_texts(alice: httpx.AsyncClient, stage: Stage) -> No
     assert (view["state"], view["text"], view["last_event"]) == ("running", None, None)
 
 
+async def test_a_list_reads_nothing_of_what_was_asked(broker: Broker, alice: httpx.AsyncClient) -> None:
+    """A hundred runs with pictures are a hundred megabytes."""
+    run_id = await made(alice)
+    before = (await alice.get("/v1/runs")).json()
+    with looking(broker) as look:
+        look.hset(KEYS.run(run_id), "spec", "not to be read")
+    assert (await alice.get("/v1/runs")).json() == before
+    assert (before["data"][0]["id"], before["data"][0]["background"]) == (run_id, True)
+
+
 @pytest.mark.parametrize(
     ("params", "param"),
     [

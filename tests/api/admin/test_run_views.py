@@ -3,14 +3,13 @@ from __future__ import annotations
 import pytest
 
 from api.admin.run_views import row
-from shared.run_index import RunRow
+from shared.run_record import RunRow
 from shared.states import State
 
 
 def known(state: State, **fields: object) -> RunRow:
-    nothing = {"ready_ms": 0, "started_ms": 0, "ended_ms": 0, "code": "", "again": "", "cancel": None, "worker": ""}
-    place = {"run_id": "r", "agent": "main", "session": "s", "owner": "o", "begun": 0, "tries": 0, "queued_ms": 1}
-    return RunRow.model_validate({**nothing, **place, "state": state, **fields})
+    row = RunRow(run_id="r", agent="main", session="s", owner="o", state=state, queued_ms=1)
+    return row.model_copy(update=fields)
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def missing_user_message() -> Failure:
 
 
 def agent_not_found(agent_id: str, *, param: str = "model") -> Failure:
-    message = f"No worker serves the agent `{agent_id}`."
+    message = f"No worker serves the agent `{agent_id}`; GET /v1/models names those that are served."
     return Failure(404, message, INVALID, code=ErrorCode.AGENT_NOT_FOUND, param=param)
 
 

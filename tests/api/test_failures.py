@@ -35,7 +35,7 @@ from shared.events import Cancelled, Failed, Stop
             failures.agent_not_found("beta"),
             404,
             {
-                "message": "No worker serves the agent `beta`.",
+                "message": "No worker serves the agent `beta`; GET /v1/models names those that are served.",
                 "type": "invalid_request_error",
                 "code": "model_not_found",
                 "param": "model",

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from shared.agent_ids import DEFAULT_AGENT
 from shared.errors import SettingsError
+from shared.presence import ANY
 from worker.agents.config import AgentConfig, CommandConfig, DemoConfig, OpenAIConfig, load_agents
 from worker.agents.presets import PRESETS
 
@@ -83,10 +84,10 @@ class Served:
 
     @property
     def suggested(self) -> str:
-        """Whom somebody should try first: a CLI rather than the demo, if only by its name."""
+        """Whom somebody should try first: a CLI that was found rather than the demo, if only by its name."""
         if self.found and isinstance(self.found[0].config, DemoConfig):
             return next((one.agent_id for one in self.found if isinstance(one.config, CommandConfig)), DEFAULT_AGENT)
-        return DEFAULT_AGENT
+        return DEFAULT_AGENT if {DEFAULT_AGENT, ANY} & self.configs.keys() else next(iter(self.configs))
 
 
 def served_agents(path: Path, *, required: bool, environment: Mapping[str, str]) -> Served:

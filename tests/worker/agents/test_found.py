@@ -165,7 +165,11 @@ def test_with_a_file_nothing_is_looked_for(bin: Path, tmp_path: Path) -> None:
     environment = {"PATH": str(bin), "OPENAI_API_KEY": "s3cret"}
     served = served_agents(tmp_path / "agents.toml", required=False, environment=environment)
     assert served == Served({"mine": DemoConfig()})
-    assert served.suggested == "main"
+
+
+@pytest.mark.parametrize(("ids", "first"), [("mine yours", "mine"), ("mine main", "main"), ("mine *", "main")])
+def test_an_agent_of_the_file_is_suggested_that_answers(ids: str, first: str) -> None:
+    assert Served({agent_id: DemoConfig() for agent_id in ids.split()}).suggested == first
 
 
 def test_only_a_file_that_nobody_asked_for_may_be_missing(tmp_path: Path) -> None:

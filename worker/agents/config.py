@@ -264,8 +264,18 @@ def _check_keys(written: Mapping[str, object], allowed: Collection[str]) -> None
             raise SettingsError(f"{key}: unknown key; {hint}")
 
 
+# For what pydantic tells in the words of Python.
+_OWN_WORDS = {
+    "missing": "is missing",
+    "tuple_type": "must be a list",
+    "model_type": "must be a table",
+    "too_short": "must not be empty",
+    "string_too_short": "must not be empty",
+}
+
+
 def _complaint(location: tuple[int | str, ...], kind: str, message: str) -> str:
     """Says never the value: somebody may have put a key there."""
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
-    text = "is missing" if kind == "missing" else message.removeprefix("Value error, ")
+    text = _OWN_WORDS.get(kind, message.removeprefix("Value error, ").replace("Input should be", "must be"))
     return f"{key}: {text}" if key else text

@@ -145,15 +145,15 @@ PLACE = (
             "[agents.a] x: unknown key; allowed are on_worker_lost, max_attempts, on_disconnect, description, "
             "timeout_seconds, kind, entry",
         ),
-        (AGENT + "timeout_seconds = 0\n", "[agents.a] timeout_seconds: Input should be greater than 0"),
-        (AGENT + "timeout_seconds = inf\n", "[agents.a] timeout_seconds: Input should be a finite number"),
-        (AGENT + 'input = "stdn"\n', "[agents.a] input: Input should be 'stdin', 'json' or 'argument'"),
-        (AGENT + "max_attempts = 0\n", "[agents.a] max_attempts: Input should be greater than or equal to 1"),
-        (AGENT + 'env = "PATH"\n', "[agents.a] env: Input should be a valid tuple"),
+        (AGENT + "timeout_seconds = 0\n", "[agents.a] timeout_seconds: must be greater than 0"),
+        (AGENT + "timeout_seconds = inf\n", "[agents.a] timeout_seconds: must be a finite number"),
+        (AGENT + 'input = "stdn"\n', "[agents.a] input: must be 'stdin', 'json' or 'argument'"),
+        (AGENT + "max_attempts = 0\n", "[agents.a] max_attempts: must be greater than or equal to 1"),
+        (AGENT + 'env = "PATH"\n', "[agents.a] env: must be a list"),
         (AGENT + 'env = ["A", "B=c"]\n', "[agents.a] env[1]: must be the name of an environment variable"),
         (
             '[agents.a]\nkind = "command"\npreset = "claud"\n',
-            "[agents.a] preset: Input should be 'claude', 'codex', 'gemini', 'opencode', 'pi' or 'openclaw'",
+            "[agents.a] preset: must be 'claude', 'codex', 'gemini', 'opencode', 'pi' or 'openclaw'",
         ),
         (AGENT + 'args = ["{prompt}"]\n', PLACE),
         (
@@ -162,7 +162,7 @@ PLACE = (
         ),
         (
             '[agents.a]\nkind = "command"\ncommand = []\n',
-            "[agents.a] command: Tuple should have at least 1 item after validation, not 0",
+            "[agents.a] command: must not be empty",
         ),
         (
             '[agents.a]\nkind = "command"\ncommand = ["a\\u0000"]\n',
@@ -175,7 +175,7 @@ PLACE = (
         ),
         (
             AGENT + "limits = {cpu_seconds = 0}\n",
-            "[agents.a] limits.cpu_seconds: Input should be greater than or equal to 1",
+            "[agents.a] limits.cpu_seconds: must be greater than or equal to 1",
         ),
         (AGENT + "warm = 1\n", WARM),
         (AGENT + 'output = "gemini"\nwarm = 1\n', WARM),
@@ -184,9 +184,9 @@ PLACE = (
             PI + "warm = 0\n",
             "[agents.a] warm: must be at least 1, or a table; leave it out to start the command for each run",
         ),
-        (PI + "warm = true\n", "[agents.a] warm: Input should be a valid dictionary or instance of Warm"),
+        (PI + "warm = true\n", "[agents.a] warm: must be a table"),
         (PI + "warm = {idle = 1}\n", "[agents.a] warm.idle: Extra inputs are not permitted"),
-        (PI + "warm = {turns = 0}\n", "[agents.a] warm.turns: Input should be greater than or equal to 1"),
+        (PI + "warm = {turns = 0}\n", "[agents.a] warm.turns: must be greater than or equal to 1"),
         (PYTHON, "[agents.a] entry: is missing"),
         (PYTHON + 'entry = "echo"\n', "[agents.a] entry: must be module:attribute, such as examples.python.echo:reply"),
         (
@@ -208,7 +208,7 @@ PLACE = (
         ),
         (
             OPENAI + 'base_url = "http://h"\nmodel = "m"\nmax_retries = 11\n',
-            "[agents.a] max_retries: Input should be less than or equal to 10",
+            "[agents.a] max_retries: must be less than or equal to 10",
         ),
         (
             '[agents."My Agent"]\n',

@@ -160,6 +160,7 @@ def tail(context: typer.Context, run_id: RunId, as_json: AsJson = False) -> None
     """Print what a run says, from its beginning and as it comes. With --json its events."""
     here = world(context)
     with here.service() as service:
+        service.get(Whole, f"{RUNS}/{run_id}")  # from here on a service that is away is one that will come back
         spoken(followed(service, f"{RUNS}/{run_id}/events"), here.output, as_json=as_json)
 
 

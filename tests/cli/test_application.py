@@ -79,8 +79,6 @@ def test_what_contradicts_itself_is_told(words: tuple[str, ...], complaint: str)
 )
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_service_that_is_away_is_told_in_one_line(words: tuple[str, ...], as_json: bool) -> None:
-    if words[:2] == ("runs", "tail"):
-        pytest.skip("it waits for the service to come back, as after a deploy")
     problem = said(*words, *(["--json"] if as_json else [])).exception
     assert isinstance(problem, Problem)
     assert problem.code is Code.UNREACHABLE

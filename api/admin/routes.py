@@ -28,7 +28,7 @@ from shared.queue_depth import QueueDepth
 from shared.redis import Pipe
 from shared.run_index import RunIndex
 
-LOOK_AT = 2_000  # runs whose agent is looked up for a view: it holds Redis up for some milliseconds
+LOOK_AT = 1_000  # runs whose agent is looked up for a view: it holds Redis up for some milliseconds
 
 
 @dataclass(frozen=True)

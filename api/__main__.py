@@ -7,14 +7,13 @@ import math
 import os
 import socket
 import sys
-from collections.abc import Callable
 
 import anyio
 import uvicorn
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from api.app import create_app
+from api.app import Application, create_app
 from api.metrics import ApiMetrics
 from shared.bind import bind, is_loopback
 from shared.errors import SettingsError
@@ -46,17 +45,19 @@ async def serve(settings: Settings, bound: list[socket.socket], tracer: Tracer |
         )
         server = uvicorn.Server(config)
         async with anyio.create_task_group() as beside:
-            beside.start_soon(_end_streams_in_time, server, application.end_streams, settings.drain_seconds)
+            beside.start_soon(_end_streams_in_time, server, application, settings.drain_seconds)
             await server.serve(bound)
             beside.cancel_scope.cancel()
 
 
-async def _end_streams_in_time(server: uvicorn.Server, end_streams: Callable[[], None], seconds: float) -> None:
-    """After SIGTERM streams go on until their runs end. Those left are told so, before uvicorn cuts them off."""
+async def _end_streams_in_time(server: uvicorn.Server, application: Application, seconds: float) -> None:
+    """After SIGTERM streams go on until their runs end. Those left are told so, before uvicorn cuts them off. A monitor
+    page finds another process by itself."""
     while not server.should_exit:  # noqa: ASYNC110 - a flag of uvicorn, and no event
         await anyio.sleep(LOOK_SECONDS)
+    application.end_pages()
     await anyio.sleep(max(0, seconds - FAREWELL_SECONDS))
-    end_streams()
+    application.end_streams()
 
 
 def checked(settings: Settings) -> Settings:

@@ -32,6 +32,7 @@ from api.janitor import Janitor
 from api.metrics import ApiMetrics
 from api.metrics_page import MetricsPage
 from api.models import Models
+from api.monitor.routes import monitor
 from api.openapi import document
 from api.readers import Readers
 from api.relay import Relay
@@ -53,7 +54,7 @@ from shared.tracing import Tracer
 Loop = Callable[[], Coroutine[None, None, None]]
 
 
-def gate(settings: Settings) -> Gate:
+def gate(settings: Settings) -> Credentials | LoopbackOnly:
     if settings.auth == "none":
         return LoopbackOnly()
     monitor, operate = _named(settings.monitor_tokens), _named(settings.operate_tokens)
@@ -75,10 +76,12 @@ def _named(tokens: Mapping[str, str]) -> dict[str, set[str]]:
 
 @dataclass(frozen=True)
 class Application:
-    """The ASGI app, and the act that ends its streams before the process stops."""
+    """The ASGI app, and the acts that end its streams before the process stops: those of people who look on at once,
+    those of clients when there is no time left."""
 
     app: Starlette
     end_streams: Callable[[], None]
+    end_pages: Callable[[], None]
 
 
 def create_app(
@@ -107,11 +110,13 @@ def create_app(
     presence, lag = Presence(pipes.ledger, keys), LoopLag(metrics.lagged)
     directory, announcer = Directory(presence), Announcer(name, presence, readers, lag)
     front = Front(relay, readers, ledger, events, bounds, watch=metrics)
-    door = Noted(gate(settings))
+    keeper = gate(settings)
+    door = Noted(keeper)
     index = RunIndex(pipes.ledger, keys)
     chat = ChatCompletions(door, directory, front, janitor, settings.max_body_bytes, settings.empty_answer)
     runs = Runs(door, directory, front, janitor, events, index, settings.max_body_bytes)
     operated = admin(door, directory, front, janitor, events, pipes.ledger, keys)
+    watched = monitor(keeper, operated, front, events)
     models, health = Models(door, directory), Health(directory)
     page = MetricsPage(metrics_gate(settings), metrics, QueueDepth(pipes.ledger, keys), directory)
     routes = [
@@ -124,6 +129,7 @@ def create_app(
         Route("/v1/runs/{run_id}/cancel", runs.cancel, methods=["POST"]),
         Route("/v1/runs/{run_id}/wait", runs.wait, methods=["GET"]),
         *operated.routes,
+        *watched.routes,
         Route("/v1/models", models.index, methods=["GET"]),
         Route("/v1/models/{model}", models.show, methods=["GET"]),
         Route("/healthz", health.live, methods=["GET"]),
@@ -147,11 +153,16 @@ def create_app(
             Exception: _bug,
         },
         lifespan=_beside(
-            hub.listen, janitor.tidy_forever, readers.attend_forever, lag.watch_forever, announcer.announce_forever
+            hub.listen,
+            janitor.tidy_forever,
+            readers.attend_forever,
+            lag.watch_forever,
+            announcer.announce_forever,
+            watched.look_forever,
         ),
     )
     app.router.redirect_slashes = False
-    return Application(app, relay.end)
+    return Application(app, relay.end, watched.end)
 
 
 def _beside(*loops: Loop) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
@@ -41,7 +41,9 @@ _GRANTS = {
 
 
 @dataclass(frozen=True)
-class _Known:
+class Known:
+    """A credential: its name, the hash of its token, and what it is good for."""
+
     name: str
     digest: bytes
     scopes: Collection[Scope]
@@ -52,7 +54,7 @@ class Credentials:
 
     def __init__(self, tokens: Mapping[Scope, Mapping[str, Collection[str]]]) -> None:
         self._known = [
-            _Known(name, _digest(token.encode()), _GRANTS[scope])
+            Known(name, digest_of(token.encode()), _GRANTS[scope])
             for scope, names in tokens.items()
             for name, some in names.items()
             for token in some
@@ -62,9 +64,13 @@ class Credentials:
         bearer = _BEARER.fullmatch(headers.get("authorization", "").strip(" \t"))
         if bearer is None:
             raise failures.unauthorized()
-        given = _digest(bearer[1].encode("latin-1"))  # the bytes the client sent
+        given = digest_of(bearer[1].encode("latin-1"))  # the bytes the client sent
+        return self.chosen(scope, lambda known: compare_digest(known.digest, given))
+
+    def chosen(self, scope: Scope, is_meant: Callable[[Known], bool]) -> str:
+        """The name of the credential that is meant, of those the one with the scope. Raises Failure 401 and 403."""
         # Every hash is compared every time, so that the time taken tells nothing about the tokens.
-        owners = [known for known in self._known if compare_digest(known.digest, given)]
+        owners = [known for known in self._known if is_meant(known)]
         if not owners:
             raise failures.unauthorized()
         for owner in owners:
@@ -73,7 +79,7 @@ class Credentials:
         raise failures.scope_missing(scope)
 
 
-def _digest(token: bytes) -> bytes:
+def digest_of(token: bytes) -> bytes:
     return sha256(token).digest()
 
 

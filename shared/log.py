@@ -76,6 +76,11 @@ class EventLog:
         reply = await self._pipe.command("XRANGE", self.keys.stream(run_id), f"(0-{after}", "+", "COUNT", most)
         return [from_json(raw) for raw in _fields(reply)]
 
+    async def last(self, run_id: str) -> Event | None:
+        """The last event; None when there is none (yet)."""
+        reply = await self._pipe.command("XREVRANGE", self.keys.stream(run_id), "+", "-", "COUNT", 1)
+        return next((from_json(raw) for raw in _fields(reply)), None)
+
     async def head(self, run_id: str) -> Head:
         """Where the log stands now; nowhere, when there is none."""
         names = ("seq", "chars", "message", "calls", "terminal")

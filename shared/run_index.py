@@ -77,6 +77,10 @@ class RunIndex:
         records = [dict(zip(ROW_FIELDS, optional_texts(reply), strict=True)) for reply in await asyncio.gather(*asked)]
         return [row_of(run_id, fields) for run_id, fields in zip(ids, records, strict=True) if fields["state"]]
 
+    async def oldest(self, state: State, most: int) -> list[RunRow]:
+        """Runs in this state, those that were accepted first."""
+        return await self.rows(texts(await self._pipe.command("ZRANGE", self._keys.state(state), 0, most - 1)))
+
     async def ended(self) -> dict[State, int]:
         """How many kept runs have ended in each way."""
         states = sorted(ENDS)

@@ -72,8 +72,11 @@ def _pause(pause: Pause | None) -> PauseView | None:
 
 
 async def _which(request: Request) -> str:
+    return which((await asked(request, WhichAgent)).agent)
+
+
+def which(agent: str | None) -> str:
     """The agent, or ALL. Raises Failure 400: a misspelt name would pause nothing, and nobody would know."""
-    agent = (await asked(request, WhichAgent)).agent
     if agent is None:
         return ALL
     if normalise_agent_id(agent) != agent:

@@ -25,7 +25,7 @@ from shared.events import Event, Stop
 from shared.log import PAGE, EventLog
 from shared.operating import Deleted, Row, Rows, Whole
 from shared.operations import Deletion, Operations
-from shared.run_index import RunIndex, Wanted
+from shared.run_index import RunIndex, RunRow, Wanted
 from shared.states import ENDS, State
 
 MOST_PER_PAGE = 200
@@ -47,27 +47,38 @@ class AdminRuns:
         self.gate.authenticate(request.headers, Scope.MONITOR)
         query = request.query_params
         most = number(query.get("limit"), "limit", default=50, least=1, most=MOST_PER_PAGE)
-        page = await self.index.page(_wanted(request), cursor=cursor(query.get("cursor", "")), most=most)
+        return answer(await self.view(_wanted(request), cursor=cursor(query.get("cursor", "")), most=most))
+
+    async def view(self, wanted: Wanted, *, cursor: str, most: int) -> Rows:
+        """Raises Unavailable."""
+        page = await self.index.page(wanted, cursor=cursor, most=most)
         now = now_ms()
-        return answer(Rows(data=await self._rows(page.run_ids, now), next_cursor=page.cursor or None, now_ms=now))
+        return Rows(data=await self._rows(page.run_ids, now), next_cursor=page.cursor or None, now_ms=now)
+
+    async def at_work(self, most: int) -> list[Row]:
+        """Runs that are at work, those that were accepted first. Raises Unavailable."""
+        return await self._seen(await self.index.oldest(State.RUNNING, most), now_ms())
 
     async def _rows(self, run_ids: list[str], now: int) -> list[Row]:
-        known = await self.index.rows(run_ids)
+        return await self._seen(await self.index.rows(run_ids), now)
+
+    async def _seen(self, known: list[RunRow], now: int) -> list[Row]:
         spoke = await asyncio.gather(*(self.events.first_text_ms(row.run_id) for row in known))
         return [run_views.row(row, first, now) for row, first in zip(known, spoke, strict=True)]
 
     async def show(self, request: Request) -> Response:
         self.gate.authenticate(request.headers, Scope.MONITOR)
-        return answer(await self._whole(request.path_params["run_id"]))
+        return answer(await self.whole(request.path_params["run_id"]))
 
-    async def _whole(self, run_id: str) -> Whole:
+    async def whole(self, run_id: str, *, with_log: bool = True) -> Whole:
+        """Without its log: no steps, and of a run that goes on no text. Raises Failure 404 and Unavailable."""
         record = await self.front.any_record(run_id)
         rows = await self._rows([run_id], now_ms())
         if not rows:
             raise failures.run_not_found(run_id)
         head = await self.events.head(run_id)
-        text = "" if head.end else await self.events.text(run_id, head)
-        events = await self._first_events(run_id, head.seq)
+        text = await self.events.text(run_id, head) if with_log and not head.end else ""
+        events = await self._first_events(run_id, head.seq if with_log else 0)
         steps, complete = list(timeline(events)), not events or events[-1].seq >= head.seq
         position = await self.index.position(run_id)
         return run_views.whole(rows[0], record, head, text, steps, complete=complete, position=position)
@@ -91,14 +102,14 @@ class AdminRuns:
         who, run_id = self.gate.authenticate(request.headers, Scope.OPERATE), request.path_params["run_id"]
         entry = note(Act.CANCEL_RUN, run_id, who=who)
         state = await self.janitor.cancel(run_id, Stop.USER, note=entry)
-        return answer(await self._whole(run_id), 200 if state in ENDS else 202)
+        return answer(await self.whole(run_id), 200 if state in ENDS else 202)
 
     async def retry(self, request: Request) -> Response:
         """202 with the new run. The old one must have ended."""
         who, run_id = self.gate.authenticate(request.headers, Scope.OPERATE), request.path_params["run_id"]
         if (await self.front.any_record(run_id)).state not in ENDS:
             raise failures.run_not_ended(run_id)
-        return answer(await self._whole(await self.repeats.one(run_id, who=who)), 202)
+        return answer(await self.whole(await self.repeats.one(run_id, who=who)), 202)
 
     async def retry_all(self, request: Request) -> Response:
         """202 with the runs that were run again, a hundred at most."""
@@ -125,7 +136,7 @@ def _wanted(request: Request) -> Wanted:
         owner=query.get("owner", ""),
         worker=query.get("worker", ""),
         code=query.get("code", ""),
-        prefix=_prefix(query.get("id", "")),
+        prefix=id_prefix(query.get("id", "")),
         since_ms=_time(request, "since_ms"),
         to_ms=_time(request, "to_ms"),
     )
@@ -135,6 +146,6 @@ def _time(request: Request, name: str) -> int | None:
     return number(request.query_params[name], name) if name in request.query_params else None
 
 
-def _prefix(text: str) -> str:
+def id_prefix(text: str) -> str:
     """With or without what all ids begin with."""
     return text if not text or text.startswith("chatcmpl_") else f"chatcmpl_{text}"

@@ -8,15 +8,25 @@ from shared.events import Call, Cancelled, Completed, Delta, Event, Failed, Queu
 from shared.operating import Step, What
 
 
+class Timeline:
+    """Where a timeline stands, not the timeline itself."""
+
+    def __init__(self) -> None:
+        self._speaking = 0  # the last attempt that has said something
+
+    def add(self, events: Iterable[Event]) -> Iterator[Step]:
+        """What these events, the next ones of the run, add to it."""
+        for event in events:
+            if isinstance(event.data, Delta):
+                if event.attempt > self._speaking:
+                    self._speaking = event.attempt
+                    yield _step(event, "text")
+            elif (told := _told(event)) is not None:
+                yield _step(event, *told)
+
+
 def timeline(events: Iterable[Event]) -> Iterator[Step]:
-    speaking = 0  # the last attempt that has said something
-    for event in events:
-        if isinstance(event.data, Delta):
-            if event.attempt > speaking:
-                speaking = event.attempt
-                yield _step(event, "text")
-        elif (told := _told(event)) is not None:
-            yield _step(event, *told)
+    return Timeline().add(events)
 
 
 def _told(event: Event) -> tuple[What, str] | None:

@@ -49,6 +49,7 @@ async def running_api(
         )
         port = await stack.enter_async_context(served(application.app, lifespan="on"))
         stack.callback(application.end_streams)
+        stack.callback(application.end_pages)
         yield Api(f"http://127.0.0.1:{port}", application)
 
 

@@ -405,3 +405,12 @@ async def test_text_that_comes_with_the_end_is_the_first_too(log: EventLog) -> N
     events = said(Delta(delta="ab"), Completed())
     await log.close(events, head_after(events), END)
     assert await log.first_text_ms(RUN_ID) > 0
+
+
+async def test_the_last_event_of_a_log(log: EventLog) -> None:
+    assert await log.last(RUN_ID) is None
+    await log.fence(RUN_ID, 1)
+    await append(log, deltas("a", "b"))
+    last = await log.last(RUN_ID)
+    assert last is not None
+    assert (last.seq, last.data) == (2, Delta(delta="b"))

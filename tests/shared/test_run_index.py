@@ -144,3 +144,10 @@ async def test_a_run_that_waits_for_longer_than_runs_are_kept_is_found_all_the_s
     look.zadd(KEYS.prefixes()["runs"], {run.run_id: 1})
     await submit(ledger, other := a_run())
     assert await found(index, Wanted(state="queued")) == [other.run_id, run.run_id]
+
+
+async def test_the_oldest_runs_of_a_state(index: RunIndex, ledger: Ledger) -> None:
+    runs = [(await running(ledger)).run.run_id for _ in range(3)]
+    await submit(ledger, a_run())
+    assert [row.run_id for row in await index.oldest(State.RUNNING, 2)] == runs[:2]
+    assert await index.oldest(State.FAILED, 2) == []

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from api.admin.timeline import timeline
+from api.admin.timeline import Timeline, timeline
 from shared.events import Call, Cancelled, Completed, Delta, Failed, Queued, Reasoning, Said, Started, Stop, Tool, Usage
 from tests.events import said
 
@@ -44,3 +44,9 @@ def test_each_attempt_that_speaks_has_a_first_text() -> None:
     events = [*said(Delta(delta="a")), *said(Delta(delta="b"), Delta(delta="c"), first=2, attempt=2)]
     steps = list(timeline(events))
     assert [(step.what, step.seq, step.attempt, step.at_ms) for step in steps] == [("text", 1, 1, 1), ("text", 2, 2, 2)]
+
+
+def test_a_timeline_goes_on_where_it_stands() -> None:
+    line = Timeline()
+    assert [step.what for step in line.add(said(Delta(delta="a")))] == ["text"]
+    assert [step.what for step in line.add(said(Delta(delta="b"), Completed(), first=2))] == ["end"]

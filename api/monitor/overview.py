@@ -1,0 +1,63 @@
+"""The first page: how all of it is, and what to look at."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from api.admin.queue import Queue
+from api.admin.runs import AdminRuns
+from api.admin.stats import Stats
+from api.admin.workers import Workers
+from api.monitor.alerts import Alert, AtWork, alerts
+from api.monitor.page import Asked
+from api.monitor.plots import Plot, plots
+from api.query import one_of
+from shared.conclusion import now_ms
+from shared.history import Window
+from shared.log import EventLog
+from shared.operating import QueueView, StatsView, WorkersView
+
+LONGEST = 5  # runs at work that are shown
+
+
+@dataclass(frozen=True)
+class OverviewView:
+    stats: StatsView
+    workers: WorkersView
+    queue: QueueView
+    longest: tuple[AtWork, ...]
+    alerts: tuple[Alert, ...]
+    plots: tuple[Plot, ...]
+    window: Window
+
+
+@dataclass(frozen=True)
+class Overview:
+    stats: Stats
+    workers: Workers
+    queue: Queue
+    runs: AdminRuns
+    events: EventLog
+
+    template = "overview.html"
+
+    async def view(self, asked: Asked) -> OverviewView:
+        window = Window(one_of(asked.query.get("window"), "window", Window) or Window.HOUR)
+        stats, workers, queue, longest = await asyncio.gather(
+            self.stats.view(window), self.workers.view(), self.queue.view(), self._longest()
+        )
+        told = alerts(stats, workers, queue, longest)
+        return OverviewView(stats, workers, queue, longest, told, plots(stats.series), window)
+
+    glance = view
+
+    async def _longest(self) -> tuple[AtWork, ...]:
+        """Runs that are at work and were accepted first."""
+        rows = await self.runs.at_work(LONGEST)
+        lasts = await asyncio.gather(*(self.events.last(row.id) for row in rows))
+        now = now_ms()
+        return tuple(
+            AtWork(row, max(0, now - (row.started_ms or now)), max(0, now - (last.ts if last else now)))
+            for row, last in zip(rows, lasts, strict=True)
+        )

@@ -1,0 +1,201 @@
+"""The monitor page's requests: who asks is found out, pages are shown, forms are acted on."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from api import failures, sse
+from api.body import BODY_SECONDS, read_body
+from api.failures import Failure
+from api.front import Front
+from api.monitor.acts import TOLD, Done, Form
+from api.monitor.door import PATH, Door, Visitor, came_from_elsewhere, check_own, leave
+from api.monitor.live import Live, Parts, TooManyLooks
+from api.monitor.page import Asked, Page
+from api.monitor.sheets import Sheets
+from api.monitor.stream import LiveResponse, Source, changing, speaking
+from api.query import number
+from shared.errors import Refused, Unavailable
+from shared.log import EventLog
+
+FORM_BYTES = 65_536
+RUN = "/monitor/runs/"
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
+    " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "same-origin",  # with less browsers do not say where a form comes from
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+Handler = Callable[[Request], Awaitable[Response]]
+Act = Callable[[Request, Form, str], Awaitable[Done]]
+
+
+def guarded(handler: Handler, site: Site) -> Handler:
+    """Answers in HTML, also when it fails, and never without the headers that keep others out."""
+
+    async def guarded(request: Request) -> Response:
+        try:
+            answer = await handler(request)
+        except Failure as failure:
+            answer = site.refusal(request, failure)
+        except (Refused, Unavailable) as why:
+            answer = site.refusal(request, failures.refused(why))
+        answer.headers.update({name: value for name, value in HEADERS.items() if name not in answer.headers})
+        return answer
+
+    return guarded
+
+
+@dataclass(frozen=True)
+class Site:
+    door: Door
+    sheets: Sheets
+    live: Live
+    front: Front
+    events: EventLog
+    pages: Mapping[str, Page]  # by path
+    run: Page
+
+    # --- pages --------------------------------------------------------------------------------------------------------
+
+    async def show(self, request: Request) -> Response:
+        visitor = self.door.visitor(request)
+        page, asked = self._found(request.url.path, request.query_params)
+        view = await page.view(asked)
+        told = TOLD.get(request.query_params.get("told", ""), "").format_map(_Counts(request.query_params))
+        stream = f"{PATH}/live?{urlencode({'page': _address(request, without=('told', 'count', 'refused'))})}"
+        html = self.sheets.page(
+            page.template, view=view, visitor=visitor, path=request.url.path, told=told, stream=stream
+        )
+        return HTMLResponse(html)
+
+    def _found(self, path: str, query: Mapping[str, str]) -> tuple[Page, Asked]:
+        """Raises Failure 404."""
+        if path in self.pages:
+            return self.pages[path], Asked(query)
+        run_id = path.removeprefix(RUN)
+        if run_id == path or not run_id or "/" in run_id:
+            raise Failure(404, "There is no such page.", failures.INVALID)
+        return self.run, Asked(query, run_id)
+
+    async def stream(self, request: Request) -> Response:
+        """What changes on the page of the parameter `page`, from the run's event number `after` on."""
+        try:
+            visitor = self.door.visitor(request)
+        except Failure:
+            return Response(sse.event("bye", b"{}"), headers=sse.HEADERS)
+        address = urlsplit(request.query_params.get("page", PATH))
+        query = dict(parse_qsl(address.query))
+        page, asked = self._found(address.path, query)
+        after = number(request.headers.get("last-event-id") or request.query_params.get("after"), "after", default=-1)
+        key = (address.path, tuple(sorted(query.items())), visitor)
+
+        async def look() -> Parts:
+            return self.sheets.parts(page.template, view=await page.glance(asked), visitor=visitor)
+
+        async with AsyncExitStack() as owned:
+            try:
+                watch = await owned.enter_async_context(self.live.watching(key, look))
+            except TooManyLooks:
+                raise Failure(503, "Too many different pages are looked at.", failures.API) from None
+            sources = [changing(watch)]
+            if asked.target and after >= 0:
+                sources.append(await self._speaking(owned, asked.target, after))
+            return LiveResponse(sources, owned.pop_all())
+
+    async def _speaking(self, owned: AsyncExitStack, run_id: str, after: int) -> Source:
+        head = await self.front.place(run_id, after, "after")
+        record = await self.front.any_record(run_id)
+        _, reader = await owned.enter_async_context(self.front.observed(run_id, after=min(after, head.seq)))
+        return speaking(reader, self.events, self.sheets, after=after, queued_ms=record.queued_ms)
+
+    # --- acts ---------------------------------------------------------------------------------------------------------
+
+    def act(self, act: Act) -> Handler:
+        async def handler(request: Request) -> Response:
+            check_own(request)
+            visitor = self.door.visitor(request)
+            if not visitor.may_operate:
+                raise failures.scope_missing("operate")
+            done = await act(request, await _form(request), visitor.name)
+            told = {"told": done.told, "count": done.count, "refused": done.refused}
+            return RedirectResponse(f"{done.path}{'&' if '?' in done.path else '?'}{urlencode(told)}", 303)
+
+        return handler
+
+    # --- coming and going ---------------------------------------------------------------------------------------------
+
+    async def ask_token(self, request: Request) -> Response:
+        return HTMLResponse(self.sheets.page("login.html", next=_own(request.query_params.get("next")), wrong=""))
+
+    async def log_in(self, request: Request) -> Response:
+        check_own(request)
+        form = await _form(request)
+        answer = RedirectResponse(_own(form.get("next")), 303)
+        try:
+            self.door.admit(request, form.get("token", "").strip(), answer)
+        except Failure as failure:
+            wrong = "No credential has this token." if failure.status == 401 else str(failure)
+            page = self.sheets.page("login.html", next=_own(form.get("next")), wrong=wrong)
+            return HTMLResponse(page, failure.status)
+        return answer
+
+    async def log_out(self, request: Request) -> Response:
+        check_own(request)
+        answer = RedirectResponse(f"{PATH}/login", 303)
+        leave(answer)
+        return answer
+
+    # --- what went wrong ----------------------------------------------------------------------------------------------
+
+    def refusal(self, request: Request, failure: Failure) -> Response:
+        if failure.status == 401:
+            if came_from_elsewhere(request):
+                return HTMLResponse(self.sheets.page("again.html"))
+            return RedirectResponse(f"{PATH}/login?{urlencode({'next': _address(request)})}", 303)
+        headers = {name: value for name, value in failure.headers.items() if name == "Retry-After"}
+        try:
+            visitor: Visitor | None = self.door.visitor(request)
+        except Failure:
+            visitor = None
+        html = self.sheets.page("refusal.html", visitor=visitor, path="", status=failure.status, message=str(failure))
+        return HTMLResponse(html, failure.status, headers=headers)
+
+
+class _Counts(dict[str, str]):
+    """Numbers of a link, and nothing else that somebody might put there."""
+
+    def __init__(self, query: Mapping[str, str]) -> None:
+        super().__init__({name: query.get(name, "") for name in ("count", "refused")})
+
+    def __getitem__(self, name: str) -> str:
+        number = super().__getitem__(name)
+        return number if number.isascii() and number.isdigit() and len(number) < 10 else "0"
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """A form's fields, as browsers send them when no file is among them. Raises Failure 408 and 413."""
+    raw = await read_body(request, limit=FORM_BYTES, seconds=BODY_SECONDS)
+    return dict(parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True))
+
+
+def _own(address: str | None) -> str:
+    """An address of these pages, whatever a link says."""
+    return address if address and (address == PATH or address.startswith((f"{PATH}/", f"{PATH}?"))) else PATH
+
+
+def _address(request: Request, *, without: tuple[str, ...] = ()) -> str:
+    query = urlencode([(name, value) for name, value in request.query_params.multi_items() if name not in without])
+    path = quote(request.url.path)
+    return f"{path}?{query}" if query else path

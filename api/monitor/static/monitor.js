@@ -1,0 +1,135 @@
+// Keeps a page live by one stream. Without this script everything works, as it was when it was loaded.
+"use strict";
+
+const main = document.querySelector("main[data-stream]");
+const lamp = document.getElementById("live");
+const RETRY_MS = 5000; // after an answer that is no stream, as of a proxy during a deploy: those the browser does not repeat
+const MOST_RAW = 200000; // characters of events, and of text, that a page keeps
+
+let source = null;
+let retry = 0;
+let seen = null; // number of the last event of a run that the page has
+
+if (main) {
+  const answer = document.getElementById("answer");
+  seen = answer ? Number(answer.dataset.after) : null;
+  lamp.hidden = false;
+  document.addEventListener("visibilitychange", turn);
+  window.addEventListener("pageshow", turn);
+  window.addEventListener("pagehide", close);
+  turn();
+}
+
+// A page that nobody sees costs nothing.
+function turn() {
+  if (document.hidden) close();
+  else if (!source) open();
+}
+
+function open() {
+  clearTimeout(retry);
+  show("wait", "connecting");
+  source = new EventSource(main.dataset.stream + (seen === null ? "" : `&after=${seen}`));
+  source.addEventListener("open", () => show("on", "live"));
+  source.addEventListener("error", () => {
+    const closed = source && source.readyState === EventSource.CLOSED;
+    show("off", "not live");
+    if (closed) {
+      close();
+      retry = setTimeout(turn, RETRY_MS);
+    }
+  });
+  source.addEventListener("parts", (event) => replace(JSON.parse(event.data)));
+  source.addEventListener("said", (event) => {
+    seen = Number(event.lastEventId);
+    add(JSON.parse(event.data));
+  });
+  source.addEventListener("bye", () => location.reload());
+}
+
+function close() {
+  clearTimeout(retry);
+  if (source) source.close();
+  source = null;
+}
+
+function show(state, word) {
+  if (lamp.dataset.state === state) return;
+  lamp.dataset.state = state;
+  lamp.textContent = word;
+}
+
+function replace(parts) {
+  for (const [id, html] of Object.entries(parts)) {
+    const old = document.getElementById(id);
+    if (!old) continue;
+    const fresh = old.cloneNode(false);
+    if (id === "notice") fresh.textContent = html; // a sentence, and no HTML
+    else fresh.append(parsed(html));
+    morph(old, fresh);
+  }
+}
+
+function parsed(html) {
+  const template = document.createElement("template");
+  template.innerHTML = html; // every value in it was escaped by the server
+  return template.content;
+}
+
+// Makes `old` look like `fresh` and touches only what differs, so that focus, selection and open dialogs stay.
+function morph(old, fresh) {
+  if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName || old.id !== fresh.id) {
+    old.replaceWith(fresh);
+    return;
+  }
+  if (old.nodeType !== Node.ELEMENT_NODE) {
+    if (old.nodeValue !== fresh.nodeValue) old.nodeValue = fresh.nodeValue;
+    return;
+  }
+  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name) && name !== "open") old.removeAttribute(name);
+  for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  const known = new Map([...old.children].filter((child) => child.id).map((child) => [child.id, child]));
+  let place = old.firstChild;
+  for (const child of [...fresh.childNodes]) {
+    const same = child.id ? known.get(child.id) : null;
+    if (same && same !== place) old.insertBefore(same, place); // a row that has moved
+    if (same) place = same;
+    if (!place || (!same && place.id && place.id !== child.id)) {
+      old.insertBefore(child, place); // a new one
+      continue;
+    }
+    const next = place.nextSibling;
+    morph(place, child);
+    place = next;
+  }
+  while (place) {
+    const next = place.nextSibling;
+    place.remove();
+    place = next;
+  }
+}
+
+function add({ text, steps, raw }) {
+  const answer = document.getElementById("answer");
+  append(answer, text);
+  document.getElementById("timeline").append(parsed(steps));
+  append(document.getElementById("raw"), raw.map((line) => line + "\n").join(""));
+}
+
+function append(box, text) {
+  if (!text) return;
+  const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 24;
+  box.append(text);
+  box.normalize();
+  if (box.textContent.length > MOST_RAW) box.textContent = box.textContent.slice(-MOST_RAW / 2);
+  if (atEnd) box.scrollTop = box.scrollHeight;
+}
+
+// `/` goes to the search, as in many places.
+document.addEventListener("keydown", (event) => {
+  const field = document.querySelector("[data-find]");
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || !field) return;
+  if (event.target.closest("input, textarea, select")) return;
+  event.preventDefault();
+  field.focus();
+});

@@ -1,0 +1,109 @@
+"""The one stream of a browser: the live parts of its page, and what a run says as it says it.
+
+`parts` has HTML by the id of what it replaces; `said` has what a run's page adds to its text, its timeline and its
+events; `bye` has the page load itself anew, to log in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import anyio
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from api import sse
+from api.json_value import compact
+from api.monitor.live import Watch
+from api.monitor.run import moments
+from api.monitor.sheets import Sheets
+from api.monitor.telling import Telling
+from api.relay import Reader, is_last
+from api.streaming import KEEP_ALIVE_SECONDS
+from shared.errors import Draining, LogLost
+from shared.events import Event
+from shared.log import PAGE, EventLog
+
+AHEAD = 8  # frames that are made before the browser has taken them
+
+Put = Callable[[bytes], Awaitable[None]]
+Source = Callable[[Put], Awaitable[None]]
+
+
+class LiveResponse(StreamingResponse):
+    """Frames of several sources, as they come. It owns what they read from, and lets go of it however it ends."""
+
+    def __init__(self, sources: list[Source], owned: AsyncExitStack) -> None:
+        super().__init__(self._frames(), headers=sse.HEADERS)
+        self._sources = sources
+        self._owned = owned
+        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(AHEAD)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._owned, anyio.create_task_group() as crew:
+            for source in self._sources:
+                crew.start_soon(self._drive, source)
+            await super().__call__(scope, receive, send)
+            crew.cancel_scope.cancel()
+
+    async def _drive(self, source: Source) -> None:
+        try:
+            await source(self._queue.put)
+        except Draining:
+            await self._queue.put(None)
+
+    async def _frames(self) -> AsyncIterator[bytes]:
+        yield sse.comment("connected")
+        while True:
+            try:
+                async with asyncio.timeout(KEEP_ALIVE_SECONDS):
+                    frame = await self._queue.get()
+            except TimeoutError:
+                frame = sse.comment("keep-alive")
+            if frame is None:
+                return
+            yield frame
+
+
+def changing(watch: Watch) -> Source:
+    """The live parts of a page."""
+
+    async def source(put: Put) -> None:
+        while True:
+            await put(sse.event("parts", compact({**await watch.changes()})))
+
+    return source
+
+
+def speaking(reader: Reader, log: EventLog, sheets: Sheets, *, after: int, queued_ms: int) -> Source:
+    """What a run says above event number `after`."""
+
+    async def source(put: Put) -> None:
+        telling = Telling()
+        telling.tell(await _before(log, reader.run_id, after))  # how texts join, and which attempt spoke, needs all
+        while True:
+            try:
+                events = await reader.batch(KEEP_ALIVE_SECONDS)
+            except LogLost:
+                return
+            if events:
+                told = telling.tell(events)
+                steps = sheets.moments(moments(told.steps, queued_ms))
+                said = compact({"text": told.text, "steps": steps, "raw": [*told.raw]})
+                await put(sse.event("said", said, id=events[-1].seq))
+            if any(map(is_last, events)):
+                return
+
+    return source
+
+
+async def _before(log: EventLog, run_id: str, last: int) -> list[Event]:
+    events: list[Event] = []
+    while len(events) < last:
+        page = await log.read(run_id, len(events), most=min(PAGE, last - len(events)))
+        if not page:
+            break
+        events += page
+    return events

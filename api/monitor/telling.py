@@ -1,0 +1,34 @@
+"""What a run says, as its page adds it: text, steps and events. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel
+
+from api.admin.timeline import Timeline
+from shared.events import AssistantEvent, Event, to_json
+from shared.flat_text import FlatText
+from shared.operating import Step
+
+
+class Told(BaseModel):
+    text: str
+    steps: list[Step]
+    raw: list[str]  # events as JSON
+
+
+class Telling:
+    """Where the page stands."""
+
+    def __init__(self) -> None:
+        self._flat = FlatText()
+        self._timeline = Timeline()
+
+    def tell(self, events: Sequence[Event]) -> Told:
+        """What these events, the next ones of the run, add."""
+        return Told(
+            text="".join(self._flat.add(event.data) for event in events if isinstance(event, AssistantEvent)),
+            steps=list(self._timeline.add(events)),
+            raw=[to_json(event).decode() for event in events],
+        )

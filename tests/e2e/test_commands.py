@@ -8,8 +8,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.e2e.asking import CHAT, asked, broken_off, content, frames, stream, streamed
-from tests.e2e.service import Service
+from tests.e2e.asking import CHAT, asked, authorised, broken_off, content, frames, stream, streamed
+from tests.e2e.service import OLGA, Service
 
 
 def both(http: httpx.Client, message: str, agent: str) -> list[str]:
@@ -88,7 +88,9 @@ def test_an_exit_code_fails_the_run_and_stderr_stays_inside(http: httpx.Client, 
         assert error["code"] == "agent_failed"
         assert "code 3" in error["message"]
         assert "secret" not in json.dumps(error)
-    assert "the password is in /etc/secret/file" in service.workers[0].said
+    assert "the password is in" not in service.workers[0].said
+    shown = http.get(f"/v1/admin/runs/{whole.headers['x-run-id']}", headers=authorised(OLGA)).json()
+    assert "the password is in /etc/secret/file" in json.dumps(shown)
 
 
 def test_what_is_no_json_line_breaks_the_format(http: httpx.Client) -> None:

@@ -25,7 +25,8 @@ from shared.events import Event, Stop
 from shared.log import PAGE, EventLog
 from shared.operating import Deleted, Row, Rows, Whole
 from shared.operations import Deletion, Operations
-from shared.run_index import RunIndex, RunRow, Wanted
+from shared.run_index import RunIndex, Wanted
+from shared.run_record import RunRow
 from shared.states import ENDS, State
 
 MOST_PER_PAGE = 200

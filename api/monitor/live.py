@@ -39,6 +39,7 @@ class _Looked:
         self.parts: Parts = {}
         self.watches = 0
         self.due = -math.inf
+        self.bug: BaseException | None = None
         self.turned = asyncio.Event()
         self._look = look
 
@@ -75,6 +76,8 @@ class Watch:
         while True:
             if self._live.ending:
                 raise Draining
+            if self._looked.bug is not None:
+                raise self._looked.bug
             fresh = {name: part for name, part in self._looked.parts.items() if self._sent.get(name) != part}
             if fresh:
                 self._sent |= fresh
@@ -120,4 +123,9 @@ class Live:
     async def go_round(self) -> None:
         """Renews all looks that are due, together: they share their round trips."""
         now = asyncio.get_running_loop().time()
-        await asyncio.gather(*(looked.renew() for looked in self._looks.values() if looked.due <= now))
+        due = [looked for looked in self._looks.values() if looked.due <= now]
+        bugs = await asyncio.gather(*(looked.renew() for looked in due), return_exceptions=True)
+        for looked, bug in zip(due, bugs, strict=True):
+            if bug is not None:  # it ends the streams of this page, and not the process
+                looked.bug = bug
+                looked.turn()

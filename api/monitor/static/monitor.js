@@ -89,11 +89,15 @@ function morph(old, fresh) {
   for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name) && name !== "open") old.removeAttribute(name);
   for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   const known = new Map([...old.children].filter((child) => child.id).map((child) => [child.id, child]));
+  const wanted = new Set([...fresh.children].map((child) => child.id).filter(Boolean));
   let place = old.firstChild;
   for (const child of [...fresh.childNodes]) {
     const same = child.id ? known.get(child.id) : null;
-    if (same && same !== place) old.insertBefore(same, place); // a row that has moved
-    if (same) place = same;
+    if (same) {
+      while (place && place !== same && !wanted.has(place.id)) place = without(place); // moving it would close a dialog
+      if (place !== same) old.insertBefore(same, place); // a row that has moved
+      place = same;
+    }
     if (!place || (!same && place.id && place.id !== child.id)) {
       old.insertBefore(child, place); // a new one
       continue;
@@ -102,11 +106,14 @@ function morph(old, fresh) {
     morph(place, child);
     place = next;
   }
-  while (place) {
-    const next = place.nextSibling;
-    place.remove();
-    place = next;
-  }
+  while (place) place = without(place);
+}
+
+// Removes a node and answers the one behind it.
+function without(node) {
+  const next = node.nextSibling;
+  node.remove();
+  return next;
 }
 
 function add({ text, steps, raw }) {

@@ -109,6 +109,16 @@ async def test_a_look_that_fails_leaves_what_was_there_and_says_so(failing: Exce
         assert await watch.changes() == {NOTICE: ""}
 
 
+async def test_a_bug_of_one_page_is_for_those_who_look_at_it() -> None:
+    live, seen, broken = Live(), Looked(), Looked()
+    broken.failing = ZeroDivisionError()
+    async with live.watching("page", seen.look) as watch, live.watching("broken", broken.look) as other:
+        await live.go_round()
+        assert await watch.changes()
+        with pytest.raises(ZeroDivisionError):
+            await other.changes()
+
+
 async def test_the_number_of_looks_is_bounded_and_that_of_browsers_is_not() -> None:
     live, seen = Live(), Looked()
     async with AsyncExitStack() as stack:

@@ -118,7 +118,7 @@ def test_who_may_only_look_sees_no_buttons_and_is_refused(context: BrowserContex
             live(window.page, path)
             assert window.page.locator("main form[method=post]").count() == 0
         assert window.wrongs == []
-        cookies = {cookie["name"]: cookie for cookie in context.cookies()}  # type: ignore[typeddict-item]
+        cookies = {cookie["name"]: cookie for cookie in context.cookies()}
         (cookie,) = cookies.values()
         assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
         refused = context.request.post("/monitor/queue/pause", headers={"Origin": service.url})

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -26,6 +27,13 @@ def plain_logs() -> None:
     away so often that a line per retry would hide everything else."""
     structlog.configure([structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()])
     stamina.instrumentation.set_on_retry_hooks(())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hearing() -> None:
+    """A shell makes what it starts in the background deaf to Ctrl-C, and so all that the tests start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

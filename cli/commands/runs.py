@@ -21,6 +21,7 @@ app = typer.Typer(no_args_is_help=True, help="Find runs, look at them, stop them
 
 RUNS = "/v1/admin/runs"
 PER_REQUEST = 200
+MOST_RUNNING = 10_000  # that are looked through
 
 RunIds = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of runs.")]
 RunId = Annotated[str, typer.Argument(metavar="ID", help="Id of the run.")]
@@ -38,15 +39,16 @@ def _filters(
     named = {"agent": agent, "session": session, "owner": owner, "worker": worker, "code": code}
     filters: dict[str, str | int] = {name: value for name, value in named.items() if value}
     if since:
-        filters["since_ms"] = int(time.time() * 1000) - _ago_ms(since)
+        filters["since_ms"] = _before_now("--since", since)
     return filters
 
 
-def _ago_ms(text: str) -> int:
+def _before_now(option: str, text: str) -> int:
+    """The moment that was so long ago, ms since the epoch."""
     seconds = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}.get(text[-1:])
     if seconds is None or not text[:-1].isdecimal() or len(text) > 9:
-        raise Problem(Code.USAGE, f"--since {text}: give a number and s, m, h or d, such as 15m.")
-    return int(text[:-1]) * seconds * 1000
+        raise Problem(Code.USAGE, f"{option} {text}: give a number and s, m, h or d, such as 15m.")
+    return int((time.time() - int(text[:-1]) * seconds) * 1000)
 
 
 @app.command("ls")
@@ -165,13 +167,36 @@ def tail(context: typer.Context, run_id: RunId, as_json: AsJson = False) -> None
 
 
 @app.command()
-def cancel(context: typer.Context, run_ids: RunIds, as_json: AsJson = False) -> None:
-    """Stop runs, and every process of them."""
+def cancel(
+    context: typer.Context,
+    run_ids: Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="Ids of runs.")] = None,
+    running_for: Annotated[
+        str | None,
+        typer.Option("--running-for", metavar="LONG", help="All that have run for so long and fit: 10m, 2h."),
+    ] = None,
+    agent: Agent = None,
+    session: Session = None,
+    owner: Owner = None,
+    worker: Worker = None,
+    as_json: AsJson = False,
+) -> None:
+    """Stop runs, and every process of them: one or several, or with --running-for all that are stuck."""
     here = world(context)
+    filters = _filters(agent, session, owner, worker, None, None)
+    if bool(run_ids) == bool(running_for) or (filters and not running_for):
+        raise Problem(Code.USAGE, "Name the runs, or say --running-for and perhaps which; not both.")
     with here.service() as service:
-        for run_id in run_ids:
+        chosen = _running_since(service, filters, _before_now("--running-for", running_for)) if running_for else run_ids
+        for run_id in chosen or ():
             run = service.post(Whole, f"{RUNS}/{run_id}/cancel")
             here.output.json(run) if as_json else here.output.say(f"{run.id}: {_cancelled(run)}")
+        if not chosen and not as_json:
+            here.output.say(f"No run that fits has been running for {running_for}.")
+
+
+def _running_since(service: Service, filters: dict[str, str | int], moment_ms: int) -> list[str]:
+    rows = _found(service, {**filters, "state": State.RUNNING.value}, MOST_RUNNING)
+    return [row.id for row in rows if row.started_ms and row.started_ms <= moment_ms]
 
 
 def _cancelled(run: Whole) -> str:

@@ -219,6 +219,15 @@ def test_a_run_is_followed_cancelled_and_run_again(service: Service, http: httpx
     assert did(service, "runs", "show", again).returncode == 5
 
 
+def test_what_is_stuck_is_found_and_ended_by_one_command(service: Service, http: httpx.Client) -> None:
+    run_id = waiting_run(service, http)
+    words = ("runs", "cancel", "--session", told(service, "runs", "show", run_id)["session"], "--running-for")
+    assert "No run that fits" in good(service, *words, "1h")
+    assert state(http, run_id) == "running"
+    assert run_id in good(service, *words, "0s")
+    until(lambda: state(http, run_id) == "cancelled")
+
+
 def test_a_run_at_work_is_neither_run_again_nor_deleted(service: Service, http: httpx.Client) -> None:
     run_id = waiting_run(service, http)
     for act in ("retry", "rm"):

@@ -3,7 +3,7 @@ write."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from shared.errors import Closed, Fenced, LogLost
@@ -76,6 +76,13 @@ class EventLog:
         reply = await self._pipe.command("XRANGE", self.keys.stream(run_id), f"(0-{after}", "+", "COUNT", most)
         return [from_json(raw) for raw in _fields(reply)]
 
+    async def pages(self, run_id: str, last: int) -> AsyncIterator[list[Event]]:
+        """Events from the first one up to number `last`, or as far as there are any, some at a time."""
+        seq = 0
+        while seq < last and (events := await self.read(run_id, seq, most=min(PAGE, last - seq))):
+            yield events
+            seq = events[-1].seq
+
     async def last(self, run_id: str) -> Event | None:
         """The last event; None when there is none (yet)."""
         reply = await self._pipe.command("XREVRANGE", self.keys.stream(run_id), "+", "-", "COUNT", 1)
@@ -94,10 +101,9 @@ class EventLog:
         """The flat text up to `head`."""
         if head.chars == 0:
             return ""
-        flat, parts, seq = FlatText(), [], 0
-        while seq < head.seq and (events := await self.read(run_id, seq, most=min(PAGE, head.seq - seq))):
+        flat, parts = FlatText(), list[str]()
+        async for events in self.pages(run_id, head.seq):
             parts += [flat.add(said.data) for said in events if isinstance(said, AssistantEvent)]
-            seq = events[-1].seq
         return "".join(parts)
 
     async def first_text_ms(self, run_id: str) -> int:

@@ -21,8 +21,8 @@ from api.janitor import Janitor
 from api.query import cursor, number, one_of
 from shared.audit import Act, note
 from shared.conclusion import now_ms
-from shared.events import Event, Stop
-from shared.log import PAGE, EventLog
+from shared.events import Stop
+from shared.log import EventLog
 from shared.operating import Deleted, Row, Rows, Whole
 from shared.operations import Deletion, Operations
 from shared.run_index import RunIndex, Wanted
@@ -79,19 +79,11 @@ class AdminRuns:
             raise failures.run_not_found(run_id)
         head = await self.events.head(run_id)
         text = await self.events.text(run_id, head) if with_log and not head.end else ""
-        events = await self._first_events(run_id, head.seq if with_log else 0)
+        last = min(head.seq, LOOKED_AT) if with_log else 0
+        events = [event async for page in self.events.pages(run_id, last) for event in page]
         steps, complete = list(timeline(events)), not events or events[-1].seq >= head.seq
         position = await self.index.position(run_id)
         return run_views.whole(rows[0], record, head, text, steps, complete=complete, position=position)
-
-    async def _first_events(self, run_id: str, last: int) -> list[Event]:
-        events: list[Event] = []
-        while len(events) < min(last, LOOKED_AT):
-            page = await self.events.read(run_id, events[-1].seq if events else 0, most=PAGE)
-            if not page:
-                break
-            events += page
-        return events
 
     async def follow(self, request: Request) -> Response:
         self.gate.authenticate(request.headers, Scope.MONITOR)

@@ -23,8 +23,7 @@ from api.monitor.telling import Telling
 from api.relay import Reader, is_last
 from api.streaming import KEEP_ALIVE_SECONDS
 from shared.errors import Draining, LogLost
-from shared.events import Event
-from shared.log import PAGE, EventLog
+from shared.log import EventLog
 
 AHEAD = 8  # frames that are made before the browser has taken them
 
@@ -82,7 +81,8 @@ def speaking(reader: Reader, log: EventLog, sheets: Sheets, *, after: int, queue
 
     async def source(put: Put) -> None:
         telling = Telling()
-        telling.tell(await _before(log, reader.run_id, after))  # how texts join, and which attempt spoke, needs all
+        async for events in log.pages(reader.run_id, after):  # how texts join, and which attempt spoke, needs all
+            telling.tell(events)
         while True:
             try:
                 events = await reader.batch(KEEP_ALIVE_SECONDS)
@@ -97,13 +97,3 @@ def speaking(reader: Reader, log: EventLog, sheets: Sheets, *, after: int, queue
                 return
 
     return source
-
-
-async def _before(log: EventLog, run_id: str, last: int) -> list[Event]:
-    events: list[Event] = []
-    while len(events) < last:
-        page = await log.read(run_id, len(events), most=min(PAGE, last - len(events)))
-        if not page:
-            break
-        events += page
-    return events

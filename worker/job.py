@@ -28,9 +28,9 @@ from shared.states import State
 from shared.tracing import NoTracing, Tracer
 from shared.verdict import may_retry
 from worker.agents.protocol import Agent, AgentInput, OwnConversation
-from worker.conversation import history_of
 from worker.emitter import Emitter
 from worker.execution import Execution
+from worker.history import history_of
 from worker.watch import Unwatched, Watch
 
 log = structlog.get_logger()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from shared.run import Part, Run, ToolCall, Turn
 from tests.runs import a_run
-from worker.conversation import history_of
+from worker.history import history_of
 
 PICTURE = Part(type="image_url", value={"url": "data:image/png;base64,AAAA"})
 QUESTION = Turn(role="user", content="Which weather?", parts=(PICTURE,))

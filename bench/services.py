@@ -14,7 +14,7 @@ import psutil
 from redis.asyncio import Redis
 
 from chaos.proxy import Proxy
-from chaos.service import free_port
+from chaos.service import free_port, succeeds
 from chaos.valkey import Valkey
 from tests.e2e.process import COMMANDS, ROOT, Process
 
@@ -116,17 +116,10 @@ async def _way(port: int, delay: float, stack: AsyncExitStack) -> int:
 async def _ready(service: Service) -> None:
     async with asyncio.timeout(READY_SECONDS), httpx.AsyncClient() as http:
         for port in service.ports:
-            while not await _is(http, f"http://127.0.0.1:{port}/readyz"):
+            while not await succeeds(http, f"http://127.0.0.1:{port}/readyz"):
                 for process in (*service.webs, *service.workers):
                     assert process.running, f"{process.name} has ended: {process.said}"
                 await asyncio.sleep(TICK_SECONDS)
-
-
-async def _is(http: httpx.AsyncClient, url: str) -> bool:
-    try:
-        return (await http.get(url)).is_success
-    except httpx.TransportError:
-        return False
 
 
 def _end(started: list[Process]) -> None:

@@ -93,7 +93,7 @@ class Service:
         """All API processes see a live worker."""
         async with asyncio.timeout(READY_SECONDS), httpx.AsyncClient() as http:
             for proxy, web in self.webs:
-                while not await _is(http, f"http://127.0.0.1:{proxy.target}/readyz"):
+                while not await succeeds(http, f"http://127.0.0.1:{proxy.target}/readyz"):
                     for process in (web, *self.workers):
                         assert process.running, f"{process.name} has ended: {process.said}"
                     await asyncio.sleep(TICK_SECONDS)
@@ -120,12 +120,13 @@ ENDS = (0, -signal.SIGKILL, -signal.SIGTERM)  # by itself, by a fault, before it
 
 async def answers(web: Process, port: int) -> None:
     async with asyncio.timeout(READY_SECONDS), httpx.AsyncClient() as http:
-        while not await _is(http, f"http://127.0.0.1:{port}/healthz"):
+        while not await succeeds(http, f"http://127.0.0.1:{port}/healthz"):
             assert web.running, web.said
             await asyncio.sleep(TICK_SECONDS)
 
 
-async def _is(http: httpx.AsyncClient, url: str) -> bool:
+async def succeeds(http: httpx.AsyncClient, url: str) -> bool:
+    """Whether the address answers, and well."""
     try:
         return (await http.get(url)).is_success
     except httpx.TransportError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,6 +146,25 @@ CLIS = {
         Cli("openclaw", files=_openclaw, waits_at_limits=True),
     )
 }
+
+
+def settled_in(folder: Path, url: str, *, warm: Container[str] = ()) -> dict[str, str]:
+    """The settings of a service that has all of them as agents, in one `home` and each in its own directory in `work`.
+    Those named in `warm` are served twice, as `<name>-warm` too."""
+    variables: dict[str, str] = {}
+    tables = []
+    for cli in CLIS.values():
+        variables |= cli.settled(folder / "home", url)
+        work = folder / "work" / cli.name
+        work.mkdir(parents=True)
+        keys = f"args = {json.dumps(cli.args)}\nworkdir = {json.dumps(str(work))}"
+        tables.append(f'[agents.{cli.name}]\nkind = "command"\npreset = "{cli.name}"\n{keys}\n')
+        if cli.name in warm:
+            tables.append(f'[agents.{cli.name}-warm]\nkind = "command"\npreset = "{cli.name}"\n{keys}\nwarm = 1\n')
+    agents = folder / "agents.toml"
+    agents.write_text("\n".join(tables))
+    return {**variables, "PATH": PATH, "AGENTS_FILE": str(agents)}
+
 
 # What model_server.mjs has an answer for.
 HELLO = "Say hello"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import httpx
 import openai
 import pytest
 
-from tests.agents.clis import CLIS, HELLO, NOTE, PATH, RECITE, REFUSED_KEY, Cli
+from tests.agents.clis import CLIS, HELLO, NOTE, RECITE, REFUSED_KEY, Cli, settled_in
 from tests.e2e.service import ALICE, started
 from worker.agents.presets import PRESETS
 
@@ -51,22 +50,12 @@ class Served:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, model: str) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("conversations")
-    home, work = folder / "home", folder / "work"
-    variables: dict[str, str] = {}
-    tables = []
-    for cli in CLIS.values():
-        variables |= cli.settled(home, model)
-        (work / cli.name).mkdir(parents=True)
-        keys = f"args = {json.dumps(cli.args)}\nworkdir = {json.dumps(str(work / cli.name))}"
-        tables.append(f'[agents.{cli.name}]\nkind = "command"\npreset = "{cli.name}"\n{keys}\n')
-    agents = folder / "agents.toml"
-    agents.write_text("\n".join(tables))
     with (
-        started(folder, settings={**variables, "PATH": PATH, "AGENTS_FILE": str(agents)}) as service,
+        started(folder, settings=settled_in(folder, model)) as service,
         httpx.Client(base_url=service.url, headers={"Authorization": f"Bearer {ALICE}"}) as http,
         openai.OpenAI(base_url=f"{service.url}/v1", api_key=ALICE, max_retries=0, timeout=200) as client,
     ):
-        yield Served(client, http, home, work)
+        yield Served(client, http, folder / "home", folder / "work")
 
 
 @keepers

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import openai
 import pytest
 
-from tests.agents.clis import BEFORE, CLIS, HELLO, NOTE, PATH, REFUSED_KEY
+from tests.agents.clis import BEFORE, CLIS, HELLO, NOTE, REFUSED_KEY, settled_in
 from tests.e2e.service import ALICE, started
 from worker.agents.warm.named import LANGUAGES
 
@@ -26,20 +25,9 @@ class Served:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, model: str) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("agents")
-    home, work = folder / "home", folder / "work"
-    variables: dict[str, str] = {}
-    tables = []
-    for cli in CLIS.values():
-        variables |= cli.settled(home, model)
-        (work / cli.name).mkdir(parents=True)
-        keys = f"args = {json.dumps(cli.args)}\nworkdir = {json.dumps(str(work / cli.name))}"
-        tables.append(f'[agents.{cli.name}]\nkind = "command"\npreset = "{cli.name}"\n{keys}\n')
-        if cli.name in LANGUAGES:
-            tables.append(f'[agents.{cli.name}-warm]\nkind = "command"\npreset = "{cli.name}"\n{keys}\nwarm = 1\n')
-    agents = folder / "agents.toml"
-    agents.write_text("\n".join(tables))
-    with started(folder, settings={**variables, "PATH": PATH, "AGENTS_FILE": str(agents)}) as service:
-        yield Served(openai.OpenAI(base_url=f"{service.url}/v1", api_key=ALICE, max_retries=0, timeout=200), work)
+    with started(folder, settings=settled_in(folder, model, warm=LANGUAGES)) as service:
+        client = openai.OpenAI(base_url=f"{service.url}/v1", api_key=ALICE, max_retries=0, timeout=200)
+        yield Served(client, folder / "work")
 
 
 def told(message: str) -> list[openai.types.chat.ChatCompletionMessageParam]:

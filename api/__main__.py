@@ -18,8 +18,9 @@ from api.metrics import ApiMetrics
 from shared.bind import bind, is_loopback
 from shared.errors import SettingsError
 from shared.logs import configure_logs, log_errors_of
+from shared.pipe import piped
 from shared.presence import process_name
-from shared.redis import opened, piped
+from shared.redis import opened
 from shared.settings import Settings, read_settings
 from shared.tracing import Tracer, tracing
 

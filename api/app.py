@@ -44,9 +44,9 @@ from shared.keys import Keys
 from shared.ledger import Bounds, Ledger
 from shared.log import EventLog
 from shared.loop_lag import LoopLag
+from shared.pipe import Pipes
 from shared.presence import Presence
 from shared.queue_depth import QueueDepth
-from shared.redis import Pipes
 from shared.run_index import RunIndex
 from shared.settings import Settings
 from shared.tracing import Tracer

@@ -17,7 +17,7 @@ import anyio
 from redis.exceptions import RedisError
 
 from chaos.service import SETTINGS, Service
-from shared.redis import Pipe
+from shared.pipe import Pipe
 from tests.e2e.process import Process
 
 

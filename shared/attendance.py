@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from shared.events import Stop
 from shared.keys import GRACE_MS, READER_LEASE_MS, Keys
 from shared.lua import ledger_script
-from shared.redis import Pipe, texts
+from shared.pipe import Pipe
+from shared.replies import texts
 
 
 class Attendance:

@@ -6,7 +6,8 @@ from enum import StrEnum
 
 from shared.events import Value
 from shared.keys import Keys
-from shared.redis import Pipe, texts
+from shared.pipe import Pipe
+from shared.replies import texts
 
 
 class Act(StrEnum):

@@ -9,7 +9,8 @@ from enum import StrEnum
 
 from shared.keys import TALLIES, Keys
 from shared.lua import ledger_script
-from shared.redis import Pipe, Reply, mapping, text
+from shared.pipe import Pipe
+from shared.replies import Reply, mapping, text
 
 
 class Window(StrEnum):

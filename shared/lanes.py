@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from shared.keys import Keys
 from shared.lua import ledger_script
-from shared.redis import Pipe, rows
+from shared.pipe import Pipe
+from shared.replies import rows
 
 LOOK_AT = 1_000  # runs in each state that are looked at: it holds Redis up for a few milliseconds
 NAMED = 10  # runs of each lane that are named

@@ -12,7 +12,8 @@ from shared.errors import KeyReused, QueueFull, SessionTaken
 from shared.events import Stop
 from shared.keys import GRACE_MS, JOIN_WINDOW_MS, Keys
 from shared.lua import ledger_script
-from shared.redis import Pipe, Reply, mapping, rows, text, texts
+from shared.pipe import Pipe
+from shared.replies import Reply, mapping, rows, text, texts
 from shared.run import End, Policy, Run, Turn
 from shared.run_record import RunRecord, record_of
 from shared.states import State

@@ -11,7 +11,9 @@ from shared.events import AssistantEvent, Event, from_json, to_json
 from shared.flat_text import FlatText
 from shared.keys import Keys
 from shared.lua import log_script
-from shared.redis import Argument, Pipe, Reply, Script, texts
+from shared.pipe import Pipe, Script
+from shared.redis import Argument
+from shared.replies import Reply, texts
 from shared.run import End
 
 PAGE = 500  # events read at once

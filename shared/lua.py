@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 
 from shared import keys
-from shared.redis import Script
+from shared.pipe import Script
 from shared.run import CONTRACT
 from shared.states import ENDS, MOVES
 

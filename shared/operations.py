@@ -11,8 +11,9 @@ from shared.errors import TooManyPauses
 from shared.keys import Keys
 from shared.log import EventLog
 from shared.lua import ledger_script
+from shared.pipe import Pipe
 from shared.presence import Order
-from shared.redis import Pipe, mapping, text
+from shared.replies import mapping, text
 from shared.states import ENDS, State
 
 AT_ONCE = 1_000  # runs that one script gives back to the queue: it holds up everybody else meanwhile

@@ -13,7 +13,8 @@ from uuid import uuid4
 from shared.events import Value
 from shared.keys import WORKER_TTL_MS, Keys
 from shared.lua import ledger_script
-from shared.redis import Pipe, mapping, text
+from shared.pipe import Pipe
+from shared.replies import mapping, text
 from shared.run import Policy
 
 ANNOUNCE_SECONDS = 5.0  # a third of the time after which a silent worker counts as dead

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from shared.keys import Keys
 from shared.lua import ledger_script
-from shared.redis import Pipe, rows
+from shared.pipe import Pipe
+from shared.replies import rows
 
 LOOK_AT = 500  # waiting and running runs whose agent is looked up: it holds Redis up for a millisecond or two
 

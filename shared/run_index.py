@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 
 from shared.keys import Keys
 from shared.lua import ledger_script
-from shared.redis import Pipe, optional_texts, texts
+from shared.pipe import Pipe
+from shared.replies import optional_texts, texts
 from shared.run_record import ROW_FIELDS, RunRow, row_of
 from shared.states import ENDS, State
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from shared.redis import Pipe, info
+from shared.pipe import Pipe, info
 
 
 @dataclass(frozen=True)

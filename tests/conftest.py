@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from shared.ledger import Ledger
 from shared.log import EventLog
-from shared.redis import Pipe
+from shared.pipe import Pipe
 from tests.broker import KEYS, Broker, FakeBroker, Look, RealBroker, Valkey, immortal_keys, looking, opened_client
 
 

@@ -8,7 +8,9 @@ from typing import Literal
 from redis.asyncio import Redis
 
 from shared.errors import Unavailable
-from shared.redis import Argument, Pipe, Reply, Script
+from shared.pipe import Pipe, Script
+from shared.redis import Argument
+from shared.replies import Reply
 
 Fault = Literal["", "before", "after"]  # before the call gets to Redis, or after, so that only the answer is lost
 

@@ -18,7 +18,8 @@ from prometheus_client import CollectorRegistry
 
 from shared.errors import SettingsError
 from shared.logs import configure_logs, log_errors_of
-from shared.redis import opened, piped
+from shared.pipe import piped
+from shared.redis import opened
 from shared.settings import Settings, read_settings
 from shared.tracing import Tracer, tracing
 from worker.agents.config import AgentConfig, CommandConfig

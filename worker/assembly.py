@@ -18,8 +18,8 @@ from shared.conclusion import now_ms
 from shared.keys import Keys
 from shared.ledger import Ledger
 from shared.loop_lag import LoopLag
+from shared.pipe import Pipes
 from shared.presence import Announcement, Presence, ServedAgent, process_name
-from shared.redis import Pipes
 from shared.release import RELEASE
 from shared.settings import Settings
 from shared.tracing import NoTracing, Tracer

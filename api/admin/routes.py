@@ -23,9 +23,9 @@ from shared.keys import Keys
 from shared.lanes import Lanes
 from shared.log import EventLog
 from shared.operations import Operations
+from shared.pipe import Pipe
 from shared.presence import Presence
 from shared.queue_depth import QueueDepth
-from shared.redis import Pipe
 from shared.run_index import RunIndex
 
 LOOK_AT = 1_000  # runs whose agent is looked up for a view: it holds Redis up for some milliseconds

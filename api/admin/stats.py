@@ -14,8 +14,8 @@ from api.query import one_of
 from shared.conclusion import now_ms
 from shared.history import History, Span, Window
 from shared.operating import AgentLoad, Now, RedisVitals, SpanView, StatsView
+from shared.pipe import Pipe
 from shared.queue_depth import Depth, QueueDepth
-from shared.redis import Pipe
 from shared.run_index import RunIndex
 from shared.states import State
 from shared.vitals import vitals

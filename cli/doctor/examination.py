@@ -12,9 +12,10 @@ from shared.errors import Unavailable
 from shared.keys import Keys
 from shared.log import EventLog
 from shared.operations import Operations
+from shared.pipe import Pipe, info
 from shared.presence import Presence, Seen, SeenWeb
 from shared.queue_depth import QueueDepth
-from shared.redis import Pipe, info, opened
+from shared.redis import opened
 from shared.settings import Settings
 
 ROUNDS = 5  # pings, of which the quickest counts: the others waited for something else

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from cli.doctor.finding import Finding, bad, ok
 from shared.keys import Keys
-from shared.redis import Argument, Pipe, refusal
+from shared.pipe import Pipe, refusal
+from shared.redis import Argument
 
 TTL_MS = 10_000
 

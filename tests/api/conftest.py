@@ -7,7 +7,7 @@ import pytest
 
 from shared.ledger import Ledger
 from shared.log import EventLog
-from shared.redis import Pipe
+from shared.pipe import Pipe
 from tests.api.running import BOB, MONA, OLGA, Api, running_api
 from tests.api.stage import Stage
 from tests.broker import Broker

@@ -11,7 +11,7 @@ import httpx
 from openai._streaming import ServerSentEvent, SSEDecoder
 
 from api.app import Application, create_app
-from shared.redis import Pipe, Pipes
+from shared.pipe import Pipe, Pipes
 from shared.settings import Settings
 from shared.tracing import Tracer
 from tests.api.served import served

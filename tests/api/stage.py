@@ -8,8 +8,8 @@ from shared.conclusion import end_of
 from shared.events import Completed, Delta, Event, Said, Started, Terminal, event
 from shared.ledger import Claim, Ledger
 from shared.log import EventLog, Head
+from shared.pipe import Pipe
 from shared.presence import Announcement, Presence, ServedAgent
-from shared.redis import Pipe
 from shared.run import Policy
 from tests.broker import KEYS
 from tests.events import head_after

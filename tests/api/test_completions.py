@@ -14,7 +14,7 @@ import pytest
 from shared.attendance import Attendance
 from shared.events import Cancelled, Failed, Stop
 from shared.ledger import Ledger
-from shared.redis import Pipe
+from shared.pipe import Pipe
 from shared.run import Policy
 from tests.api.running import ALICE, Api, Feed, chat, feed, problem, streamed_chat, text_of
 from tests.api.stage import Stage

@@ -10,7 +10,7 @@ from shared.attendance import Attendance
 from shared.events import Cancelled, Completed, Delta, Failed, Queued, Said, Stop
 from shared.ledger import Claim, Ledger
 from shared.log import EventLog, Head
-from shared.redis import Pipe
+from shared.pipe import Pipe
 from shared.run import CONTRACT, End, Policy, Run
 from shared.states import State
 from tests.broker import KEYS, Look

@@ -11,7 +11,7 @@ from shared.attendance import Attendance
 from shared.errors import Unavailable
 from shared.keys import GRACE_MS, READER_LEASE_MS
 from shared.ledger import Ledger
-from shared.redis import Pipe
+from shared.pipe import Pipe
 from shared.states import State
 from tests.broker import KEYS, Broker, Look, looking, opened_client
 from tests.runs import a_run, members, running, submit

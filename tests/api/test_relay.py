@@ -17,7 +17,7 @@ from shared.errors import Draining, EventsGone, LogLost, Unavailable
 from shared.events import Cancelled, Completed, Delta, Event, Failed, Queued, Started, Stop, Tool, to_json
 from shared.ledger import Ledger
 from shared.log import PAGE, EventLog, Head
-from shared.redis import Pipe
+from shared.pipe import Pipe
 from shared.run import End
 from shared.states import State
 from tests.broker import KEYS, Broker, FakeBroker, Look, RealBroker, Valkey, looking, opened_client

@@ -26,8 +26,8 @@ from shared.errors import Unavailable
 from shared.events import Cancelled, Completed, Delta, Failed, Stop, Usage
 from shared.ledger import Ledger
 from shared.log import EventLog, Head
+from shared.pipe import Pipe
 from shared.presence import Presence
-from shared.redis import Pipe
 from shared.run import Policy
 from shared.run_index import RunIndex
 from tests.api.running import ALICE, Api, chat, feed, problem, running_api

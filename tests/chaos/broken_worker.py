@@ -10,7 +10,9 @@ from contextlib import AsyncExitStack, aclosing
 
 import uvloop
 
-from shared.redis import LANES, Argument, Pipe, Pipes, Reply, Script, opened
+from shared.pipe import LANES, Pipe, Pipes, Script
+from shared.redis import Argument, opened
+from shared.replies import Reply
 from shared.settings import Settings, read_settings
 from worker.agents.config import load_agents
 from worker.agents.opened import open_agents

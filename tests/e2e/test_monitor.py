@@ -14,7 +14,8 @@ from redis import Redis
 
 from shared.keys import Keys
 from shared.ledger import Bounds, Ledger
-from shared.redis import Pipe, opened
+from shared.pipe import Pipe
+from shared.redis import opened
 from shared.run import new_run_id
 from tests.e2e import browser
 from tests.e2e.asking import authorised

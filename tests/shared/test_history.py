@@ -6,8 +6,8 @@ import pytest
 
 from shared.history import History, Span, Window, bound_ms, quantile
 from shared.ledger import Ledger
+from shared.pipe import Pipe
 from shared.presence import Presence
-from shared.redis import Pipe
 from shared.run import End
 from shared.states import State
 from tests.broker import KEYS, Look

@@ -4,7 +4,7 @@ import pytest
 
 from shared.lanes import NAMED, Lane, Lanes
 from shared.ledger import Ledger
-from shared.redis import Pipe
+from shared.pipe import Pipe
 from tests.broker import KEYS
 from tests.runs import DONE, a_run, claim_one, submit
 

@@ -22,7 +22,7 @@ from shared.ledger import (
     Once,
     Renewal,
 )
-from shared.redis import Pipe
+from shared.pipe import Pipe
 from shared.run import CONTRACT, End, Part, Policy, Run, ToolCall, Turn
 from shared.states import State
 from tests.broker import KEYS, Broker, Look, opened_client

@@ -22,7 +22,7 @@ from shared.keys import ALL
 from shared.ledger import Claim, Ledger, Once, Renewal
 from shared.log import EventLog
 from shared.operations import Operations
-from shared.redis import Pipe
+from shared.pipe import Pipe
 from shared.run import End, Run
 from shared.states import ENDS, State
 from tests.broker import KEYS, Broker, immortal_keys

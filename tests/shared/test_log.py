@@ -12,7 +12,7 @@ from shared.errors import Closed, Fenced, LogLost
 from shared.events import Call, Completed, Delta, Event, Queued, Stop, Tool, to_json
 from shared.flat_text import BETWEEN_MESSAGES
 from shared.log import PAGE, EventLog, Head
-from shared.redis import Pipe
+from shared.pipe import Pipe
 from shared.run import End
 from shared.states import State
 from tests.broker import KEYS, Look

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from shared.keys import Keys
 from shared.lua import ledger_script, log_script
-from shared.redis import Pipe, Script
+from shared.pipe import Pipe, Script
 from shared.states import MOVES, State
 from tests.broker import KEYS
 

@@ -9,8 +9,8 @@ from shared.keys import ALL, PAUSED_MOST
 from shared.ledger import Ledger
 from shared.log import EventLog
 from shared.operations import Deletion, Operations
+from shared.pipe import Pipe
 from shared.presence import Order, Presence
-from shared.redis import Pipe
 from shared.run_index import RunIndex, Wanted
 from shared.states import State
 from tests.broker import KEYS, Look

@@ -5,8 +5,8 @@ from typing import Literal
 import pytest
 
 from shared.keys import WORKER_MEMORY_MS, WORKER_TTL_MS
+from shared.pipe import Pipe
 from shared.presence import Presence, WebAnnouncement, known_agents, live_agents, process_name
-from shared.redis import Pipe
 from shared.run import Policy
 from tests.broker import KEYS, Look
 from tests.shared.announcing import announcement

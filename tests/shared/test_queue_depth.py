@@ -5,8 +5,8 @@ import pytest
 from shared.ledger import Ledger
 from shared.log import EventLog
 from shared.operations import Operations
+from shared.pipe import Pipe
 from shared.queue_depth import Depth, FleetDepth, QueueDepth
-from shared.redis import Pipe
 from shared.run import Policy, Run
 from tests.broker import KEYS, Look
 from tests.runs import DONE, a_run, claim_one, end_lane_check, forget, submit

@@ -2,36 +2,14 @@ from __future__ import annotations
 
 import asyncio
 
-import anyio
-import anyio.lowlevel
 import pytest
-from fakeredis import FakeAsyncRedis, FakeServer
 from redis import exceptions
 from redis.asyncio import Redis
-from redis.asyncio.client import Pipeline
 
 from shared.errors import Unavailable
-from shared.redis import (
-    BATCH,
-    Pipe,
-    Reply,
-    Script,
-    blocking_pop,
-    connect,
-    mapping,
-    opened,
-    piped,
-    rows,
-    text,
-    texts,
-    unavailable,
-)
-from tests.broker import Broker, Look, RealBroker, Valkey, looking, opened_client
+from shared.redis import blocking_pop, connect, opened, unavailable
+from tests.broker import Broker, Look, RealBroker, looking, opened_client
 from tests.wait import wait_until
-
-ECHO = Script("return {KEYS[1] or '', ARGV[1]}")
-TTL = ("PX", 60_000)
-
 
 # --- connecting -------------------------------------------------------------------------------------------------------
 
@@ -78,131 +56,6 @@ def connections(look: Look) -> set[str]:
     return {client["id"] for client in look.client_list()}
 
 
-async def test_logs_may_have_a_redis_of_their_own(real_broker: RealBroker) -> None:
-    async with piped(real_broker.url, real_broker.url) as same:
-        assert same.ledger is same.events
-    async with piped(real_broker.url, real_broker.url + "/1") as two:
-        assert two.ledger is not two.events
-        await two.events.command("SET", "k", "v", *TTL)
-        assert await two.ledger.command("GET", "k") is None
-
-
-# --- round trips ------------------------------------------------------------------------------------------------------
-
-
-class CountingRedis(FakeAsyncRedis):
-    """Counts round trips; the first waits for the test."""
-
-    trips = 0
-    go_on: asyncio.Event
-
-    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
-        self.trips += 1
-        return super().pipeline(transaction, shard_hint)
-
-
-async def test_calls_share_round_trips() -> None:
-    redis = CountingRedis(server=FakeServer())
-    pipe = Pipe(redis, lanes=1)
-    answers = await asyncio.gather(*(pipe.command("ECHO", str(number)) for number in range(100)))
-    assert answers == [b"%d" % number for number in range(100)]
-    assert redis.trips == 1
-    await redis.aclose()
-
-
-async def test_a_round_trip_has_so_many_calls_and_no_more() -> None:
-    redis = CountingRedis(server=FakeServer())
-    pipe = Pipe(redis, lanes=1)
-    answers = await asyncio.gather(*(pipe.command("ECHO", str(number)) for number in range(2 * BATCH + 1)))
-    assert len(answers) == 2 * BATCH + 1
-    assert redis.trips == 3
-    await redis.aclose()
-
-
-async def test_calls_of_one_lane_keep_their_order(redis: Redis, look: Look) -> None:
-    pipe = Pipe(redis, lanes=1)
-    await asyncio.gather(*(pipe.command("RPUSH", "k", number) for number in range(2 * BATCH)))
-    await pipe.command("PEXPIRE", "k", 60_000)
-    assert look.lrange("k", 0, -1) == [b"%d" % number for number in range(2 * BATCH)]
-
-
-async def test_a_reply_is_read_as_its_command_says(pipe: Pipe, look: Look) -> None:
-    """By the name of the command, which therefore stays text."""
-    look.hset("h", mapping={"a": "1"})
-    await pipe.command("XADD", "s", "0-1", "e", "said")
-    for key in ("h", "s"):
-        look.expire(key, 60)
-    assert await pipe.command("HGETALL", "h") == {b"a": b"1"}
-    assert await pipe.command("XRANGE", "s", "-", "+") == [(b"0-1", {b"e": b"said"})]
-
-
-async def test_text_that_cannot_be_encoded_fails_its_own_call_alone(pipe: Pipe) -> None:
-    broken, fine = await asyncio.gather(
-        pipe.command("SET", "k", "\ud800"), pipe.command("ECHO", "é"), return_exceptions=True
-    )
-    assert isinstance(broken, UnicodeEncodeError)
-    assert fine == "é".encode()
-
-
-async def test_each_call_gets_its_own_answer(pipe: Pipe) -> None:
-    """One that fails, too."""
-    calls = [
-        pipe.command("SET", "k", "v", *TTL),
-        pipe.command("LPUSH", "k", "x"),
-        pipe.run(Script("return redis.error_reply('MINE no')")),
-        pipe.command("GET", "k"),
-        pipe.run(ECHO, ("k",), ("v",)),
-    ]
-    done, *wrong, got, echo = await asyncio.gather(*calls, return_exceptions=True)
-    assert [type(error) for error in wrong] == [exceptions.ResponseError] * 2
-    assert got == b"v"
-    assert echo == [b"k", b"v"]
-    assert done
-
-
-async def test_a_call_that_cannot_be_sent_harms_no_other(pipe: Pipe) -> None:
-    """They would wait for ever."""
-    calls = [pipe.command("ECHO", "a"), pipe.command("ECHO", "\ud800"), pipe.run(ECHO, (), ("b",))]
-    one, wrong, other = await asyncio.gather(*calls, return_exceptions=True)
-    assert one == b"a"
-    assert other == [b"", b"b"]
-    assert isinstance(wrong, UnicodeEncodeError)
-
-
-async def test_a_redis_that_has_forgotten_a_script_is_told_it_again(pipe: Pipe, look: Look) -> None:
-    other = Script("return ARGV[1] .. '!'")
-    for _ in range(2):
-        look.script_flush()
-        calls = (pipe.run(ECHO, ("k",), ("a",)), pipe.command("ECHO", "b"), pipe.run(other, (), ("c",)))
-        assert list(await asyncio.gather(*calls)) == [[b"k", b"a"], b"b", b"c!"]
-
-
-async def test_a_caller_that_gives_up_costs_no_connection_and_no_other_call(real_broker: Broker) -> None:
-    """redis-py would drop the connection of a command that is cancelled."""
-    with looking(real_broker) as look:
-        async with opened_client(real_broker, connections=1) as client:
-            pipe = Pipe(client, lanes=1)
-            await pipe.command("PING")
-            before = connections(look)
-            async with anyio.create_task_group() as group:
-                group.start_soon(pipe.command, "PING")
-                await anyio.lowlevel.checkpoint()
-                await anyio.lowlevel.checkpoint()
-                group.cancel_scope.cancel()
-            assert await pipe.command("ECHO", "a") == b"a"
-            assert connections(look) == before
-            await pipe.aclose()
-
-
-async def test_closing_lets_what_is_under_way_finish(redis: Redis, look: Look) -> None:
-    pipe = Pipe(redis)
-    async with anyio.create_task_group() as group:
-        group.start_soon(pipe.command, "SET", "k", "v", *TTL)
-        await anyio.lowlevel.checkpoint()
-        await pipe.aclose()
-        assert look.get("k") == b"v"
-
-
 # --- a Redis that is away ---------------------------------------------------------------------------------------------
 
 
@@ -236,41 +89,7 @@ def test_a_bug_is_not_told_as_not_now(error: Exception) -> None:
         raise error
 
 
-async def test_nobody_listens(unused_port: int) -> None:
-    async with opened_client(RealBroker(f"redis://127.0.0.1:{unused_port}")) as client:
-        pipe = Pipe(client)
-        answers = await asyncio.gather(*(pipe.command("PING") for _ in range(5)), return_exceptions=True)
-        assert [type(answer) for answer in answers] == [Unavailable] * 5
-
-
-async def test_calls_go_on_when_redis_is_back(own_valkey: Valkey) -> None:
-    async with opened_client(RealBroker(own_valkey.url)) as client:
-        pipe = Pipe(client)
-        assert await pipe.run(ECHO, ("k",), ("a",)) == [b"k", b"a"]
-        own_valkey.kill()
-        with pytest.raises(Unavailable):
-            await pipe.run(ECHO, ("k",), ("a",))
-        own_valkey.start()
-        assert await pipe.run(ECHO, ("k",), ("a",)) == [b"k", b"a"]
-        await pipe.aclose()
-
-
-@pytest.mark.parametrize("trouble", [("CONFIG", "SET", "maxmemory", "1"), ("REPLICAOF", "127.0.0.1", "1")])
-async def test_a_redis_that_cannot_take_writes_is_away(own_valkey: Valkey, trouble: tuple[str, ...]) -> None:
-    """Its memory is full, or it has become a replica; by a script as by a command."""
-    broker = RealBroker(own_valkey.url)
-    with looking(broker) as look:
-        look.execute_command(*trouble)
-    async with opened_client(broker) as client:
-        pipe = Pipe(client)
-        with pytest.raises(Unavailable):
-            await pipe.command("SET", "k", "v")
-        with pytest.raises(Unavailable):
-            await pipe.run(Script("return redis.call('SET', KEYS[1], 'v')"), ("k",))
-        await pipe.aclose()
-
-
-# --- replies ----------------------------------------------------------------------------------------------------------
+# --- blocking ---------------------------------------------------------------------------------------------------------
 
 
 async def test_a_blocking_pop_takes_one(redis: Redis, look: Look) -> None:
@@ -282,44 +101,3 @@ async def test_a_blocking_pop_takes_one(redis: Redis, look: Look) -> None:
 
 async def test_a_blocking_pop_has_patience(redis: Redis) -> None:
     await blocking_pop(redis, ["a"], seconds=0.01)
-
-
-def test_replies_become_text() -> None:
-    assert text("ä".encode()) == "ä"
-    assert texts([b"a", 1]) == ["a", "1"]
-    assert rows([[b"a", 1], []]) == [["a", "1"], []]
-
-
-@pytest.mark.parametrize("reply", [[b"a", b"1", b"b", b"2"], {b"a": b"1", b"b": b"2"}])
-def test_names_and_values_become_a_mapping(reply: Reply) -> None:
-    assert mapping(reply) == {"a": "1", "b": "2"}
-
-
-class Trips:
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-        self.failures = 0
-
-    def answered(self, seconds: float) -> None:
-        self.seconds.append(seconds)
-
-    def failed(self) -> None:
-        self.failures += 1
-
-
-async def test_calls_that_share_a_round_trip_are_timed_as_one(redis: Redis) -> None:
-    trips = Trips()
-    pipe = Pipe(redis, lanes=1, watch=trips)
-    await asyncio.gather(*(pipe.command("PING") for _ in range(20)))
-    await pipe.aclose()
-    assert 1 <= len(trips.seconds) < 20
-    assert min(trips.seconds) > 0
-    assert trips.failures == 0
-
-
-async def test_a_trip_that_no_connection_survived_is_a_failure_and_has_no_time(unused_port: int) -> None:
-    trips = Trips()
-    async with opened(f"redis://127.0.0.1:{unused_port}") as nowhere:
-        with pytest.raises(Unavailable):
-            await Pipe(nowhere, watch=trips).command("PING")
-    assert (trips.failures, trips.seconds) == (1, [])

@@ -9,7 +9,8 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.errors import Unavailable
-from shared.redis import Pipe, on_shared_link, unavailable
+from shared.pipe import Pipe
+from shared.redis import on_shared_link, unavailable
 
 RESET = "unable to perform operation on <TCPTransport closed=True reading=False 0x1>; the handler is closed"
 

@@ -4,7 +4,7 @@ import pytest
 
 from shared.events import Stop
 from shared.ledger import Ledger
-from shared.redis import Pipe
+from shared.pipe import Pipe
 from shared.run import End, Run
 from shared.run_index import LOOK, RunIndex, Wanted
 from shared.states import State

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from shared.ledger import Ledger
-from shared.redis import Pipe
+from shared.pipe import Pipe
 from shared.run_index import RunIndex
 from shared.run_record import RunRow, record_of, row_of
 from tests.broker import KEYS

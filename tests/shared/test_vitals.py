@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from shared.errors import Unavailable
-from shared.redis import Pipe
+from shared.pipe import Pipe
 from shared.vitals import server, vitals
 from tests.broker import Broker, FakeBroker
 from tests.lossy import LossyPipe

@@ -14,8 +14,8 @@ from redis.asyncio import Redis
 
 from shared.ledger import Ledger
 from shared.log import EventLog
+from shared.pipe import Pipe
 from shared.presence import Announcement, Presence
-from shared.redis import Pipe
 from shared.run import Policy
 from tests.broker import KEYS, Broker, opened_client
 from worker.agents.protocol import Agent

@@ -11,8 +11,8 @@ from shared.events import Stop
 from shared.ledger import Ledger
 from shared.log import EventLog
 from shared.operations import Operations
+from shared.pipe import Pipe
 from shared.presence import Presence
-from shared.redis import Pipe
 from tests.broker import KEYS, Broker, Look, RealBroker, looking, opened_client
 from tests.deaf import deaf_redis
 from tests.runs import running

@@ -5,7 +5,7 @@ import pytest
 from shared.errors import Fenced
 from shared.events import Tool
 from shared.log import Head
-from shared.redis import Pipe
+from shared.pipe import Pipe
 from tests.broker import KEYS
 from tests.events import RUN_ID, deltas, head_after, said
 from worker.counted_log import CountedLog

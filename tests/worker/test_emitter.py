@@ -31,7 +31,7 @@ from shared.events import (
 )
 from shared.flat_text import FlatText
 from shared.log import EventLog, Head
-from shared.redis import Pipe
+from shared.pipe import Pipe
 from shared.run import End, ToolCall
 from shared.states import State
 from tests.broker import KEYS, FakeBroker, opened_client

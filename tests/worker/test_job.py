@@ -28,7 +28,7 @@ from shared.events import (
 )
 from shared.ledger import Claim, Ledger
 from shared.log import EventLog, Head
-from shared.redis import Pipe
+from shared.pipe import Pipe
 from shared.run import End, Part, Policy, Run, ToolCall, Turn
 from shared.states import ENDS, State
 from tests.broker import KEYS, Broker, FakeBroker, Look, looking, opened_client

@@ -16,8 +16,8 @@ from shared.events import Delta, Stop
 from shared.ledger import Ledger
 from shared.log import EventLog
 from shared.operations import Operations
+from shared.pipe import Pipe
 from shared.presence import Presence
-from shared.redis import Pipe
 from shared.run import Policy, Run
 from shared.states import ENDS, State
 from tests.broker import KEYS, Broker, Look, RealBroker, Valkey, looking, opened_client

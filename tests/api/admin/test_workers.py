@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from shared.keys import WORKER_TTL_MS
+from shared.pipe import Pipe
 from shared.presence import Order, Presence
-from shared.redis import Pipe
 from tests.api.running import problem
 from tests.api.stage import Stage
 from tests.broker import KEYS, Look

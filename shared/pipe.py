@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from redis.asyncio import Redis
 
-from shared.redis import Argument, Refused, TripWatch, exchanged, is_forgotten, opened, unavailable
+from shared.redis import Argument, Lane, Refused, TripWatch, is_forgotten, opened, unavailable
 from shared.replies import Reply
 
 LANES = 2  # connections of a pipe: a large batch on one does not hold up the other
@@ -73,18 +73,22 @@ class Pipe:
             return await call.answer
 
     async def _travel(self) -> None:
+        """Round trips as long as there are calls; also those that come while the connection is given back."""
+        lane = Lane(self.redis, self._watch)
         try:
             while self._waiting:
-                await self._trip([self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))])
+                while self._waiting:
+                    await self._trip(lane, [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))])
+                await lane.give_back()
         finally:
             self._idle += 1
 
-    async def _trip(self, calls: list[_Call]) -> None:
-        answers = await exchanged(self.redis, [call.command for call in calls], self._watch)
+    async def _trip(self, lane: Lane, calls: list[_Call]) -> None:
+        answers = await lane.exchange([call.command for call in calls])
         unknown = [i for i, answer in enumerate(answers) if is_forgotten(answer)]
         if unknown:  # a Redis that restarted, or was failed over to, has forgotten the scripts
             again = [_in_full(calls[i]) for i in unknown]
-            for i, answer in zip(unknown, await exchanged(self.redis, again, self._watch), strict=True):
+            for i, answer in zip(unknown, await lane.exchange(again), strict=True):
                 answers[i] = answer
         for call, answer in zip(calls, answers, strict=True):
             if call.answer.done():
@@ -125,12 +129,12 @@ class Pipes:
 
 @asynccontextmanager
 async def piped(ledger_url: str, events_url: str, *, watch: TripWatch | None = None) -> AsyncIterator[Pipes]:
-    async with opened(ledger_url, max_connections=LANES) as ledger, AsyncExitStack() as stack:
+    async with opened(ledger_url, max_connections=LANES, socket_timeout=None) as ledger, AsyncExitStack() as stack:
         ledger_pipe = await stack.enter_async_context(aclosing(Pipe(ledger, watch=watch)))
         if events_url == ledger_url:
             yield Pipes(ledger_pipe, ledger_pipe)
             return
-        events = await stack.enter_async_context(opened(events_url, max_connections=LANES))
+        events = await stack.enter_async_context(opened(events_url, max_connections=LANES, socket_timeout=None))
         yield Pipes(ledger_pipe, await stack.enter_async_context(aclosing(Pipe(events, watch=watch))))
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import anyio
-from arq.connections import ArqRedis
 from prometheus_client import CollectorRegistry
 from psutil import Process
 from redis.asyncio import Redis
@@ -29,6 +28,7 @@ from worker.agents.orphans import sweep_forever
 from worker.agents.protocol import Agent
 from worker.agents.workdir import ROOT
 from worker.announcer import Announcer
+from worker.arq_redis import PipedArqRedis
 from worker.control import Control
 from worker.counted_log import CountedLog
 from worker.doorbell import Doorbell
@@ -106,7 +106,7 @@ def assemble(
         ),
         leases,
         Doorbell(links.bell, keys, configs),
-        redis=ArqRedis(links.pipes.ledger.redis.connection_pool),
+        redis=PipedArqRedis(links.pipes.ledger),
         serves={agent: config.policy for agent, config in configs.items()},
         slots=settings.worker_concurrency,
         lease_seconds=settings.lease_seconds,

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 
 import anyio
 import anyio.lowlevel
 import pytest
 from fakeredis import FakeAsyncRedis, FakeServer
+from fakeredis.aioredis import FakeAsyncRedisConnection
 from redis import exceptions
 from redis.asyncio import Redis
-from redis.asyncio.client import Pipeline
 
 from shared.errors import Unavailable
 from shared.pipe import BATCH, Pipe, Script, piped
@@ -22,33 +24,62 @@ TTL = ("PX", 60_000)
 # --- round trips ------------------------------------------------------------------------------------------------------
 
 
-class CountingRedis(FakeAsyncRedis):
-    """Counts round trips; the first waits for the test."""
+class Counting(FakeAsyncRedisConnection):
+    """A connection that counts what is sent at once."""
 
-    trips = 0
-    go_on: asyncio.Event
+    sent = 0
 
-    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
-        self.trips += 1
-        return super().pipeline(transaction, shard_hint)
+    async def send_packed_command(self, command: str | bytes | Iterable[bytes], check_health: bool = True) -> None:
+        self.sent += 1
+        await super().send_packed_command(command, check_health)
+
+
+@asynccontextmanager
+async def counted() -> AsyncIterator[tuple[Pipe, Counting]]:
+    """A pipe of one lane, and its connection."""
+    redis = FakeAsyncRedis(server=FakeServer(), connection_class=Counting)
+    pipe = Pipe(redis, lanes=1)
+    await pipe.command("PING")
+    await pipe.aclose()
+    connection = await redis.connection_pool.get_connection()
+    await redis.connection_pool.release(connection)
+    connection.sent = 0
+    yield pipe, connection
+    await redis.aclose()
 
 
 async def test_calls_share_round_trips() -> None:
-    redis = CountingRedis(server=FakeServer())
-    pipe = Pipe(redis, lanes=1)
-    answers = await asyncio.gather(*(pipe.command("ECHO", str(number)) for number in range(100)))
-    assert answers == [b"%d" % number for number in range(100)]
-    assert redis.trips == 1
-    await redis.aclose()
+    async with counted() as (pipe, connection):
+        answers = await asyncio.gather(*(pipe.command("ECHO", str(number)) for number in range(100)))
+        assert answers == [b"%d" % number for number in range(100)]
+        assert connection.sent == 1
 
 
 async def test_a_round_trip_has_so_many_calls_and_no_more() -> None:
-    redis = CountingRedis(server=FakeServer())
-    pipe = Pipe(redis, lanes=1)
-    answers = await asyncio.gather(*(pipe.command("ECHO", str(number)) for number in range(2 * BATCH + 1)))
-    assert len(answers) == 2 * BATCH + 1
-    assert redis.trips == 3
-    await redis.aclose()
+    async with counted() as (pipe, connection):
+        answers = await asyncio.gather(*(pipe.command("ECHO", str(number)) for number in range(2 * BATCH + 1)))
+        assert len(answers) == 2 * BATCH + 1
+        assert connection.sent == 3
+
+
+async def test_a_call_that_comes_while_a_connection_is_given_back_is_made() -> None:
+    """It finds no lane that is idle, and one that has nothing to do."""
+    async with counted() as (pipe, _):
+        for _ in range(20):
+            trip = asyncio.create_task(pipe.command("PING"))
+            for _ in range(20):
+                await anyio.lowlevel.checkpoint()
+                assert await asyncio.wait_for(pipe.command("ECHO", "a"), 20) == b"a"
+            await trip
+
+
+async def test_an_idle_pipe_holds_no_connection(real_broker: Broker) -> None:
+    """Others may use its client."""
+    async with opened_client(real_broker, connections=1) as client:
+        pipe = Pipe(client, lanes=1)
+        await pipe.command("PING")
+        await pipe.aclose()
+        assert await client.ping()
 
 
 async def test_calls_of_one_lane_keep_their_order(redis: Redis, look: Look) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Self, cast
 
 import pytest
@@ -16,22 +15,16 @@ RESET = "unable to perform operation on <TCPTransport closed=True reading=False 
 
 
 class Broken:
-    """A client whose pipeline raises."""
+    """A client that cannot give a connection."""
 
     def __init__(self, error: Exception) -> None:
         self._error = error
 
-    def pipeline(self, *, transaction: bool) -> Self:
+    @property
+    def connection_pool(self) -> Self:
         return self
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None: ...
-
-    def execute_command(self, *command: str) -> None: ...
-
-    async def execute(self, *, raise_on_error: bool) -> list[object]:
+    async def get_connection(self) -> object:
         raise self._error
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import anyio
-from arq.connections import ArqRedis
 from redis.asyncio import Redis
 
 from shared.ledger import Ledger
@@ -20,6 +19,7 @@ from shared.run import Policy
 from tests.broker import KEYS, Broker, opened_client
 from worker.agents.protocol import Agent
 from worker.announcer import Announcer
+from worker.arq_redis import PipedArqRedis
 from worker.control import Control
 from worker.doorbell import POLL_SECONDS, Doorbell
 from worker.job import Job
@@ -106,7 +106,7 @@ async def crew(
             job(name, ledger, log, agents, {}, 60, lease_seconds),
             leases,
             doorbell,
-            redis=ArqRedis(client.connection_pool),
+            redis=PipedArqRedis(pipe),
             serves=dict.fromkeys(agents, Policy()),
             slots=slots,
             lease_seconds=lease_seconds,

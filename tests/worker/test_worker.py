@@ -194,6 +194,7 @@ async def test_a_worker_that_lost_a_run_stops_it_and_goes_on(broker: Broker, led
     agent, lost, other = Waits(), a_run(), a_run(agent_id="other")
     # A lease that is renewed so rarely that the other worker's claim is nearly always first.
     async with crew(broker, {"main": agent, "other": Says()}, lease_seconds=2) as one, working(one):
+        await one.sleeping.wait()  # else it finds a stale ring, and looks for lost runs itself
         await submit(ledger, lost)
         await agent.waiting.wait()
         end_lease(look, lost.run_id)

@@ -1,0 +1,18 @@
+"""arq's own few commands, about one a minute, sent through the pipe: they need no connection of their own."""
+
+from __future__ import annotations
+
+from arq.connections import ArqRedis
+
+from shared.pipe import Pipe
+from shared.redis import Argument
+from shared.replies import Reply
+
+
+class PipedArqRedis(ArqRedis):
+    def __init__(self, pipe: Pipe) -> None:
+        super().__init__(pipe.redis.connection_pool)
+        self._pipe = pipe
+
+    async def execute_command(self, *command: Argument, **_: object) -> Reply:
+        return await self._pipe.command(*command)

@@ -165,7 +165,8 @@ class Emitter:
                 self._finish_reason = reason
                 return
             case Delta():
-                said = Delta(delta=said.delta, message=said.message + self._first_message)
+                if self._first_message:
+                    said = Delta(delta=said.delta, message=said.message + self._first_message)
                 self._text.append(self._flat.add(said))
                 self._head = replace(self._head, chars=self._head.chars + len(said.delta), message=said.message)
             case Call():

@@ -5,7 +5,7 @@ No timer decides what is merged: an idle log gets each delta at once, a busy one
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from shared.events import Call, Delta, Reasoning
@@ -14,7 +14,15 @@ from worker.agents.protocol import Spoken
 EVENT_CHARS = 16_384  # text of one event at most: a reader's buffer is counted in events
 
 
-def merged(spoken: Iterable[Spoken]) -> Iterator[Spoken]:
+def merged(spoken: Sequence[Spoken]) -> Iterator[Spoken]:
+    match spoken:
+        case [Delta(delta=text) as alone] if 0 < len(text) <= EVENT_CHARS:  # nearly always, while the log is idle
+            yield alone
+        case _:
+            yield from _merged(spoken)
+
+
+def _merged(spoken: Sequence[Spoken]) -> Iterator[Spoken]:
     for (kind, number), group in groupby(spoken, key=_kind):
         if kind is Delta:
             yield from (Delta(delta=text, message=number) for text in _texts(group))

@@ -25,8 +25,9 @@ class Load:
     own_cpu: float  # s, of the clients
 
 
-async def loaded(service: Service, work: Work, *, clients: int = 1, requests: int = 1) -> Load:
-    """So many clients at once, each with so many requests one after the other. Raises ValueError for a wrong answer."""
+async def loaded(service: Service, work: Work, *, clients: int = 1, requests: int = 1, within: float = 0.0) -> Load:
+    """So many clients, each with so many requests one after the other. They come `within` so many seconds, evenly: all
+    at once by default. Raises ValueError for a wrong answer."""
     connections = await connected(service.ports, clients)
     asked = [
         [(request(port, work, token=TOKEN), Exchange(work)) for _ in range(requests)]
@@ -34,14 +35,17 @@ async def loaded(service: Service, work: Work, *, clients: int = 1, requests: in
     ]
     with _undisturbed():
         cpu, own_cpu, begun = service.cpu(), time.process_time(), time.monotonic()
-        await asyncio.gather(*(_ask(c, mine) for c, mine in zip(connections, asked, strict=True)))
+        comes = (within * number / clients for number in range(clients))
+        await asyncio.gather(*map(_ask, comes, connections, asked))
         seconds, own_cpu, cpu = time.monotonic() - begun, time.process_time() - own_cpu, service.cpu() - cpu
     for connection in connections:
         connection.close()
     return Load([read(exchange) for mine in asked for _, exchange in mine], seconds, cpu, own_cpu)
 
 
-async def _ask(connection: Connection, asked: list[tuple[bytes, Exchange]]) -> None:
+async def _ask(comes: float, connection: Connection, asked: list[tuple[bytes, Exchange]]) -> None:
+    if comes:
+        await asyncio.sleep(comes)
     for raw, exchange in asked:
         await connection.ask(raw, exchange)
 

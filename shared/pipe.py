@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
 from redis.asyncio import Redis
 
-from shared.redis import Argument, Lane, Refused, TripWatch, is_forgotten, opened, unavailable
+from shared.redis import Argument, Command, Lane, Refused, TripWatch, is_forgotten, opened, packed, unavailable
 from shared.replies import Reply
 
 LANES = 2  # connections of a pipe: a large batch on one does not hold up the other
@@ -28,8 +28,8 @@ class Script:
 
 @dataclass
 class _Call:
-    command: tuple[Argument, ...]
-    script: Script | None = None
+    command: Command
+    in_full: Callable[[], Command] | None = None  # the same with the text of its script
     answer: asyncio.Future[Reply] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -50,44 +50,41 @@ class Pipe:
         """`lanes` round trips may be under way at once; calls of different lanes may overtake each other."""
         self.redis = redis
         self._waiting: deque[_Call] = deque()
-        self._idle = lanes
+        self._idle = [Lane(redis, watch or Unwatched()) for _ in range(lanes)]
         self._trips: set[asyncio.Task[None]] = set()
-        self._watch = watch or Unwatched()
 
-    async def command(self, *command: Argument) -> Reply:
+    async def command(self, name: str, *arguments: Argument) -> Reply:
         """Raises Unavailable when Redis cannot serve now."""
-        return await self._ask(_Call(_encoded(command)))
+        return await self._ask(_Call(packed(name, *arguments)))
 
     async def run(self, script: Script, keys: tuple[str, ...] = (), args: tuple[Argument, ...] = ()) -> Reply:
         """Runs a script by its digest. Raises Unavailable when Redis cannot serve now."""
-        return await self._ask(_Call(_encoded(("EVALSHA", script.sha, len(keys), *keys, *args)), script))
+        rest = (len(keys), *keys, *args)
+        call = _Call(packed("EVALSHA", script.sha, *rest), lambda: packed("EVAL", script.text, *rest))
+        return await self._ask(call)
 
     async def _ask(self, call: _Call) -> Reply:
         self._waiting.append(call)
         if self._idle:
-            self._idle -= 1
-            trip = asyncio.get_running_loop().create_task(self._travel(), name="redis-pipe")
+            trip = asyncio.get_running_loop().create_task(self._travel(self._idle.pop()), name="redis-pipe")
             self._trips.add(trip)  # the loop itself keeps weak references only
             trip.add_done_callback(self._trips.discard)
         with unavailable():
             return await call.answer
 
-    async def _travel(self) -> None:
-        """Round trips as long as there are calls; also those that come while the connection is given back."""
-        lane = Lane(self.redis, self._watch)
+    async def _travel(self, lane: Lane) -> None:
+        """Round trips as long as there are calls."""
         try:
             while self._waiting:
-                while self._waiting:
-                    await self._trip(lane, [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))])
-                await lane.give_back()
+                await self._trip(lane, [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))])
         finally:
-            self._idle += 1
+            self._idle.append(lane)
 
     async def _trip(self, lane: Lane, calls: list[_Call]) -> None:
         answers = await lane.exchange([call.command for call in calls])
         unknown = [i for i, answer in enumerate(answers) if is_forgotten(answer)]
         if unknown:  # a Redis that restarted, or was failed over to, has forgotten the scripts
-            again = [_in_full(calls[i]) for i in unknown]
+            again = [in_full() for i in unknown if (in_full := calls[i].in_full)]
             for i, answer in zip(unknown, await lane.exchange(again), strict=True):
                 answers[i] = answer
         for call, answer in zip(calls, answers, strict=True):
@@ -99,24 +96,11 @@ class Pipe:
                 call.answer.set_result(answer)
 
     async def aclose(self) -> None:
-        """Lets what is under way finish. The connections are the caller's."""
+        """Lets what is under way finish, and lets others have the connections, which are the caller's."""
         if self._trips:
             await asyncio.wait(self._trips)
-
-
-def _encoded(command: tuple[Argument, ...]) -> tuple[Argument, ...]:
-    """Text that cannot be encoded fails here, its own call alone, and not in the middle of a round trip.
-
-    The name stays text: by it redis-py finds out how to read the reply.
-    """
-    name, *arguments = command
-    return name, *(part.encode() if isinstance(part, str) else part for part in arguments)
-
-
-def _in_full(call: _Call) -> tuple[Argument, ...]:
-    """The same with the script's text."""
-    assert call.script is not None, call.command
-    return "EVAL", call.script.text, *call.command[2:]
+        for lane in self._idle:
+            await lane.give_back()
 
 
 @dataclass(frozen=True)
@@ -138,10 +122,10 @@ async def piped(ledger_url: str, events_url: str, *, watch: TripWatch | None = N
         yield Pipes(ledger_pipe, await stack.enter_async_context(aclosing(Pipe(events, watch=watch))))
 
 
-async def refusal(pipe: Pipe, *command: Argument) -> str:
+async def refusal(pipe: Pipe, name: str, *arguments: Argument) -> str:
     """Why this Redis refuses a command; empty when it did it."""
     try:
-        await pipe.command(*command)
+        await pipe.command(name, *arguments)
     except Refused as why:
         return str(why)
     return ""

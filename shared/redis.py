@@ -10,8 +10,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from typing import Protocol, cast
 
+from hiredis import pack_command
 from redis.asyncio import BlockingConnectionPool, Connection, Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
@@ -24,6 +26,7 @@ Argument = str | bytes | int | float
 Refused = ResponseError  # an answer: Redis does not do what it was asked
 
 SOCKET_TIMEOUT = 5.0  # seconds without an answer after which a connection counts as dead
+UNUSED_SECONDS = 1.0  # a lane that has not used its connection for this long makes sure of it: servers close idle ones
 
 # Answers of a Redis that is up but cannot serve: loading, no quorum, disk full, failover under way.
 _NOT_NOW = ("LOADING", "MISCONF", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "UNBLOCKED")
@@ -112,49 +115,70 @@ class TripWatch(Protocol):
     def failed(self) -> None: ...
 
 
+@dataclass(frozen=True)
+class Command:
+    """A command as it travels. By its name redis-py finds out how to read the reply."""
+
+    name: str
+    wire: bytes
+
+
+def packed(name: str, *arguments: Argument) -> Command:
+    """Text that cannot be encoded fails here, its own call alone, and not in the middle of a round trip.
+
+    By hiredis: redis-py packs in Python, which takes as long as the rest of sending a command.
+    """
+    return Command(name, pack_command((name, *arguments)))  # type: ignore[arg-type]  # it may be of any length
+
+
 class Lane:
     """A connection of a client's pool, for round trips of many commands one after the other.
 
     redis-py's pipeline takes a connection for each round trip, and watches the time of the write and of each reply.
-    That costs more than the round trip. Here the connection stays out until it is given back, and one clock runs for
-    all replies: a client for lanes is made without a socket timeout of its own.
+    That costs more than the round trip. Here the connection stays out, and one clock runs for all replies: a client for
+    lanes is made without a socket timeout of its own.
     """
 
-    def __init__(self, redis: Redis, watch: TripWatch) -> None:
+    def __init__(self, redis: Redis, watch: TripWatch, *, unused_seconds: float = UNUSED_SECONDS) -> None:
         self._redis = redis
         self._watch = watch
+        self._unused_seconds = unused_seconds
         self._connection: Connection | None = None
+        self._used_at = 0.0  # by the clock of time.perf_counter
 
-    async def exchange(self, commands: Sequence[tuple[Argument, ...]]) -> list[Reply | Exception]:
+    async def exchange(self, commands: Sequence[Command]) -> list[Reply | Exception]:
         """The answers to commands that share a round trip. A connection that fails is the answer to each."""
         began = time.perf_counter()
         try:
             async with asyncio.timeout(SOCKET_TIMEOUT):
-                connection = await self._taken()
-                await connection.send_packed_command(connection.pack_commands(commands))
+                connection = await self._taken(began)
+                await connection.send_packed_command([command.wire for command in commands])
             async with asyncio.timeout(SOCKET_TIMEOUT):
                 answers = [await self._reply(connection, command) for command in commands]
         except (RedisError, OSError, RuntimeError) as failure:
             self._watch.failed()
             await self._drop()
             return [failure] * len(commands)
-        self._watch.answered(time.perf_counter() - began)
+        self._used_at = time.perf_counter()
+        self._watch.answered(self._used_at - began)
         return answers
 
     async def give_back(self) -> None:
-        """Lets others have the connection. The next round trip takes one again, and looks whether it still stands."""
+        """Lets others have the connection. The next round trip takes one again."""
         connection, self._connection = self._connection, None
         if connection is not None:
             await self._redis.connection_pool.release(connection)
 
-    async def _taken(self) -> Connection:
-        if self._connection is None:
+    async def _taken(self, now: float) -> Connection:
+        if now - self._used_at > self._unused_seconds:
+            await self.give_back()
+        if self._connection is None:  # the pool looks whether the one that it gives still stands
             self._connection = await self._redis.connection_pool.get_connection()
         return self._connection
 
-    async def _reply(self, connection: Connection, command: tuple[Argument, ...]) -> Reply | Exception:
+    async def _reply(self, connection: Connection, command: Command) -> Reply | Exception:
         try:
-            reply: Reply = await self._redis.parse_response(connection, str(command[0]))
+            reply: Reply = await self._redis.parse_response(connection, command.name)
             return reply
         except ResponseError as refused:
             return refused

@@ -67,7 +67,7 @@ class Look(Protocol):
 
 
 class Broker(Protocol):
-    def client(self, *, connections: int = 2) -> Redis:
+    def client(self, *, connections: int = 4) -> Redis:
         """A client for code under test; the caller closes it."""
         ...
 
@@ -80,7 +80,7 @@ class Broker(Protocol):
 class FakeBroker:
     server: FakeServer = field(default_factory=FakeServer)
 
-    def client(self, *, connections: int = 2) -> Redis:
+    def client(self, *, connections: int = 4) -> Redis:
         return FakeAsyncRedis(server=self.server)
 
     def look(self) -> Look:
@@ -91,7 +91,7 @@ class FakeBroker:
 class RealBroker:
     url: str
 
-    def client(self, *, connections: int = 2) -> Redis:
+    def client(self, *, connections: int = 4) -> Redis:
         return connect(self.url, max_connections=connections)
 
     def look(self) -> Look:
@@ -99,7 +99,7 @@ class RealBroker:
 
 
 @asynccontextmanager
-async def opened_client(broker: Broker, *, connections: int = 2) -> AsyncIterator[Redis]:
+async def opened_client(broker: Broker, *, connections: int = 4) -> AsyncIterator[Redis]:
     client = broker.client(connections=connections)
     try:
         yield client

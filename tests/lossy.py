@@ -22,9 +22,9 @@ class LossyPipe(Pipe):
         super().__init__(redis)
         self.faults = list(faults)
 
-    async def command(self, *command: Argument) -> Reply:
+    async def command(self, name: str, *arguments: Argument) -> Reply:
         fault = self._before()
-        return _after(fault, await super().command(*command))
+        return _after(fault, await super().command(name, *arguments))
 
     async def run(self, script: Script, keys: tuple[str, ...] = (), args: tuple[Argument, ...] = ()) -> Reply:
         fault = self._before()

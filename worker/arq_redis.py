@@ -14,5 +14,5 @@ class PipedArqRedis(ArqRedis):
         super().__init__(pipe.redis.connection_pool)
         self._pipe = pipe
 
-    async def execute_command(self, *command: Argument, **_: object) -> Reply:
-        return await self._pipe.command(*command)
+    async def execute_command(self, name: str, *arguments: Argument, **_: object) -> Reply:
+        return await self._pipe.command(name, *arguments)

@@ -14,26 +14,26 @@ TTL_MS = 10_000
 _SCRIPT = "return redis.call('TIME')"
 
 
-def _tried(key: str, channel: str) -> Sequence[tuple[Argument, ...]]:
+def _tried(key: str, channel: str) -> Sequence[tuple[str, tuple[Argument, ...]]]:
     return (
-        ("SET", key, "1", "PX", TTL_MS),
-        ("GET", key),
-        ("DEL", key),
-        ("HSET", key, "f", "1"),
-        ("HGETALL", key),
-        ("PEXPIRE", key, TTL_MS),
-        ("DEL", key),
-        ("RPUSH", key, "1"),
-        ("BLPOP", key, 1),
-        ("ZADD", key, 1, "m"),
-        ("ZRANGEBYSCORE", key, "-inf", "+inf"),
-        ("DEL", key),
-        ("XADD", key, "0-1", "e", "1"),
-        ("XRANGE", key, "-", "+"),
-        ("DEL", key),
-        ("PUBLISH", channel, "1"),
-        ("TIME",),
-        ("EVAL", _SCRIPT, 0),
+        ("SET", (key, "1", "PX", TTL_MS)),
+        ("GET", (key,)),
+        ("DEL", (key,)),
+        ("HSET", (key, "f", "1")),
+        ("HGETALL", (key,)),
+        ("PEXPIRE", (key, TTL_MS)),
+        ("DEL", (key,)),
+        ("RPUSH", (key, "1")),
+        ("BLPOP", (key, 1)),
+        ("ZADD", (key, 1, "m")),
+        ("ZRANGEBYSCORE", (key, "-inf", "+inf")),
+        ("DEL", (key,)),
+        ("XADD", (key, "0-1", "e", "1")),
+        ("XRANGE", (key, "-", "+")),
+        ("DEL", (key,)),
+        ("PUBLISH", (channel, "1")),
+        ("TIME", ()),
+        ("EVAL", (_SCRIPT, 0)),
     )
 
 
@@ -46,7 +46,7 @@ async def permissions(pipe: Pipe, keys: Keys) -> list[Finding]:
 
 
 async def _permission(pipe: Pipe, place: str, key: str, channel: str) -> Finding:
-    tried = [(str(command[0]), await refusal(pipe, *command)) for command in _tried(key, channel)]
+    tried = [(name, await refusal(pipe, name, *arguments)) for name, arguments in _tried(key, channel)]
     refused = {name: why for name, why in tried if why}
     check = f"permissions ({place})"
     if not refused:

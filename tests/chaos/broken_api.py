@@ -17,8 +17,8 @@ from shared.settings import Settings, read_settings
 
 
 class Forgetful(Pipe):
-    async def command(self, *command: Argument) -> Reply:
-        return [] if command[0] == "XRANGE" else await super().command(*command)
+    async def command(self, name: str, *arguments: Argument) -> Reply:
+        return [] if name == "XRANGE" else await super().command(name, *arguments)
 
 
 async def serve(settings: Settings) -> None:

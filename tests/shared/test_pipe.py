@@ -62,8 +62,7 @@ async def test_a_round_trip_has_so_many_calls_and_no_more() -> None:
         assert connection.sent == 3
 
 
-async def test_a_call_that_comes_while_a_connection_is_given_back_is_made() -> None:
-    """It finds no lane that is idle, and one that has nothing to do."""
+async def test_a_call_that_comes_while_a_lane_falls_idle_is_made() -> None:
     async with counted() as (pipe, _):
         for _ in range(20):
             trip = asyncio.create_task(pipe.command("PING"))
@@ -73,7 +72,7 @@ async def test_a_call_that_comes_while_a_connection_is_given_back_is_made() -> N
             await trip
 
 
-async def test_an_idle_pipe_holds_no_connection(real_broker: Broker) -> None:
+async def test_a_closed_pipe_holds_no_connection(real_broker: Broker) -> None:
     """Others may use its client."""
     async with opened_client(real_broker, connections=1) as client:
         pipe = Pipe(client, lanes=1)

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import asyncio
 
+import anyio.lowlevel
 import pytest
 from redis import exceptions
 from redis.asyncio import Redis
 
 from shared.errors import Unavailable
-from shared.redis import blocking_pop, connect, opened, unavailable
+from shared.pipe import Unwatched
+from shared.redis import Lane, blocking_pop, connect, opened, packed, unavailable
 from tests.broker import Broker, Look, RealBroker, looking, opened_client
 from tests.wait import wait_until
 
@@ -54,6 +56,20 @@ async def test_what_was_opened_is_closed(real_broker: RealBroker) -> None:
 
 def connections(look: Look) -> set[str]:
     return {client["id"] for client in look.client_list()}
+
+
+async def test_a_lane_makes_sure_of_a_connection_that_it_has_not_used_for_long(real_broker: RealBroker) -> None:
+    """Servers close connections on which nothing was said, and nobody shall get to know."""
+    async with opened_client(real_broker, connections=1) as client:
+        lane = Lane(client, Unwatched(), unused_seconds=0)
+        [told] = await lane.exchange([packed("CLIENT", "ID")])
+        with looking(real_broker) as look:
+            assert look.client_kill_filter(_id=str(told)) == 1
+            await wait_until(lambda: str(told) not in connections(look), "the connection is closed")
+        for _ in range(20):
+            await anyio.lowlevel.checkpoint()  # it hears of that
+        assert await lane.exchange([packed("ECHO", "a")]) == [b"a"]
+        await lane.give_back()
 
 
 # --- a Redis that is away ---------------------------------------------------------------------------------------------

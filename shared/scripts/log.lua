@@ -38,6 +38,8 @@ local function write(channel, first, from, fields)
     end
     redis.call('PUBLISH', channel, table.concat(fresh, '\n'))
   end
-  refresh()
+  if not known[2] then -- the worker that holds the run keeps its log alive, now and then
+    refresh()
+  end
   return nil
 end

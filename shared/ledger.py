@@ -168,8 +168,8 @@ class Ledger:
         return _claim(taken[0]) if taken else None
 
     async def begin(self, claim: Claim) -> bool:
-        """Notes that this attempt starts an agent; a claim alone may be there to end the run. False when another owner
-        has it."""
+        """Notes that this attempt at a lost run starts an agent, which only its log could tell; of other runs the claim
+        has noted it. False when another owner has the run."""
         return await self._run("begin", claim.run.run_id, claim.token) == 1
 
     async def renew(self, leases: Mapping[str, str], *, lease_ms: int) -> dict[str, Renewal]:

@@ -79,10 +79,10 @@ class Emitter:
         """Whether a tool of the client's was called."""
         return self._head.calls > 0 or any(isinstance(said, Call) for said in self._pending)
 
-    async def start(self, worker: str) -> None:
-        """Says that the attempt has begun. Raises Fenced, Closed or LogLost, as every write does."""
+    def start(self, worker: str) -> None:
+        """Says that the attempt has begun. The agent need not wait for that to be written."""
         self._number([Started(attempt=self._attempt, worker=worker)])
-        await self._write()
+        self._wake.set()
 
     async def say(self, spoken: Spoken) -> None:
         """Takes what the agent says. Waits only while the agent is too far ahead. Raises RunError at the run's

@@ -78,8 +78,10 @@ class Job:
 
     async def _attempt(self, execution: Execution, emitter: Emitter) -> None:
         claim = execution.claim
-        await self._begin(claim, emitter)
+        if claim.lost:
+            await self._begin(claim)
         await self._be_in_time(execution)
+        emitter.start(self.worker)
         with self.tracer.invocation(claim.run, claim.attempt, waited=claim.waited) as span:
             execution.traceparent = span.traceparent
             outcome = await self._write_along(execution, emitter)
@@ -99,17 +101,8 @@ class Job:
             self.watch.handed_back(execution)
             log.info("run.handed_back")
 
-    async def _begin(self, claim: Claim, emitter: Emitter) -> None:
-        """Says in the log and in the ledger that an agent starts; on one Redis both travel together. Raises Fenced,
-        Closed or LogLost."""
-        try:
-            async with anyio.create_task_group() as both:
-                both.start_soon(self._note_start, claim, name=f"begin {claim.run.run_id}")
-                await emitter.start(self.worker)
-        except ExceptionGroup as refused:
-            raise refused.exceptions[0] from None
-
-    async def _note_start(self, claim: Claim) -> None:
+    async def _begin(self, claim: Claim) -> None:
+        """Raises Fenced."""
         if not await patiently(lambda: self.ledger.begin(claim)):
             raise Fenced
 

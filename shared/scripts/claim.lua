@@ -101,6 +101,9 @@ local function take(id, named)
   local tries = redis.call('HINCRBY', KEY.run .. id, 'tries', 1)
   local token = owner .. '/' .. attempt
   redis.call('HSET', KEY.run .. id, 'worker', owner, 'token', token, 'policy', policy)
+  if from == 'queued' and not named and not run.cancel and now < tonumber(run.queued_until) then
+    begin(id, attempt, now) -- what becomes of a lost run its log says; `begin` notes it then
+  end
   redis.call('PEXPIRE', KEY.run .. id, run.keep)
   redis.call('SET', KEY.lock .. id, token, 'PX', lease)
   redis.call('ZREM', KEY.queue, id)

@@ -124,6 +124,12 @@ local function watch(now, lease)
   redis.call('PEXPIRE', KEY.watch, WATCH_TTL_MS)
 end
 
+-- Notes that an attempt starts an agent; a claim alone may be there to end the run.
+local function begin(id, attempt, now)
+  redis.call('HSETNX', KEY.run .. id, 'started', whole(now))
+  redis.call('HSET', KEY.run .. id, 'begun', attempt)
+end
+
 local function unlease(id)
   redis.call('DEL', KEY.lock .. id)
   redis.call('ZREM', KEY.leases, id)

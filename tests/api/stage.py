@@ -64,7 +64,6 @@ class Stage:
         """The next run that waits, as soon as there is one; begun, with these words said."""
         taken = await self._claimed()
         attempt = Attempt(taken, await self.log.fence(taken.run.run_id, taken.attempt), self.ledger, self.log)
-        assert await self.ledger.begin(taken)
         await attempt.say(Started(attempt=taken.attempt, worker="w1"), *said)
         return attempt
 

@@ -15,6 +15,7 @@ from arq.connections import ArqRedis
 from arq.jobs import Job, JobDef, JobResult, JobStatus, ResultNotFound, SerializationError
 from redis.asyncio import Redis
 
+from shared.events import Stop
 from shared.ledger import JOB, Ledger
 from shared.run import End
 from shared.states import State
@@ -88,7 +89,6 @@ async def test_a_run_that_was_handed_back_is_a_queued_job(redis: Redis, ledger: 
 async def test_a_completed_run_is_a_job_with_a_result(redis: Redis, ledger: Ledger) -> None:
     run = a_run()
     claimed = await running(ledger, run)
-    await ledger.begin(claimed)
     await ledger.settle(claimed, DONE)
     assert await job(redis, run.run_id).status() is JobStatus.complete
     info = await job(redis, run.run_id).info()
@@ -119,7 +119,10 @@ async def test_any_other_end_is_a_job_without_success(redis: Redis, ledger: Ledg
 
 async def test_a_run_that_never_started_is_a_job_that_started_when_it_ended(redis: Redis, ledger: Ledger) -> None:
     """arq has no word for it."""
-    claimed = await running(ledger)
+    run = a_run()
+    await submit(ledger, run)
+    await ledger.cancel(run.run_id, Stop.USER)
+    claimed = await claim_one(ledger)
     await ledger.settle(claimed, End(state=State.CANCELLED))
     info = await job(redis, claimed.run.run_id).result_info()
     assert info is not None

@@ -542,7 +542,6 @@ async def test_a_released_run_rings_and_gets_new_patience(ledger: Ledger, look: 
 )
 async def test_a_settled_run_has_ended(ledger: Ledger, look: Look, end: End) -> None:
     claimed = await running(ledger)
-    assert await ledger.begin(claimed)
     assert await ledger.settle(claimed, end)
     record = await ledger.record(claimed.run.run_id)
     assert record is not None
@@ -651,27 +650,39 @@ async def test_a_run_that_vanished_in_mid_lane_is_passed_over(ledger: Ledger, lo
 # --- begin ------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_claim_alone_starts_nothing(ledger: Ledger) -> None:
-    claimed = await running(ledger)
-    assert await begun(ledger, claimed) == (1, 0, 0)
-    await ledger.settle(claimed, End(state=State.CANCELLED, reason=Stop.USER))
-    assert await begun(ledger, claimed) == (1, 0, 0)
-
-
-async def test_an_attempt_begins_once_and_a_run_starts_when_the_first_one_does(ledger: Ledger, look: Look) -> None:
+async def test_an_attempt_begins_with_its_claim_and_a_run_starts_when_the_first_one_does(
+    ledger: Ledger, look: Look
+) -> None:
     first = await running(ledger)
-    run_id = first.run.run_id
-    assert await ledger.begin(first)
     started = (await begun(ledger, first))[2]
     assert started > 0
-    look.hset(KEYS.run(run_id), "started", started - 1)  # so that a second start would show
-    assert await ledger.begin(first)
-    end_lease(look, run_id)
+    assert await begun(ledger, first) == (1, 1, started)
+    look.hset(KEYS.run(first.run.run_id), "started", started - 1)  # so that a second start would show
+    await ledger.release(first.run.run_id, first.token, spend=True)
+    assert await begun(ledger, await claim_one(ledger)) == (2, 2, started - 1)
+
+
+async def test_a_claim_that_is_there_to_end_the_run_starts_nothing(ledger: Ledger, look: Look) -> None:
+    cancelled, late = a_run(), a_run()
+    for run in (cancelled, late):
+        await submit(ledger, run)
+    await ledger.cancel(cancelled.run_id, Stop.USER)
+    end_patience(look, late.run_id)
+    for claimed in await claim(ledger):
+        assert await begun(ledger, claimed) == (1, 0, 0)
+        await ledger.settle(claimed, End(state=State.CANCELLED, reason=Stop.USER))
+        assert await begun(ledger, claimed) == (1, 0, 0)
+
+
+async def test_whether_an_attempt_at_a_lost_run_begins_its_log_says(ledger: Ledger, look: Look) -> None:
+    first = await running(ledger)
+    started = (await begun(ledger, first))[2]
+    end_lease(look, first.run.run_id)
     (second,) = await claim(ledger, "w2")
-    assert await begun(ledger, second) == (2, 1, started - 1)
+    assert await begun(ledger, second) == (2, 1, started)
     assert not await ledger.begin(first)
     assert await ledger.begin(second)
-    assert await begun(ledger, second) == (2, 2, started - 1)
+    assert await begun(ledger, second) == (2, 2, started)
 
 
 async def begun(ledger: Ledger, claimed: Claim) -> tuple[int, int, int]:

@@ -170,6 +170,10 @@ class LedgerMachine(RuleBasedStateMachine):
         expected = [run_id for run_id in (*self.model.lost, *self.model.ready) if not self.model.held(run_id)][:most]
         claims = self.do(claim(self.ledger, owner, most=most))
         assert [one.run.run_id for one in claims] == expected
+        for one in claims:
+            known = self.model.runs[one.run.run_id]
+            ends_it = known.state is State.RUNNING or known.cancel or known.out_of_patience
+            known.begun = known.begun if ends_it else one.attempt
         self.note(claims)
 
     @precondition(lambda self: self.any_in(*State))

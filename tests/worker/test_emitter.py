@@ -178,7 +178,7 @@ async def test_nothing_is_said_without_filling_the_buffer(gated: GatedLog, said:
 
 async def test_events_carry_their_place(log: EventLog) -> None:
     emitter = Emitter(log, RUN, 3, await log.fence(RUN.run_id, 3), clock=lambda: 1_234)
-    await emitter.start("w1")
+    emitter.start("w1")
     await emitter.say(Delta(delta="Hi"))
     await emitter.close(Completed())
     place = {"run_id": RUN.run_id, "session_key": RUN.session_key, "attempt": 3, "ts": 1_234}
@@ -244,11 +244,11 @@ async def test_an_attempt_that_speaks_after_another_begins_a_message_of_its_own(
 
 async def test_an_attempt_after_a_silent_one_begins_with_the_first_message(log: EventLog) -> None:
     first = await fenced(log, 1)
-    await first.start("w1")
+    first.start("w1")
     await first.say(Reasoning(delta="Hm"))
     await first.hand_back(Queued(reason=Stop.DRAIN))
     second = await fenced(log, 2)
-    await second.start("w2")
+    second.start("w2")
     await second.say(Delta(delta="Hi"))
     assert (await second.close(Completed())).text == "Hi"
     events = await stored(log)
@@ -436,7 +436,7 @@ async def test_a_later_attempt_ends_the_flushing(log: EventLog) -> None:
 
 async def test_a_lost_log_ends_the_flushing(log: EventLog) -> None:
     emitter = await fenced(log)
-    await emitter.start("w1")
+    emitter.start("w1")
     await log.discard(RUN.run_id)
     await emitter.say(Delta(delta="a"))
     with pytest.raises(LogLost):

@@ -28,7 +28,6 @@ from shared.events import (
 )
 from shared.ledger import Claim, Ledger
 from shared.log import EventLog, Head
-from shared.pipe import Pipe
 from shared.run import End, Part, Policy, Run, ToolCall, Turn
 from shared.states import ENDS, State
 from tests.broker import KEYS, Broker, FakeBroker, Look, looking, opened_client
@@ -361,34 +360,26 @@ async def test_a_stop_before_the_agent_has_begun_counts(bench: Bench) -> None:
     assert (await bench.end_of(claimed.run)).reason is Stop.USER
 
 
-async def test_an_agent_does_not_start_for_a_run_that_another_worker_has_by_now(bench: Bench, look: Look) -> None:
+async def test_an_agent_does_not_start_for_a_lost_run_that_another_worker_has_by_now(bench: Bench, look: Look) -> None:
     """That one has not told the log of it yet."""
-    claimed, agent = await running(bench.ledger), Says()
-    end_lease(look, claimed.run.run_id)
-    assert (await claim_one(bench.ledger, "w2")).lost
-    await bench.job({"main": agent}).run(Execution(claimed))
+    first = await running(bench.ledger)
+    second, agent = await _lost(bench, first), Says()
+    end_lease(look, first.run.run_id)
+    assert (await claim_one(bench.ledger, "w3")).lost
+    await bench.job({"main": agent}).run(Execution(second))
     assert agent.inputs == []
-    assert (await bench.begun(claimed.run)) == (0, False)
-
-
-class Stalled(Ledger):
-    """What it answers to the start of an attempt is on its way for so long that another worker takes the run."""
-
-    async def begin(self, claim: Claim) -> bool:
-        begun = await super().begin(claim)
-        await self._pipe.command("ZADD", KEYS.leases, 0, claim.run.run_id)
-        await self._pipe.command("DEL", KEYS.prefixes()["lock"] + claim.run.run_id)
-        assert (await claim_one(self, "w2")).lost
-        return begun
+    assert (await bench.begun(first.run))[0] == 1
 
 
 @pytest.mark.parametrize(("late", "started"), [(True, 0), (False, 1)])
 async def test_an_agent_does_not_start_on_a_lease_that_ran_out_on_the_way(
-    pipe: Pipe, log: EventLog, late: bool, started: int
+    bench: Bench, look: Look, late: bool, started: int
 ) -> None:
-    """Only the time that the answer took can tell."""
-    bench, agent = Bench(Stalled(pipe, KEYS), log), Says()
-    claimed = await running(bench.ledger)
+    """Another worker has the run by now, and has not told the log of it yet. Only the time that the answers took can
+    tell."""
+    claimed, agent = await running(bench.ledger), Says()
+    end_lease(look, claimed.run.run_id)
+    assert (await claim_one(bench.ledger, "w2")).lost
     await bench.job({"main": agent}).run(Execution(claimed, asked_at=-math.inf if late else None))
     assert len(agent.inputs) == started
 

@@ -12,8 +12,7 @@ async def test_who_is_at_work_in_a_session_and_who_waits(mona: httpx.AsyncClient
     runs = [a_run("agent:main:s") for _ in range(3)]
     for run in (*runs, alone := a_run("agent:main:t")):
         await submit(ledger, run)
-    one = await claim_one(ledger)
-    await ledger.begin(one)
+    await claim_one(ledger)
     busy, waits = (await mona.get(SESSIONS)).json()["data"]
     assert (busy["session"], busy["agent"], busy["owner"], busy["runs"]) == ("agent:main:s", "main", "alice", 3)
     assert (busy["holder"], busy["worker"]) == (runs[0].run_id, "w1")

@@ -34,7 +34,7 @@ async def serve(settings: Settings, bound: list[socket.socket], tracer: Tracer |
     metrics = ApiMetrics(CollectorRegistry())
     async with (
         piped(settings.redis_url, settings.events_url, watch=metrics) as pipes,
-        opened(settings.events_url) as pubsub,
+        opened(settings.events_url, socket_timeout=None) as pubsub,
     ):
         application = create_app(settings, pipes, pubsub, name=process_name("api"), metrics=metrics, tracer=tracer)
         config = uvicorn.Config(

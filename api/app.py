@@ -93,8 +93,8 @@ def create_app(
     metrics: ApiMetrics | None = None,
     tracer: Tracer | None = None,
 ) -> Application:
-    """`pubsub` is a client of one connection to where the logs are; it and `pipes` outlive the app. `name` is this
-    process among others. Without `metrics` the app has some of its own.
+    """`pubsub` is a client of one connection to where the logs are, without a socket timeout. It and `pipes` outlive
+    the app. `name` is this process among others. Without `metrics` the app has some of its own.
     """
     metrics = metrics or ApiMetrics(CollectorRegistry())
     keys = Keys(settings.namespace)

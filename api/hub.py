@@ -1,8 +1,8 @@
 """The hub: one pub/sub connection for all streams of a process, with local fan-out.
 
-Pub/sub delivers at most once, and redis-py subscribes again silently after it lost a connection. So every
-confirmation of a channel that was confirmed before counts as a gap, and so does every connection taken anew. One
-channel is always subscribed: without any, redis-py would not read. A link that answers no ping is taken for dead;
+Pub/sub delivers at most once. So every connection taken anew counts as a gap, and so does every confirmation of a
+channel that was confirmed before: what was published until then was not heard. One channel is always subscribed:
+without any, Redis would not know the connection for one of pub/sub. A link that answers no ping is taken for dead;
 silence alone proves nothing.
 """
 
@@ -10,19 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import anyio
 from redis.asyncio import Redis
-from redis.asyncio.client import PubSub
 
 from api.inbox import Inbox
 from shared.errors import Unavailable
 from shared.outage import Outage
-from shared.redis import on_shared_link, unavailable
+from shared.redis import Link, linked, unavailable
+from shared.replies import Reply
 
-PING_SECONDS = 5.0  # silence after which the link must answer a ping, within the same time
+PING_SECONDS = 5.0  # between pings; a link that has brought nothing in the meantime is dead
 RETRY_SECONDS = 0.25
 LAST_SECONDS = 0.5  # for what there is to read when this process stops; half of what is left for saying farewell
 CONFIRM_SECONDS = 2.0  # a Redis that does not confirm a subscription by then is away
@@ -51,13 +51,13 @@ class Topic:
 
 class Hub:
     def __init__(self, redis: Redis, *, resting: str, ping_seconds: float = PING_SECONDS) -> None:
-        """`redis` is a client of one connection that nobody else uses; `resting` the channel that is always
-        subscribed."""
+        """`redis` is a client of one connection that nobody else uses, without a socket timeout; `resting` the channel
+        that is always subscribed."""
         self._redis = redis
         self._resting = resting
         self._ping_seconds = ping_seconds
         self._topics: dict[str, Topic] = {}
-        self._pubsub: PubSub | None = None
+        self._link: Link | None = None
         self._outage = Outage("hub")
         self._last = math.inf  # when reading ends, by the loop's clock
         self._lasting: set[anyio.CancelScope] = set()
@@ -97,25 +97,16 @@ class Hub:
         topic = self._topics.setdefault(channel, Topic())
         topic.inboxes.add(inbox)
         try:
-            if is_new:
-                await self._tell("subscribe", channel)
+            if is_new and self._link is not None:
+                await _told(self._link.subscribe(channel))
             await _confirmed(topic)
             yield inbox
         finally:
             topic.inboxes.discard(inbox)
             if not topic.inboxes and self._topics.get(channel) is topic:
                 del self._topics[channel]
-                await self._tell("unsubscribe", channel)
-
-    async def _tell(self, verb: str, channel: str) -> None:
-        """Without a link nothing is sent: the next one begins with the channels wanted by then."""
-        if self._pubsub is None:
-            return
-        try:
-            with on_shared_link():
-                await getattr(self._pubsub, verb)(channel)
-        except Unavailable:
-            self._pubsub = None  # `_read` lets go of a link that has not heard all that it was told
+                if self._link is not None:
+                    await _told(self._link.unsubscribe(channel))
 
     async def listen(self) -> None:
         """Follows the link for ever; takes it anew when it breaks."""
@@ -128,44 +119,47 @@ class Hub:
                 await anyio.sleep(RETRY_SECONDS)
 
     async def _listen(self) -> None:
-        async with self._redis.pubsub() as pubsub:
-            await pubsub.connect()
-            self._pubsub = pubsub  # by now: a reader that comes while it is told of the channels tells it of its own
+        async with linked(self._redis) as link:
+            self._link = link  # by now: a reader that comes while it is told of the channels tells it of its own
             try:
-                with on_shared_link():
-                    await pubsub.subscribe(self._resting, *self._topics)
-                await self._read(pubsub)
+                await link.subscribe(self._resting, *self._topics)
+                await self._read(link)
             finally:
-                self._pubsub = None
+                self._link = None
                 for topic in self._topics.values():
                     topic.confirmed.clear()
                     topic.gap()
 
-    async def _read(self, pubsub: PubSub) -> None:
-        pinged = False
-        while self._pubsub is pubsub:
-            with on_shared_link():
-                message = await pubsub.get_message(timeout=self._ping_seconds)
-            if message is not None:
-                pinged = False
-                self._outage.worked()
-                self._sort(message["type"], message["channel"], message["data"])
-            elif pinged:
+    async def _read(self, link: Link) -> None:
+        while True:
+            heard = False
+            await link.ping()
+            with anyio.move_on_after(self._ping_seconds):  # one clock for many messages: it costs more than a message
+                while True:
+                    said = await link.read()
+                    heard = True
+                    self._outage.worked()
+                    self._sort(said)
+            if not heard:
                 raise TimeoutError("no answer to a ping")
-            else:
-                pinged = True
-                with on_shared_link():
-                    await pubsub.ping()
 
-    def _sort(self, kind: str, channel: bytes | None, data: bytes) -> None:
-        topic = self._topics.get(channel.decode()) if channel else None
-        if topic is None:
-            return
-        if kind == "message":
-            for inbox in topic.inboxes:
-                inbox.put(data)
-        elif kind == "subscribe":
-            topic.confirm()
+    def _sort(self, said: Reply) -> None:
+        match said:
+            case [b"message", bytes(channel), bytes(data)]:
+                if topic := self._topics.get(channel.decode()):
+                    for inbox in topic.inboxes:
+                        inbox.put(data)
+            case [b"subscribe", bytes(channel), _]:
+                if topic := self._topics.get(channel.decode()):
+                    topic.confirm()
+
+
+async def _told(telling: Awaitable[None]) -> None:
+    """A link that does not take what it is told has broken: whoever reads it finds out, and tells the next one all that
+    is wanted by then."""
+    with suppress(Unavailable), unavailable():
+        async with asyncio.timeout(CONFIRM_SECONDS):
+            await telling
 
 
 async def _confirmed(topic: Topic) -> None:

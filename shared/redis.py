@@ -84,17 +84,6 @@ def unavailable() -> Iterator[None]:
         raise Unavailable("reset") from reset
 
 
-@contextmanager
-def on_shared_link() -> Iterator[None]:
-    """The same for a link that one task reads while others write: redis-py has no better word than AttributeError for
-    a link that another task has just found dead."""
-    try:
-        with unavailable():
-            yield
-    except AttributeError as dropped:
-        raise Unavailable("the link was dropped") from dropped
-
-
 def _reason(error: Exception) -> str:
     """The kind of failure, without the address that redis-py puts into its texts."""
     return type(error).__name__
@@ -192,3 +181,46 @@ class Lane:
 def is_forgotten(answer: Reply | Exception) -> bool:
     """Whether Redis does not know the script that it was asked to run: it was started anew, or failed over to."""
     return isinstance(answer, NoScriptError)
+
+
+class Link:
+    """A connection for pub/sub. One task reads it, and any may say what it is to follow. When it breaks it stays so.
+
+    redis-py's own connects again by itself and subscribes again, silently; and it has a retry loop and a clock for
+    each message, which cost more than the message. Errors are redis-py's.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def subscribe(self, *channels: str) -> None:
+        """Asks for it; the confirmations are read like all else."""
+        await self._send("SUBSCRIBE", *channels)
+
+    async def unsubscribe(self, *channels: str) -> None:
+        await self._send("UNSUBSCRIBE", *channels)
+
+    async def ping(self) -> None:
+        await self._send("PING")
+
+    async def read(self) -> Reply:
+        """What comes next: `[b"message", channel, data]`, or a word on what was sent. Loses nothing when cancelled."""
+        said: Reply = await self._connection.read_response(disconnect_on_error=False)
+        return said
+
+    async def _send(self, *command: str) -> None:
+        if not self._connection.is_connected:  # redis-py would connect again
+            raise RedisConnectionError("the link has broken")
+        await self._connection.send_packed_command(self._connection.pack_command(*command), check_health=False)
+
+
+@asynccontextmanager
+async def linked(redis: Redis) -> AsyncIterator[Link]:
+    """A link on a connection of the client's pool, which is cut on leaving. The client has no socket timeout: silence
+    proves nothing."""
+    connection = await redis.connection_pool.get_connection()
+    try:
+        yield Link(connection)
+    finally:
+        await connection.disconnect(nowait=True)
+        await redis.connection_pool.release(connection)

@@ -1,13 +1,13 @@
-"""A pub/sub link of redis-py as far as the hub uses it, to be dropped at the moment that a test chooses."""
+"""A connection of redis-py as far as a hub's link uses it, to be dropped at the moment that a test chooses."""
 
 from __future__ import annotations
 
 from collections import deque
-from types import TracebackType
 from typing import Self, cast
 
 import anyio
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 
 class Link:
@@ -20,14 +20,6 @@ class Link:
     def drop(self) -> None:
         self.dropped = True
         self._woken.set()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None: ...
-
-    async def connect(self) -> None:
-        self._use()
 
     async def subscribe(self, *channels: str) -> None:
         self._use()
@@ -43,20 +35,35 @@ class Link:
         self._use()
         self.channels.remove(channel)
 
-    async def ping(self) -> None:
-        self._use()
+    def _use(self) -> None:
+        if self.dropped:
+            self.drop()
+            raise RedisConnectionError
 
-    async def get_message(self, timeout: float) -> dict[str, object]:  # noqa: ASYNC109 - as redis-py has it
+    # --- as redis-py has it -------------------------------------------------------------------------------------------
+
+    is_connected = True
+
+    def pack_command(self, *command: str) -> tuple[str, ...]:
+        return command
+
+    async def send_packed_command(self, command: tuple[str, ...], *, check_health: bool) -> None:
+        match command:
+            case ["SUBSCRIBE", *channels]:
+                await self.subscribe(*channels)
+            case ["UNSUBSCRIBE", channel]:
+                await self.unsubscribe(channel)
+            case ["PING"]:
+                self._use()
+
+    async def read_response(self, *, disconnect_on_error: bool) -> list[bytes | int]:
         while not self._confirmations:
             self._woken = anyio.Event()
             await self._woken.wait()
             self._use()
-        return {"type": "subscribe", "channel": self._confirmations.popleft().encode(), "data": b"1"}
+        return [b"subscribe", self._confirmations.popleft().encode(), 1]
 
-    def _use(self) -> None:
-        if self.dropped:
-            self.drop()
-            raise AttributeError("'NoneType' object has no attribute 'writelines'")
+    async def disconnect(self, *, nowait: bool) -> None: ...
 
 
 class Links:
@@ -69,6 +76,15 @@ class Links:
     def client(self) -> Redis:
         return cast("Redis", self)
 
-    def pubsub(self) -> Link:
-        self.made.append(Link())
+    @property
+    def connection_pool(self) -> Self:
+        return self
+
+    def link(self) -> Link:
+        return Link()
+
+    async def get_connection(self) -> Link:
+        self.made.append(self.link())
         return self.made[-1]
+
+    async def release(self, link: Link) -> None: ...

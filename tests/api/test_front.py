@@ -35,7 +35,7 @@ async def front_on(broker: Broker) -> AsyncIterator[tuple[Front, LossyPipe]]:
         hub = Hub(link, resting=KEYS.channel("rest"))
         async with anyio.create_task_group() as group:
             group.start_soon(hub.listen)
-            await wait_until(lambda: hub._pubsub, "the link stands")
+            await wait_until(lambda: hub._link, "the link stands")
             yield Front(Relay(hub, log, ledger), Readers(Attendance(pipe, KEYS)), ledger, log, BOUNDS), pipe
             group.cancel_scope.cancel()
         await pipe.aclose()

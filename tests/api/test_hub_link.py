@@ -10,7 +10,7 @@ from tests.wait import wait_until
 
 
 async def test_a_link_that_drops_while_it_is_told_something_is_taken_anew() -> None:
-    """redis-py raises AttributeError then; and it would subscribe again, silently, without what it was not told."""
+    """Read on, it would never bring what it was not told to follow."""
     links = Links()
     hub = Hub(links.client, resting="resting")
     async with anyio.create_task_group() as crew:

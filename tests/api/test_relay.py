@@ -39,7 +39,7 @@ async def relay_on(broker: Broker) -> AsyncIterator[tuple[Relay, EventLog, Ledge
         hub = Hub(link, resting=KEYS.channel("rest"))
         async with anyio.create_task_group() as group:
             group.start_soon(hub.listen)
-            await wait_until(lambda: hub._pubsub, "the link stands")
+            await wait_until(lambda: hub._link, "the link stands")
             yield Relay(hub, log, ledger), log, ledger
             group.cancel_scope.cancel()
         await pipe.aclose()

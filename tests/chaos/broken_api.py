@@ -24,7 +24,7 @@ class Forgetful(Pipe):
 async def serve(settings: Settings) -> None:
     async with (
         opened(settings.redis_url, max_connections=LANES) as redis,
-        opened(settings.events_url) as pubsub,
+        opened(settings.events_url, socket_timeout=None) as pubsub,
         aclosing(Forgetful(redis)) as pipe,
     ):
         app = create_app(settings, Pipes(pipe, pipe), pubsub, name=process_name("api")).app

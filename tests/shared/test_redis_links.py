@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from shared.errors import Unavailable
 from shared.pipe import Pipe
-from shared.redis import on_shared_link, unavailable
+from shared.redis import unavailable
 
 RESET = "unable to perform operation on <TCPTransport closed=True reading=False 0x1>; the handler is closed"
 
@@ -47,8 +47,3 @@ def test_a_reset_means_not_now() -> None:
 def test_a_bug_stays_a_bug() -> None:
     with pytest.raises(RuntimeError, match="a bug"), unavailable():
         raise RuntimeError("a bug")
-
-
-def test_a_link_dropped_by_another_task_means_not_now() -> None:
-    with pytest.raises(Unavailable), on_shared_link():
-        raise AttributeError("'NoneType' object has no attribute 'writelines'")

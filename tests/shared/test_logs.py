@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import pytest
 
@@ -86,6 +87,17 @@ def test_a_session_is_known_by_a_digest(form: str) -> None:
 def test_a_line_in_text_stays_one_line_whatever_was_said() -> None:
     lines = said("text", content=True).splitlines()
     assert [line for line in lines if "of more lines" in line] == [line for line in lines if "run.ended" in line]
+
+
+def test_a_line_in_text_says_when_how_grave_and_what_then_the_facts_by_name() -> None:
+    when, _, rest = said("text", content=True).splitlines()[-1].partition(" ")
+    assert datetime.fromisoformat(when).tzinfo is UTC
+    level, event, facts = rest[:11], rest[12:42].rstrip(), rest[43:]
+    assert (level, event) == ("[info     ]", "run.ended")
+    assert facts == (
+        "agent=main answer='words\\nof more lines' attempt=2 code=agent_failed detail=words role=web run=r1"
+        f" session={KEY} state=failed"
+    )
 
 
 def test_each_event_is_one_line_of_json_with_the_facts_of_its_process() -> None:

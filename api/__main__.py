@@ -17,6 +17,7 @@ from api.app import Application, create_app
 from api.metrics import ApiMetrics
 from shared.bind import bind, is_loopback
 from shared.errors import SettingsError
+from shared.garbage import spare_what_is_here
 from shared.logs import configure_logs, log_errors_of
 from shared.pipe import piped
 from shared.presence import process_name
@@ -45,6 +46,7 @@ async def serve(settings: Settings, bound: list[socket.socket], tracer: Tracer |
             timeout_graceful_shutdown=math.ceil(settings.drain_seconds),
         )
         server = uvicorn.Server(config)
+        spare_what_is_here()
         async with anyio.create_task_group() as beside:
             beside.start_soon(_end_streams_in_time, server, application, settings.drain_seconds)
             await server.serve(bound)

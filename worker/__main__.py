@@ -17,6 +17,7 @@ import uvloop
 from prometheus_client import CollectorRegistry
 
 from shared.errors import SettingsError
+from shared.garbage import spare_what_is_here
 from shared.logs import configure_logs, log_errors_of
 from shared.pipe import piped
 from shared.redis import opened
@@ -55,6 +56,7 @@ async def work(
         assembled = assemble(settings, configs, agents, Connections(pipes, bell, control), metrics, tracer)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, assembled.worker.handle_sig, number)
+        spare_what_is_here()
         async with anyio.create_task_group() as beside:
             if bound:
                 beside.start_soon(StatusServer(metrics.registry, token=settings.metrics_token).serve, bound)

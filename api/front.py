@@ -54,7 +54,7 @@ class Front:
         async with self._relay.follow(run.run_id) as reader:
             accepted = await self.accept(run, bell=bell, once=once)
             if not accepted.joined:
-                async with self._readers.reading(run.run_id):
+                async with self._readers.reading(reader):
                     yield run, reader
                 return
         async with self.attached(accepted.run_id) as joined:
@@ -68,7 +68,7 @@ class Front:
             if record is None:
                 raise Unavailable("the run has just gone")
             speak_of(record.run)
-            async with self._readers.reading(run_id, returning=True):
+            async with self._readers.reading(reader, returning=True):
                 yield record.run, reader
 
     @asynccontextmanager

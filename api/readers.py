@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import Protocol
 
 import anyio
 
@@ -13,6 +14,13 @@ from shared.errors import Unavailable
 
 ATTEND_SECONDS = 3.0
 LEAVE_SECONDS = 0.4  # the word is on its way by then, and nobody needs the answer: least of all a process that stops
+
+
+class Place(Protocol):
+    """Where a client is in a run; `ended`: it has read the last event."""
+
+    run_id: str
+    ended: bool
 
 
 class Readers:
@@ -26,8 +34,10 @@ class Readers:
         return self._reading.total()
 
     @asynccontextmanager
-    async def reading(self, run_id: str, *, returning: bool = False) -> AsyncIterator[None]:
-        """A client reads the run in this block. `returning`: to one that may be about to end for want of readers."""
+    async def reading(self, place: Place, *, returning: bool = False) -> AsyncIterator[None]:
+        """A client reads a run in this block. `returning`: to one that may be about to end for want of readers. Nobody
+        need know that one leaves who has read to the end: a run that has ended is not watched."""
+        run_id = place.run_id
         self._reading[run_id] += 1
         try:
             if returning:
@@ -37,7 +47,8 @@ class Readers:
             self._reading[run_id] -= 1
             if not self._reading[run_id]:
                 del self._reading[run_id]
-                await self._leave(run_id)
+                if not place.ended:
+                    await self._leave(run_id)
 
     async def attend_forever(self) -> None:
         while True:

@@ -65,6 +65,7 @@ class Reader:
         watch: Watch | None = None,
     ) -> None:
         self.run_id = run_id
+        self.ended = False  # whether it has handed out the run's last event
         self._inbox = inbox
         self._hub = hub
         self._log = log
@@ -129,6 +130,8 @@ class Reader:
             if event.seq == self._seq + 1:
                 self._seq = event.seq
                 events.append(event)
+        if events:
+            self.ended = is_last(events[-1])
         return events
 
     def _fall_behind(self) -> None:
@@ -145,7 +148,7 @@ class Reader:
             raise EventsGone(self.run_id)
         self._behind = len(events) == PAGE
         if events:
-            self._seq = events[-1].seq
+            self._seq, self.ended = events[-1].seq, is_last(events[-1])
         return events
 
     async def _look(self) -> list[Event]:

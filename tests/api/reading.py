@@ -1,6 +1,8 @@
-"""A reader of a log that a test writes."""
+"""A reader of a log that a test writes, and one that only counts as one."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
@@ -16,3 +18,11 @@ def reader_of(run_id: str, redis: Redis, ledger: Ledger, log: EventLog) -> tuple
     """From the first event on, by the stream alone: the hub has no link. The hub can end it."""
     hub = Hub(redis, resting=KEYS.channel("rest"))
     return Reader(run_id, Inbox(), hub, log, ledger, 0), hub
+
+
+@dataclass
+class Client:
+    """An `api.readers.Place`."""
+
+    run_id: str
+    ended: bool = False

@@ -7,6 +7,7 @@ from api.readers import Readers
 from shared.attendance import Attendance
 from shared.loop_lag import LoopLag
 from shared.presence import Presence
+from tests.api.reading import Client
 from tests.broker import KEYS
 from tests.lossy import LossyPipe
 
@@ -15,7 +16,7 @@ async def test_a_process_tells_how_many_clients_read(redis: Redis) -> None:
     pipe = LossyPipe(redis)
     readers, presence = Readers(Attendance(pipe, KEYS)), Presence(pipe, KEYS)
     announcer = Announcer("api-1", presence, readers, LoopLag())
-    async with readers.reading("r1"), readers.reading("r1"), readers.reading("r2"):
+    async with readers.reading(Client("r1")), readers.reading(Client("r1")), readers.reading(Client("r2")):
         await announcer.announce()
         (seen,) = await presence.webs()
     assert (seen.announcement.web, seen.announcement.streams) == ("api-1", 3)

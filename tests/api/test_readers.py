@@ -13,6 +13,7 @@ from shared.keys import GRACE_MS, READER_LEASE_MS
 from shared.ledger import Ledger
 from shared.pipe import Pipe
 from shared.states import State
+from tests.api.reading import Client
 from tests.broker import KEYS, Broker, Look, looking, opened_client
 from tests.runs import a_run, members, running, submit
 from tests.wait import wait_until
@@ -55,7 +56,7 @@ async def test_a_run_that_ends_with_its_readers_has_a_grace_from_the_start(ledge
 
 async def test_a_run_that_goes_on_is_not_watched(ledger: Ledger, attendance: Attendance, broker: Broker) -> None:
     await submit(ledger, run := a_run(foreground=False))
-    async with Readers(attendance).reading(run.run_id, returning=True):
+    async with Readers(attendance).reading(Client(run.run_id), returning=True):
         pass
     with looking(broker) as look:
         assert members(look, ATTENDED) == []
@@ -66,7 +67,7 @@ async def test_a_reader_puts_the_end_off(ledger: Ledger, attendance: Attendance,
     await submit(ledger, run := a_run())
     readers = Readers(attendance)
     with looking(broker) as look:
-        async with readers.reading(run.run_id), attending(readers):
+        async with readers.reading(Client(run.run_id)), attending(readers):
             await wait_until(lambda: left_ms(look, run.run_id) > GRACE_MS, "the reader was heard of")
             assert left_ms(look, run.run_id) <= READER_LEASE_MS
 
@@ -77,19 +78,31 @@ async def test_the_last_reader_of_a_process_leaves_the_grace(
     await submit(ledger, run := a_run())
     readers = Readers(attendance)
     with looking(broker) as look:
-        async with readers.reading(run.run_id, returning=True):
-            async with readers.reading(run.run_id):
+        async with readers.reading(Client(run.run_id), returning=True):
+            async with readers.reading(Client(run.run_id)):
                 pass
             assert left_ms(look, run.run_id) > GRACE_MS  # one has left, and one is there
         assert left_ms(look, run.run_id) <= GRACE_MS
+
+
+async def test_a_reader_that_has_read_to_the_end_leaves_without_a_word(
+    ledger: Ledger, attendance: Attendance, broker: Broker
+) -> None:
+    """What it would say is known by then, and would cost each run a round trip."""
+    await submit(ledger, run := a_run())
+    with looking(broker) as look:
+        client = Client(run.run_id)
+        async with Readers(attendance).reading(client, returning=True):
+            client.ended = True
+        assert left_ms(look, run.run_id) > GRACE_MS
 
 
 async def test_a_reader_at_another_process_counts(ledger: Ledger, attendance: Attendance, broker: Broker) -> None:
     await submit(ledger, run := a_run())
     here, there = Readers(attendance), Readers(attendance)
     with looking(broker) as look:
-        async with there.reading(run.run_id):
-            async with here.reading(run.run_id, returning=True):
+        async with there.reading(Client(run.run_id)):
+            async with here.reading(Client(run.run_id), returning=True):
                 pass
             async with attending(there):
                 await wait_until(lambda: left_ms(look, run.run_id) > GRACE_MS, "the other reader was heard of")
@@ -102,7 +115,7 @@ async def test_a_reader_that_comes_back_is_heard_of_at_once(
     await submit(ledger, run := a_run())
     with looking(broker) as look:
         look.zadd(ATTENDED, {run.run_id: look.zscore(ATTENDED, run.run_id) - GRACE_MS + 500})  # type: ignore[operator]
-        async with Readers(attendance).reading(run.run_id, returning=True):
+        async with Readers(attendance).reading(Client(run.run_id), returning=True):
             assert left_ms(look, run.run_id) > GRACE_MS
 
 
@@ -169,6 +182,6 @@ async def test_without_redis_readers_read_on() -> None:
             raise Unavailable
 
     readers, read = Readers(Away()), []
-    async with attending(readers), readers.reading("r", returning=True):
+    async with attending(readers), readers.reading(Client("r"), returning=True):
         read.append("on")
     assert read == ["on"]

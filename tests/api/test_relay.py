@@ -300,12 +300,14 @@ async def test_whatever_pubsub_does_a_reader_gets_every_event_once_in_order(
                     pipe.faults = list(faults)
                     seen += [event.seq for event in await reader.batch(SHORT)]
                     pipe.faults = []
+        assert not reader.ended
         last = said(Completed(), first=head.seq + 1)
         await log.close(last, Head(head.seq + 1, head.chars), End(state=State.COMPLETED))
         while len(seen) <= head.seq:
             seen += [event.seq for event in await reader.batch(SHORT)]
         await pipe.aclose()
     assert seen == list(range(1, head.seq + 2))
+    assert reader.ended
 
 
 # --- what cannot be read ----------------------------------------------------------------------------------------------

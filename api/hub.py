@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import anyio
 from redis.asyncio import Redis
@@ -98,7 +98,7 @@ class Hub:
         topic.inboxes.add(inbox)
         try:
             if is_new and self._link is not None:
-                await _told(self._link.subscribe(channel))
+                self._link.subscribe(channel)
             await _confirmed(topic)
             yield inbox
         finally:
@@ -106,7 +106,7 @@ class Hub:
             if not topic.inboxes and self._topics.get(channel) is topic:
                 del self._topics[channel]
                 if self._link is not None:
-                    await _told(self._link.unsubscribe(channel))
+                    self._link.unsubscribe(channel)
 
     async def listen(self) -> None:
         """Follows the link for ever; takes it anew when it breaks."""
@@ -122,7 +122,7 @@ class Hub:
         async with linked(self._redis) as link:
             self._link = link  # by now: a reader that comes while it is told of the channels tells it of its own
             try:
-                await link.subscribe(self._resting, *self._topics)
+                link.subscribe(self._resting, *self._topics)
                 await self._read(link)
             finally:
                 self._link = None
@@ -133,7 +133,7 @@ class Hub:
     async def _read(self, link: Link) -> None:
         while True:
             heard = False
-            await link.ping()
+            link.ping()
             with anyio.move_on_after(self._ping_seconds):  # one clock for many messages: it costs more than a message
                 while True:
                     said = await link.read()
@@ -152,14 +152,6 @@ class Hub:
             case [b"subscribe", bytes(channel), _]:
                 if topic := self._topics.get(channel.decode()):
                     topic.confirm()
-
-
-async def _told(telling: Awaitable[None]) -> None:
-    """A link that does not take what it is told has broken: whoever reads it finds out, and tells the next one all that
-    is wanted by then."""
-    with suppress(Unavailable), unavailable():
-        async with asyncio.timeout(CONFIRM_SECONDS):
-            await telling
 
 
 async def _confirmed(topic: Topic) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -187,31 +187,46 @@ class Link:
     """A connection for pub/sub. One task reads it, and any may say what it is to follow. When it breaks it stays so.
 
     redis-py's own connects again by itself and subscribes again, silently; and it has a retry loop and a clock for
-    each message, which cost more than the message. Errors are redis-py's.
+    each message, which cost more than the message. Here nobody waits until something is sent, and what is to be sent
+    at once leaves in one piece. A link that does not take it breaks; whoever reads it finds out. Errors are redis-py's.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._unsent: list[tuple[str, ...]] = []
+        self._sending: asyncio.Task[None] | None = None
 
-    async def subscribe(self, *channels: str) -> None:
+    def subscribe(self, *channels: str) -> None:
         """Asks for it; the confirmations are read like all else."""
-        await self._send("SUBSCRIBE", *channels)
+        self._tell("SUBSCRIBE", *channels)
 
-    async def unsubscribe(self, *channels: str) -> None:
-        await self._send("UNSUBSCRIBE", *channels)
+    def unsubscribe(self, *channels: str) -> None:
+        self._tell("UNSUBSCRIBE", *channels)
 
-    async def ping(self) -> None:
-        await self._send("PING")
+    def ping(self) -> None:
+        self._tell("PING")
 
     async def read(self) -> Reply:
         """What comes next: `[b"message", channel, data]`, or a word on what was sent. Loses nothing when cancelled."""
         said: Reply = await self._connection.read_response(disconnect_on_error=False)
         return said
 
-    async def _send(self, *command: str) -> None:
-        if not self._connection.is_connected:  # redis-py would connect again
-            raise RedisConnectionError("the link has broken")
-        await self._connection.send_packed_command(self._connection.pack_command(*command), check_health=False)
+    def _tell(self, *command: str) -> None:
+        self._unsent.append(command)
+        if self._sending is None:
+            self._sending = asyncio.get_running_loop().create_task(self._send(), name="redis-link")
+
+    async def _send(self) -> None:
+        with suppress(RedisError, OSError, RuntimeError):
+            while self._unsent and self._connection.is_connected:  # if it is not, redis-py would connect again
+                commands, self._unsent = self._unsent, []
+                await self._connection.send_packed_command(self._connection.pack_commands(commands), check_health=False)
+        self._sending = None
+
+    async def cut(self) -> None:
+        if self._sending is not None:
+            self._sending.cancel()
+        await self._connection.disconnect(nowait=True)
 
 
 @asynccontextmanager
@@ -219,8 +234,9 @@ async def linked(redis: Redis) -> AsyncIterator[Link]:
     """A link on a connection of the client's pool, which is cut on leaving. The client has no socket timeout: silence
     proves nothing."""
     connection = await redis.connection_pool.get_connection()
+    link = Link(connection)
     try:
-        yield Link(connection)
+        yield link
     finally:
-        await connection.disconnect(nowait=True)
+        await link.cut()
         await redis.connection_pool.release(connection)

@@ -44,17 +44,18 @@ class Link:
 
     is_connected = True
 
-    def pack_command(self, *command: str) -> tuple[str, ...]:
-        return command
+    def pack_commands(self, commands: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+        return commands
 
-    async def send_packed_command(self, command: tuple[str, ...], *, check_health: bool) -> None:
-        match command:
-            case ["SUBSCRIBE", *channels]:
-                await self.subscribe(*channels)
-            case ["UNSUBSCRIBE", channel]:
-                await self.unsubscribe(channel)
-            case ["PING"]:
-                self._use()
+    async def send_packed_command(self, commands: list[tuple[str, ...]], *, check_health: bool) -> None:
+        for command in commands:
+            match command:
+                case ["SUBSCRIBE", *channels]:
+                    await self.subscribe(*channels)
+                case ["UNSUBSCRIBE", channel]:
+                    await self.unsubscribe(channel)
+                case _:
+                    self._use()
 
     async def read_response(self, *, disconnect_on_error: bool) -> list[bytes | int]:
         while not self._confirmations:

@@ -71,3 +71,14 @@ async def test_patience_ends() -> None:
     inbox.put(b"1")
     inbox.take()
     assert not await inbox.filled(0.001)
+
+
+@pytest.mark.parametrize("use_uvloop", [False, True], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("patience", [0.0, -1.0])
+def test_patience_that_is_over_already_ends_at_once(use_uvloop: bool, patience: float) -> None:
+    """A busy loop comes late to a reader whose patience has an end. The service runs on uvloop, the tests do not."""
+
+    async def wait() -> bool:
+        return await Inbox().filled(patience)
+
+    assert not anyio.run(wait, backend_options={"use_uvloop": use_uvloop})

@@ -54,6 +54,13 @@ class Service:
             pids.append(self.valkey.pid)
         return sum(map(_cpu, pids))
 
+    def parts(self) -> dict[str, float]:
+        """CPU time used so far by each part of it, s."""
+        parts = {"API": self.cpu(self.webs)}
+        if self.valkey is not None:
+            parts |= {"workers": self.cpu(self.workers), "Redis": _cpu(self.valkey.pid)}
+        return parts
+
     def memory(self) -> int:
         """Bytes that the web processes hold."""
         return sum(psutil.Process(web.pid).memory_info().rss for web in self.webs)
@@ -90,7 +97,7 @@ async def running(
             await valkey.start()
             known["REDIS_URL"] = f"redis://127.0.0.1:{await _way(valkey.port, redis_delay, stack)}"
         started: list[Process] = []
-        stack.callback(_end, started)
+        stack.push_async_callback(_end, started)
 
         def start(kind: str, number: int, port: int = 0) -> Process:
             own = {**known, "PORT": str(port or free_port()), "PYTHONPATH": str(ROOT)}
@@ -122,9 +129,10 @@ async def _ready(service: Service) -> None:
                 await asyncio.sleep(TICK_SECONDS)
 
 
-def _end(started: list[Process]) -> None:
+async def _end(started: list[Process]) -> None:
+    """In a thread: a proxy to Redis goes on meanwhile, which they need for their last words."""
     for process in started:
         if process.running:
             process.signal(signal.SIGTERM)
     for process in started:
-        process.ends()
+        await asyncio.to_thread(process.ends)

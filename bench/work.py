@@ -19,6 +19,7 @@ class Work:
     deltas: int
     interval: float = 0.0  # s between deltas; with 0 they all come at once
     hold_until: float = 0.0  # the last delta waits for this time of the monotonic clock, s
+    linger: float = 0.0  # s from the last delta to the end of the answer
     stamped: bool = True  # 24 characters with number and time; else 4, as a model's tokens have
 
     @property
@@ -31,12 +32,16 @@ class Work:
 
 
 async def spoken(work: Work) -> AsyncIterator[str]:
+    begun = time.monotonic()
     for number in range(work.deltas):
         if work.interval and number:
-            await asyncio.sleep(work.interval)
+            # By the clock and not by the delta before, so that the same is said in the same time on a busy machine.
+            await asyncio.sleep(begun + number * work.interval - time.monotonic())
         if work.hold_until and number == work.deltas - 1:
             await asyncio.sleep(work.hold_until - time.monotonic())
         yield f"{number:06d}:{time.monotonic_ns():016d};" if work.stamped else f"{number % 1000:03d} "
+    if work.linger:
+        await asyncio.sleep(work.linger)
 
 
 def stamps(text: str) -> list[float]:

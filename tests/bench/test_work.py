@@ -17,7 +17,7 @@ async def test_what_is_said_is_a_whole_answer(work: Work) -> None:
 
 
 async def test_a_message_tells_the_work() -> None:
-    work = Work(3, interval=0.5, hold_until=7.5, stamped=False)
+    work = Work(3, interval=0.5, hold_until=7.5, linger=2.5, stamped=False)
     assert Work.of(work.message) == work
 
 

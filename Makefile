@@ -33,11 +33,11 @@ pictures: .venv/.dev ## Take the pictures of the monitor page anew; that takes s
 chaos: .venv/.dev ## Kill, pause, cut and restart everything under load; ARGS="--runs 1000 --seed 7"
 	@$(BIN)/python -m chaos $(ARGS)
 
-bench: .venv/.dev ## Measure against a ceiling and a naive service; ARGS="--only first,deltas"
+bench: .venv/.dev ## Measure all for docs/performance.md, in ten minutes; ARGS="--only first,deltas" tells a part
 	@$(BIN)/python -m bench $(ARGS)
 
-bench-smoke: .venv/.dev ## The same in a minute, for a first look
-	@$(BIN)/python -m bench --rounds 1 --no-naive --only first,deltas,clients,short $(ARGS)
+bench-smoke: .venv/.dev ## Tell how far runrelay is from the ceiling, in less than a minute
+	@$(BIN)/python -m bench --rounds 1 --no-naive --only first,deltas,clients,burst,short $(ARGS)
 
 lint: .venv/.dev ## Look for mistakes and for unformatted files
 	@$(BIN)/python -m ruff check .

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from redis.asyncio import Redis
 
-from bench.exchange import Exchange, request
+from bench.exchange import Exchange, read, request
 from bench.figures import Figures, p50, p99
-from bench.load import Load, connected, loaded
+from bench.load import connected, loaded, undisturbed
 from bench.services import RUNRELAY, TOKEN, Service, running
 from bench.work import Work
 
@@ -29,33 +30,33 @@ class Trial:
 
 
 async def _held(folder: Path) -> Figures:
-    """5,000 streams wait for one delta, which comes to all at the same moment."""
+    """5,000 streams with a run each; all runs say their next delta at the same moment, and none ends then."""
     clients = 5_000
     async with _service(folder, settings={"WORKER_CONCURRENCY": str(clients)}) as service:
         await loaded(service, Work(1), clients=50, requests=4)
         empty = service.memory()
-        work = Work(2, hold_until=time.monotonic() + 40)
-        held = asyncio.create_task(loaded(service, work, clients=clients), name="held streams")
-        await asyncio.sleep(work.hold_until - time.monotonic() - 2)
-        full = service.memory()
-        load = await held
-        lateness = [answer.last_arrival - work.hold_until for answer in load.answers]
-        return {"KB per stream": (full - empty) / clients / KB, "last of all served after, s": max(lateness)}
-
-
-async def _busy(folder: Path) -> Figures:
-    """1,000 streams at 20 deltas/s each."""
-    async with _service(folder) as service:
-        before = service.cpu(service.webs)
-        load = await loaded(service, Work(200, interval=0.05), clients=1_000)
-        api = service.cpu(service.webs) - before
-        delays = [delay * MS for answer in load.answers for delay in answer.delays]
+        work = Work(2, hold_until=time.monotonic() + 30, linger=5)
+        connections, exchanges = await connected(service.ports, clients), [Exchange(work) for _ in range(clients)]
+        with undisturbed():
+            raw = request(service.ports[0], work, token=TOKEN)
+            asked = asyncio.gather(*(c.ask(raw, e) for c, e in zip(connections, exchanges, strict=True)))
+            await asyncio.sleep(work.hold_until - time.monotonic() - 1)
+            grown, held = service.memory() - empty, sum(len(exchange.pieces) > 1 for exchange in exchanges)
+            await asyncio.sleep(work.hold_until - time.monotonic())
+            parts, own_cpu = service.parts(), time.process_time()
+            await asyncio.sleep(work.linger)
+            own_cpu, after = time.process_time() - own_cpu, service.parts()
+            await asked
+        for connection in connections:
+            connection.close()
+        lateness = [read(exchange).last_arrival - work.hold_until for exchange in exchanges]
         return {
-            "delay p50, ms": p50(delays),
-            "delay p99, ms": p99(delays),
-            "longest delay, ms": max(delays),
-            "API CPU, cores": api / load.seconds,
-            "deltas/s": 200 * 1_000 / load.seconds,
+            "streams held": held,
+            "KB per stream": grown / held / KB,
+            "first of all served after, s": min(lateness),
+            "last of all served after, s": max(lateness),
+            **{f"CPU for it, s: {part}": cpu - parts[part] for part, cpu in after.items()},
+            "CPU for it, s: client": own_cpu,
         }
 
 
@@ -63,13 +64,22 @@ async def _idle(folder: Path) -> Figures:
     """12 workers, 100 silent runs, nothing queued."""
     async with _service(folder, workers=12) as service, service.look() as redis:
         work = Work(2, hold_until=time.monotonic() + 30)
-        running_ = asyncio.create_task(loaded(service, work, clients=100), name="silent runs")
+        held = asyncio.create_task(loaded(service, work, clients=100), name="silent runs")
         await asyncio.sleep(10)
-        before, begun = await _commands(redis), time.monotonic()
-        await asyncio.sleep(15)
-        commands, seconds = await _commands(redis) - before, time.monotonic() - begun
-        await running_
-        return {"commands/s": commands / seconds}
+        sent = await _commands(redis, seconds=15)
+        await held
+        return {"commands/s": sent["sent"] / 15, "of scripts besides, commands/s": sent["script"] / 15}
+
+
+async def _commands(redis: Redis, *, seconds: float) -> Counter[str]:
+    """How many commands clients sent, and how many scripts made of them."""
+    counted: Counter[str] = Counter()
+    async with redis.monitor() as monitor:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                async for command in monitor.listen():
+                    counted["script" if command["client_type"] == "lua" else "sent"] += 1
+    return counted
 
 
 async def _distant(folder: Path) -> Figures:
@@ -77,33 +87,39 @@ async def _distant(folder: Path) -> Figures:
     work, figures, near = Work(2_000, interval=0.005), Figures(), 0.0
     for away in (0.0, 0.001, 0.05):
         async with _service(folder / f"away-{away}", redis_delay=away) as service:
-            await loaded(service, Work(20))
-            wall = p50([answer.whole for answer in (await loaded(service, work, requests=1)).answers])
-            near = near or wall
-            figures[f"{away * MS:g} ms away: wall time, s"] = wall
-            figures[f"{away * MS:g} ms away: against beside it, %"] = (wall / near - 1) * 100
+            await loaded(service, Work(20), requests=3)
+            load = await loaded(service, work, clients=5, within=1.0)
+        wall = p50(answer.whole for answer in load.answers)
+        near = near or wall
+        figures[f"{away * MS:g} ms away: first content, ms"] = p50(answer.first * MS for answer in load.answers)
+        figures[f"{away * MS:g} ms away: wall time, s"] = wall
+        figures[f"{away * MS:g} ms away: against beside it, %"] = (wall / near - 1) * 100
     return figures
 
 
 async def _slow_reader(folder: Path) -> Figures:
-    """99 fast readers, without and with one beside them that reads 1 KB/s."""
+    """99 fast readers, in turns without and with one beside them that takes 1 KB/s of an answer of 2.4 MB."""
+    fast, slow = Work(100, interval=0.02), Work(100_000)
+    without, beside, grown = [], [], []
     async with _service(folder) as service:
-        fast, slow = Work(100, interval=0.02), Work(20_000)
-        alone = await loaded(service, fast, clients=99)
-        memory = service.memory()
-        [connection] = await connected(service.ports, 1, pace=1_000)
-        lagging = asyncio.create_task(
-            connection.ask(request(service.ports[0], slow, token=TOKEN), Exchange(slow)), name="slow reader"
-        )
-        beside = await loaded(service, fast, clients=99)
-        grown = service.memory() - memory
-        lagging.cancel()
-        connection.close()
-        return {"delay p99 alone, ms": _delay(alone), "beside it, ms": _delay(beside), "memory, KB": grown / KB}
-
-
-def _delay(load: Load) -> float:
-    return p99(delay * MS for answer in load.answers for delay in answer.delays)
+        await loaded(service, fast, clients=99, within=1.0)
+        for _ in range(4):
+            without.append(p99((await loaded(service, fast, clients=99, within=1.0)).delays))
+            memory = service.memory()
+            [connection] = await connected(service.ports, 1, pace=1_000)
+            asked = connection.ask(request(service.ports[0], slow, token=TOKEN), Exchange(slow))
+            lagging = asyncio.create_task(asked, name="slow reader")
+            await asyncio.sleep(2)  # until all of it is said: what so long an answer costs is not asked here
+            beside.append(p99((await loaded(service, fast, clients=99, within=1.0)).delays))
+            grown.append(service.memory() - memory)
+            lagging.cancel()
+            connection.close()
+    return {
+        "delay p99 without it, ms": p50(without) * MS,
+        "delay p99 beside it, ms": p50(beside) * MS,
+        "delay p99 beside it, times that without": p50(beside) / p50(without),
+        "API memory grown, KB": max(grown) / KB,
+    }
 
 
 async def _kept(folder: Path) -> Figures:
@@ -117,34 +133,10 @@ async def _kept(folder: Path) -> Figures:
         return {"written, KB": written / KB, "kept, KB": kept / KB}
 
 
-async def _scaled(folder: Path) -> Figures:
-    figures = Figures()
-    for webs, workers in ((1, 1), (1, 2), (1, 4), (2, 2), (2, 4)):
-        async with _service(folder / f"{webs}-{workers}", webs=webs, workers=workers) as service:
-            await loaded(service, Work(1), clients=50, requests=4)
-            short = await loaded(service, Work(1), clients=50, requests=40)
-            long = await loaded(service, Work(2_000), clients=10, requests=2)
-            name = f"{webs} API, {workers} workers"
-            figures[f"{name}: runs/s"] = len(short.answers) / short.seconds
-            figures[f"{name}: CPU ms per run"] = short.cpu / len(short.answers) * MS
-            figures[f"{name}: deltas/s"] = 2_000 * len(long.answers) / long.seconds
-    return figures
-
-
 def _service(
-    folder: Path,
-    *,
-    webs: int = 1,
-    workers: int = 1,
-    redis_delay: float = 0.0,
-    settings: Mapping[str, str] | None = None,
+    folder: Path, *, workers: int = 1, redis_delay: float = 0.0, settings: Mapping[str, str] | None = None
 ) -> AbstractAsyncContextManager[Service]:
-    return running("runrelay", RUNRELAY, folder, webs=webs, workers=workers, redis_delay=redis_delay, settings=settings)
-
-
-async def _commands(redis: Redis) -> float:
-    info = await redis.info("stats")
-    return float(info["total_commands_processed"])
+    return running("runrelay", RUNRELAY, folder, workers=workers, redis_delay=redis_delay, settings=settings)
 
 
 async def _written(redis: Redis) -> float:
@@ -160,10 +152,8 @@ async def _sizes(redis: Redis) -> float:
 
 TRIALS = (
     Trial("held", "5,000 held streams on one API process", _held),
-    Trial("busy", "1,000 streams at 20 deltas/s each", _busy),
     Trial("idle", "12 workers, 100 silent runs, nothing queued", _idle),
     Trial("distant", "Redis away: an answer of 2,000 deltas, one every 5 ms", _distant),
     Trial("slow", "99 fast readers beside one that reads 1 KB/s", _slow_reader),
     Trial("kept", "16,000 characters at 60 tokens/s", _kept),
-    Trial("scaling", "More processes on the same two cores", _scaled),
 )

@@ -26,51 +26,52 @@ class Case:
 async def _one_client(service: Service) -> Figures:
     """20 deltas at once, one request after the other."""
     load = await loaded(service, Work(20), requests=10 if service.name == "naive" else 200)
-    firsts = [answer.first * MS for answer in load.answers]
-    return {"first p50, ms": p50(firsts), "first p99, ms": p99(firsts)}
+    return {**_firsts(load), **_costs(load)}
 
 
 async def _many_deltas(service: Service) -> Figures:
     load = await loaded(service, Work(2_000), requests=10)
     deltas = 2_000 * len(load.answers)
-    return {
-        "deltas/s": deltas / load.seconds,
-        **_cpu(load, deltas),
-        "chunks": p50(a.content_frames for a in load.answers),
-    }
+    chunks = p50(answer.content_frames for answer in load.answers)
+    return {"deltas/s": deltas / load.seconds, **_per_delta(load, deltas), "chunks per answer": chunks, **_costs(load)}
 
 
 async def _many_clients(service: Service) -> Figures:
     """They come within a second, as an answer takes; that all come at the same moment is the burst's case."""
     load = await loaded(service, Work(50, interval=0.02), clients=100, within=1.0)
-    firsts = [answer.first * MS for answer in load.answers]
-    delays = [delay * MS for answer in load.answers for delay in answer.delays]
+    delays = [delay * MS for delay in load.delays]
     return {
-        "first p50, ms": p50(firsts),
-        "first p99, ms": p99(firsts),
+        **_firsts(load),
         "delay p50, ms": p50(delays),
         "delay p99, ms": p99(delays),
-        **_cpu(load, 50 * len(load.answers)),
+        **_per_delta(load, 50 * len(load.answers)),
+        **_costs(load),
     }
 
 
 async def _burst(service: Service) -> Figures:
     load = await loaded(service, Work(1), clients=500)
-    return {"last first delta, s": max(answer.first for answer in load.answers)}
+    return {"last first delta, s": max(answer.first for answer in load.answers), **_costs(load)}
 
 
 async def _short_runs(service: Service) -> Figures:
-    before = service.cpu(service.webs)
     load = await loaded(service, Work(1), clients=50, requests=2 if service.name == "naive" else 40)
-    runs, api = len(load.answers), service.cpu(service.webs) - before
-    return {"runs/s": runs / load.seconds, "runs per API CPU s": runs / api, "CPU ms per run": load.cpu / runs * MS}
+    runs = len(load.answers)
+    return {"runs/s": runs / load.seconds, "runs per API CPU s": runs / load.parts["API"], **_costs(load)}
 
 
-def _cpu(load: Load, deltas: int) -> Figures:
-    return {
-        "CPU s per 100k deltas": load.cpu / deltas * 100_000,
-        "of the client besides": load.own_cpu / deltas * 100_000,
-    }
+def _firsts(load: Load) -> Figures:
+    firsts = [answer.first * MS for answer in load.answers]
+    return {"first p50, ms": p50(firsts), "first p99, ms": p99(firsts)}
+
+
+def _per_delta(load: Load, deltas: int) -> Figures:
+    return {"CPU s per 100k deltas": load.cpu / deltas * 100_000}
+
+
+def _costs(load: Load) -> Figures:
+    runs = len(load.answers)
+    return {"CPU ms per run": load.cpu / runs * MS, "CPU ms per run, of the client": load.own_cpu / runs * MS}
 
 
 CASES = (

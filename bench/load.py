@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import resource
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
@@ -21,8 +20,16 @@ from bench.work import Work
 class Load:
     answers: list[Answer]
     seconds: float  # from the first request to the last answer
-    cpu: float  # s, of all the service's processes
-    own_cpu: float  # s, of the clients
+    parts: Mapping[str, float]  # CPU s of each part of the service
+    own_cpu: float  # CPU s of the clients
+
+    @property
+    def cpu(self) -> float:
+        return sum(self.parts.values())
+
+    @property
+    def delays(self) -> list[float]:
+        return [delay for answer in self.answers for delay in answer.delays]
 
 
 async def loaded(service: Service, work: Work, *, clients: int = 1, requests: int = 1, within: float = 0.0) -> Load:
@@ -33,14 +40,15 @@ async def loaded(service: Service, work: Work, *, clients: int = 1, requests: in
         [(request(port, work, token=TOKEN), Exchange(work)) for _ in range(requests)]
         for _, port in zip(range(clients), cycle(service.ports), strict=False)
     ]
-    with _undisturbed():
-        cpu, own_cpu, begun = service.cpu(), time.process_time(), time.monotonic()
+    with undisturbed():
+        parts, own_cpu, begun = service.parts(), time.process_time(), time.monotonic()
         comes = (within * number / clients for number in range(clients))
         await asyncio.gather(*map(_ask, comes, connections, asked))
-        seconds, own_cpu, cpu = time.monotonic() - begun, time.process_time() - own_cpu, service.cpu() - cpu
+        seconds, own_cpu = time.monotonic() - begun, time.process_time() - own_cpu
+        parts = {part: cpu - parts[part] for part, cpu in service.parts().items()}
     for connection in connections:
         connection.close()
-    return Load([read(exchange) for mine in asked for _, exchange in mine], seconds, cpu, own_cpu)
+    return Load([read(exchange) for mine in asked for _, exchange in mine], seconds, parts, own_cpu)
 
 
 async def _ask(comes: float, connection: Connection, asked: list[tuple[bytes, Exchange]]) -> None:
@@ -61,7 +69,8 @@ async def connected(ports: Sequence[int], count: int, *, pace: float | None = No
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def undisturbed() -> Iterator[None]:
+    """Without the collector of garbage, which would look through all that has arrived."""
     gc.collect()
     gc.disable()
     try:
@@ -75,9 +84,3 @@ def allow_many_files() -> int:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard
-
-
-def machine() -> str:
-    with open("/proc/cpuinfo") as cpus:  # noqa: PTH123
-        model = next((line.partition(":")[2].strip() for line in cpus if line.startswith("model name")), "unknown CPU")
-    return f"{os.cpu_count()} cores of {model}"

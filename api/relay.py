@@ -7,6 +7,7 @@ reader is filled from the stream, never guessed.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -19,9 +20,10 @@ from shared.errors import Draining, EventsGone, LogLost, Unavailable
 from shared.events import Cancelled, Completed, Event, Failed, LifecycleEvent, from_json
 from shared.ledger import Ledger
 from shared.log import PAGE, EventLog
-from shared.states import ENDS
+from shared.states import ENDS, State
 
 AWAY_SECONDS = 0.25  # between attempts to read while Redis is away
+LOOK_SECONDS = 30.0  # between looks at a run that is silent; sooner after a gap, as a link that holds loses nothing
 
 
 def is_last(event: Event) -> bool:
@@ -30,11 +32,20 @@ def is_last(event: Event) -> bool:
 
 
 class Relay:
-    def __init__(self, hub: Hub, log: EventLog, ledger: Ledger, *, watch: Watch | None = None) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        log: EventLog,
+        ledger: Ledger,
+        *,
+        watch: Watch | None = None,
+        look_seconds: float = LOOK_SECONDS,
+    ) -> None:
         self._hub = hub
         self._log = log
         self._ledger = ledger
         self._watch = watch or Unwatched()
+        self._look_seconds = look_seconds
 
     @asynccontextmanager
     async def follow(self, run_id: str, *, after: int | None = None) -> AsyncIterator[Reader]:
@@ -44,7 +55,16 @@ class Relay:
         Unavailable when it does not confirm.
         """
         async with self._hub.subscribe(self._log.keys.channel(run_id)) as inbox:
-            yield Reader(run_id, inbox, self._hub, self._log, self._ledger, after, self._watch)
+            yield Reader(
+                run_id,
+                inbox,
+                self._hub,
+                self._log,
+                self._ledger,
+                after,
+                self._watch,
+                look_seconds=self._look_seconds,
+            )
 
     def end(self) -> None:
         """Ends all reading with Draining: this process is about to stop."""
@@ -63,6 +83,8 @@ class Reader:
         ledger: Ledger,
         after: int | None,
         watch: Watch | None = None,
+        *,
+        look_seconds: float = LOOK_SECONDS,
     ) -> None:
         self.run_id = run_id
         self.ended = False  # whether it has handed out the run's last event
@@ -73,6 +95,8 @@ class Reader:
         self._watch = watch or Unwatched()
         self._seq = after or 0
         self._behind = after is not None  # there may be events that only the stream has
+        self._look_seconds = look_seconds
+        self._looked_at = asyncio.get_running_loop().time()
 
     async def batch(self, patience: float) -> list[Event]:
         """The next events, in order; empty after `patience` seconds without any.
@@ -138,6 +162,7 @@ class Reader:
         if not self._behind:
             self._watch.gap()
         self._behind = True
+        self._looked_at = -math.inf  # who knows what became of the run
 
     async def _missed(self) -> list[Event]:
         """What only the stream has, a page at a time."""
@@ -152,17 +177,22 @@ class Reader:
         return events
 
     async def _look(self) -> list[Event]:
-        """After a silence: whether pub/sub lost something, and whether the run is still there."""
+        """After a silence, now and then: whether pub/sub lost something, and whether the run is still there."""
+        now = asyncio.get_running_loop().time()
+        if now - self._looked_at < self._look_seconds:
+            return []
         self._behind = True
         try:
-            return await self._missed() or await self._gone()
+            events = await self._missed() or await self._gone()
         except Unavailable:
             return []
+        self._looked_at = now
+        return events
 
     async def _gone(self) -> list[Event]:
         record = await self._ledger.record(self.run_id)
         if record is None or (record.state in ENDS and await self._log.end(self.run_id) is None):
             raise LogLost(self.run_id)
-        if record.state not in ENDS:
-            await self._log.touch(self.run_id)  # while it waits for its turn no worker keeps it from expiring
+        if record.state is State.QUEUED:
+            await self._log.touch([self.run_id])  # no worker keeps it from expiring
         return []

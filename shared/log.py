@@ -36,11 +36,8 @@ class EventLog:
         self._pipe = pipe
         self.keys = keys
         self._retention_ms = retention_ms
-        self._fence, self._append, self._close = (
-            log_script("fence"),
-            log_script("append"),
-            log_script("close"),
-        )
+        acts = ("fence", "append", "close", "touch")
+        self._fence, self._append, self._close, self._touch = map(log_script, acts)
 
     def _keys(self, run_id: str) -> tuple[str, str]:
         return self.keys.stream(run_id), self.keys.head(run_id)
@@ -123,10 +120,10 @@ class EventLog:
         _, count = texts(await self._pipe.command("PUBSUB", "NUMSUB", self.keys.channel(run_id)))
         return int(count)
 
-    async def touch(self, run_id: str) -> None:
-        """Keeps the log of a silent run alive."""
-        for key in self._keys(run_id):
-            await self._pipe.command("PEXPIRE", key, self._retention_ms)
+    async def touch(self, run_ids: Sequence[str]) -> None:
+        """Keeps the logs of silent runs alive."""
+        keys = tuple(key for run_id in run_ids for key in self._keys(run_id))
+        await self._pipe.run(self._touch, keys, (0, self._retention_ms))
 
     async def discard(self, run_id: str) -> None:
         """Forgets the log of a run that was not accepted."""

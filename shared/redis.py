@@ -26,7 +26,6 @@ Argument = str | bytes | int | float
 Refused = ResponseError  # an answer: Redis does not do what it was asked
 
 SOCKET_TIMEOUT = 5.0  # seconds without an answer after which a connection counts as dead
-UNUSED_SECONDS = 1.0  # a lane that has not used its connection for this long makes sure of it: servers close idle ones
 
 # Answers of a Redis that is up but cannot serve: loading, no quorum, disk full, failover under way.
 _NOT_NOW = ("LOADING", "MISCONF", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "UNBLOCKED")
@@ -128,19 +127,17 @@ class Lane:
     lanes is made without a socket timeout of its own.
     """
 
-    def __init__(self, redis: Redis, watch: TripWatch, *, unused_seconds: float = UNUSED_SECONDS) -> None:
+    def __init__(self, redis: Redis, watch: TripWatch) -> None:
         self._redis = redis
         self._watch = watch
-        self._unused_seconds = unused_seconds
         self._connection: Connection | None = None
-        self._used_at = 0.0  # by the clock of time.perf_counter
 
     async def exchange(self, commands: Sequence[Command]) -> list[Reply | Exception]:
         """The answers to commands that share a round trip. A connection that fails is the answer to each."""
         began = time.perf_counter()
         try:
             async with asyncio.timeout(SOCKET_TIMEOUT):
-                connection = await self._taken(began)
+                connection = await self._taken()
                 await connection.send_packed_command([command.wire for command in commands])
             async with asyncio.timeout(SOCKET_TIMEOUT):
                 answers = [await self._reply(connection, command) for command in commands]
@@ -148,8 +145,7 @@ class Lane:
             self._watch.failed()
             await self._drop()
             return [failure] * len(commands)
-        self._used_at = time.perf_counter()
-        self._watch.answered(self._used_at - began)
+        self._watch.answered(time.perf_counter() - began)
         return answers
 
     async def give_back(self) -> None:
@@ -158,11 +154,11 @@ class Lane:
         if connection is not None:
             await self._redis.connection_pool.release(connection)
 
-    async def _taken(self, now: float) -> Connection:
-        if now - self._used_at > self._unused_seconds:
-            await self.give_back()
-        if self._connection is None:  # the pool looks whether the one that it gives still stands
+    async def _taken(self) -> Connection:
+        if self._connection is None:
             self._connection = await self._redis.connection_pool.get_connection()
+        elif _is_closed(self._connection):
+            await self._drop()  # it connects again when it is written to
         return self._connection
 
     async def _reply(self, connection: Connection, command: Command) -> Reply | Exception:
@@ -176,6 +172,13 @@ class Lane:
         """Whatever is still to be read on the connection belongs to nobody."""
         if self._connection is not None:
             await self._connection.disconnect(nowait=True)
+
+
+def _is_closed(connection: Connection) -> bool:
+    """Whether the server is known to have closed it: it restarted, or nothing was said for long. Else a call would fail
+    to find out. redis-py's own way to ask tries to read, which costs as much as a round trip."""
+    reader = connection._reader
+    return reader is not None and reader.at_eof()
 
 
 def is_forgotten(answer: Reply | Exception) -> bool:

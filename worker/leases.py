@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import anyio
 import structlog
 
@@ -78,11 +80,6 @@ class Leases:
         """Keeps the logs of silent runs alive."""
         while True:
             await anyio.sleep(self._touch_seconds)
-            for run_id in tuple(self._held):
-                await self._touch(run_id)
-
-    async def _touch(self, run_id: str) -> None:
-        try:
-            await self._events.touch(run_id)
-        except Unavailable:
-            return  # there are three more chances before anything expires
+            if self._held:
+                with suppress(Unavailable):  # there are three more chances before anything expires
+                    await self._events.touch(tuple(self._held))

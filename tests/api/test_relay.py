@@ -40,7 +40,7 @@ async def relay_on(broker: Broker) -> AsyncIterator[tuple[Relay, EventLog, Ledge
         async with anyio.create_task_group() as group:
             group.start_soon(hub.listen)
             await wait_until(lambda: hub._link, "the link stands")
-            yield Relay(hub, log, ledger), log, ledger
+            yield Relay(hub, log, ledger, look_seconds=0), log, ledger
             group.cancel_scope.cancel()
         await pipe.aclose()
 
@@ -158,7 +158,7 @@ async def test_a_finished_run_can_be_read_again_and_again(relay: Relay, log: Eve
 async def test_what_pubsub_loses_is_read_from_the_stream(log: EventLog, ledger: Ledger, redis: Redis) -> None:
     """A hole shows with the next message; what comes last shows when patience ends."""
     inbox, events = Inbox(), deltas("a", "b", "c", "d")
-    reader = Reader(RUN_ID, inbox, Hub(redis, resting="rest"), log, ledger, None)
+    reader = Reader(RUN_ID, inbox, Hub(redis, resting="rest"), log, ledger, None, look_seconds=0)
     await log.fence(RUN_ID, 1)
     await write(log, events[:3])
     inbox.put(to_json(events[0]))
@@ -195,7 +195,7 @@ async def test_a_late_reader_has_missed_nothing(log: EventLog, ledger: Ledger, r
 
 async def test_a_gap_is_filled_from_the_stream(log: EventLog, ledger: Ledger, redis: Redis) -> None:
     inbox = Inbox()
-    reader = Reader(RUN_ID, inbox, Hub(redis, resting="rest"), log, ledger, None)
+    reader = Reader(RUN_ID, inbox, Hub(redis, resting="rest"), log, ledger, None, look_seconds=0)
     await written(log, "a", "b")
     inbox.gap()
     assert await read(reader, 2) == [1, 2]
@@ -276,7 +276,7 @@ async def test_whatever_pubsub_does_a_reader_gets_every_event_once_in_order(
     async with opened_client(FakeBroker()) as client:
         pipe, inbox = LossyPipe(client), Inbox()
         log, ledger = EventLog(pipe, KEYS, retention_ms=60_000), Ledger(pipe, KEYS)
-        reader = Reader(RUN_ID, inbox, Hub(client, resting="rest"), log, ledger, after)
+        reader = Reader(RUN_ID, inbox, Hub(client, resting="rest"), log, ledger, after, look_seconds=0)
         await running(ledger, a_run(run_id=RUN_ID))
         await log.fence(RUN_ID, 1)
         head, published, delivered, seen = Head(), list[bytes](), 0, list[int]()

@@ -331,13 +331,14 @@ async def test_there_may_be_no_log(log: EventLog) -> None:
 # --- life -------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_touched_log_lives_on(log: EventLog, look: Look) -> None:
-    await log.fence(RUN_ID, 1)
-    await append(log, deltas("a"))
-    names = (KEYS.stream(RUN_ID), KEYS.head(RUN_ID))
+async def test_touched_logs_live_on(log: EventLog, look: Look) -> None:
+    runs = (RUN_ID, "chatcmpl_other")
+    names = [name for run_id in runs for name in (KEYS.stream(run_id), KEYS.head(run_id))]
+    for run_id in runs:
+        await append(log, said(Queued(), attempt=0, run_id=run_id))
     for name in names:
         look.pexpire(name, 1_000)
-    await log.touch(RUN_ID)
+    await log.touch(runs)
     assert all(look.pttl(name) > 1_000 for name in names)
 
 

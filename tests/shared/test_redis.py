@@ -59,10 +59,10 @@ def connections(look: Look) -> set[str]:
     return {client["id"] for client in look.client_list()}
 
 
-async def test_a_lane_makes_sure_of_a_connection_that_it_has_not_used_for_long(real_broker: RealBroker) -> None:
+async def test_a_lane_takes_another_connection_for_one_that_was_closed(real_broker: RealBroker) -> None:
     """Servers close connections on which nothing was said, and nobody shall get to know."""
     async with opened_client(real_broker, connections=1) as client:
-        lane = Lane(client, Unwatched(), unused_seconds=0)
+        lane = Lane(client, Unwatched())
         [told] = await lane.exchange([packed("CLIENT", "ID")])
         with looking(real_broker) as look:
             assert look.client_kill_filter(_id=str(told)) == 1

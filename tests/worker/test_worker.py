@@ -373,6 +373,7 @@ async def test_a_worker_that_is_told_to_stop_takes_nothing_and_finishes_what_it_
         group.start_soon(one.work)
         await submit(ledger, run)
         await wait_until(lambda: gate.running, "the run has begun")
+        await anyio.wait_all_tasks_blocked()  # no claim is under way any more
         states = [one.worker.state]
         one.signal()
         await submit(ledger, late)

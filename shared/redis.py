@@ -196,7 +196,7 @@ class Link:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._unsent: list[tuple[str, ...]] = []
+        self._unsent: list[bytes] = []
         self._sending: asyncio.Task[None] | None = None
 
     def subscribe(self, *channels: str) -> None:
@@ -214,8 +214,8 @@ class Link:
         said: Reply = await self._connection.read_response(disconnect_on_error=False)
         return said
 
-    def _tell(self, *command: str) -> None:
-        self._unsent.append(command)
+    def _tell(self, name: str, *channels: str) -> None:
+        self._unsent.append(packed(name, *channels).wire)
         if self._sending is None:
             self._sending = asyncio.get_running_loop().create_task(self._send(), name="redis-link")
 
@@ -223,7 +223,7 @@ class Link:
         with suppress(RedisError, OSError, RuntimeError):
             while self._unsent and self._connection.is_connected:  # if it is not, redis-py would connect again
                 commands, self._unsent = self._unsent, []
-                await self._connection.send_packed_command(self._connection.pack_commands(commands), check_health=False)
+                await self._connection.send_packed_command(commands, check_health=False)
         self._sending = None
 
     async def cut(self) -> None:

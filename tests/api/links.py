@@ -6,6 +6,7 @@ from collections import deque
 from typing import Self, cast
 
 import anyio
+import hiredis
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -44,11 +45,10 @@ class Link:
 
     is_connected = True
 
-    def pack_commands(self, commands: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-        return commands
-
-    async def send_packed_command(self, commands: list[tuple[str, ...]], *, check_health: bool) -> None:
-        for command in commands:
+    async def send_packed_command(self, commands: list[bytes], *, check_health: bool) -> None:
+        sent = hiredis.Reader(encoding="utf-8")
+        sent.feed(b"".join(commands))
+        while command := sent.gets():
             match command:
                 case ["SUBSCRIBE", *channels]:
                     await self.subscribe(*channels)

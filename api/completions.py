@@ -55,7 +55,8 @@ class ChatCompletions:
                 return await self._whole(request, run, reader, patience=asked.read_timeout, repeatable=rejoins)
             chat = ChatStream(run, include_usage=asked.include_usage, empty_answer=self.empty_answer)
             frames = chat_frames(reader, chat, patience=_heartbeat(asked.read_timeout))
-            return FollowingResponse(frames, owned.pop_all(), failures.run_headers(run.run_id))
+            headers = failures.run_headers(run.run_id)
+            return FollowingResponse(frames, owned.pop_all(), headers, over=lambda: chat.done)
 
     async def retrieve(self, request: Request) -> Response:
         """The answer of a run that was accepted before: whole, or as a stream from an event on."""
@@ -69,7 +70,8 @@ class ChatCompletions:
             await self.front.place(run_id, after, "starting_after")
             chat = ChatStream(run, include_usage=True, empty_answer=self.empty_answer, with_seq=True)
             frames = chat_frames(reader, chat, after=after)
-            return FollowingResponse(frames, owned.pop_all(), failures.run_headers(run.run_id))
+            headers = failures.run_headers(run.run_id)
+            return FollowingResponse(frames, owned.pop_all(), headers, over=lambda: chat.done)
 
     async def _whole(
         self, request: Request, run: Run, reader: Reader, *, patience: float | None, repeatable: bool

@@ -32,4 +32,5 @@ async def followed(request: Request, run_id: str, front: Front, follow: Follow) 
         return Response(status_code=204)  # a browser's EventSource comes back for ever, but for this
     async with AsyncExitStack() as owned:
         _, reader = await owned.enter_async_context(follow(run_id, after=after))
-        return FollowingResponse(event_frames(reader), owned.pop_all(), {"X-Run-Id": run_id})
+        headers = {"X-Run-Id": run_id}
+        return FollowingResponse(event_frames(reader), owned.pop_all(), headers, over=lambda: reader.ended)

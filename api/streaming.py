@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 
 import anyio
@@ -27,9 +27,18 @@ class FollowingResponse(StreamingResponse):
     which a short run costs this process some 4 % more.
     """
 
-    def __init__(self, frames: AsyncIterator[bytes], owned: AsyncExitStack, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        frames: AsyncIterator[bytes],
+        owned: AsyncExitStack,
+        headers: Mapping[str, str],
+        *,
+        over: Callable[[], bool],
+    ) -> None:
+        """`over`: whether the frames that were given out last are the last."""
         super().__init__(frames, headers={**sse.HEADERS, **headers})
         self._owned = owned
+        self._over = over
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._owned:
@@ -41,6 +50,16 @@ class FollowingResponse(StreamingResponse):
                 finally:
                     leaving.remove_done_callback(left)
                     leaving.cancel()
+
+    async def stream_response(self, send: Send) -> None:
+        """The last frames leave in one piece with the end of the response."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        more = True
+        async for frames in self.body_iterator:
+            more = not self._over()
+            await send({"type": "http.response.body", "body": frames, "more_body": more})
+        if more:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def chat_frames(

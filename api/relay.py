@@ -191,8 +191,22 @@ class Reader:
 
     async def _gone(self) -> list[Event]:
         record = await self._ledger.record(self.run_id)
-        if record is None or (record.state in ENDS and await self._log.end(self.run_id) is None):
+        if record is None:
             raise LogLost(self.run_id)
         if record.state is State.QUEUED:
             await self._log.touch([self.run_id])  # no worker keeps it from expiring
-        return []
+        if record.state not in ENDS:
+            return []
+        head = await self._log.head(self.run_id)
+        if head.end is None:
+            raise LogLost(self.run_id)
+        return await self._last(head.seq)
+
+    async def _last(self, seq: int) -> list[Event]:
+        """What has come since it was looked for, up to the log's last event, which has this number."""
+        if seq <= self._seq:
+            return []
+        self._behind = True
+        if not (events := await self._missed()):
+            raise EventsGone(self.run_id)
+        return events

@@ -147,6 +147,17 @@ async def test_a_late_reader_reads_a_long_run_in_pages(relay: Relay, log: EventL
         assert batches == [PAGE, PAGE, 1]
 
 
+async def ended(log: EventLog, ledger: Ledger, *texts: str) -> str:
+    """A run that has said these things, one by one; its last event comes behind them."""
+    claimed = await running(ledger)
+    run_id, end = claimed.run.run_id, End(state=State.COMPLETED)
+    events = [*deltas(*texts, run_id=run_id), *said(Completed(), first=len(texts) + 1, run_id=run_id)]
+    await log.fence(run_id, 1)
+    await log.close(events, head_after(events), end)
+    assert await ledger.settle(claimed, end)
+    return run_id
+
+
 async def test_a_finished_run_can_be_read_again_and_again(relay: Relay, log: EventLog) -> None:
     before = await written(log, "a")
     await log.close(said(Completed(), first=2), Head(2, before.chars), End(state=State.COMPLETED))
@@ -331,6 +342,36 @@ async def test_a_hole_in_the_stream_is_told(relay: Relay, log: EventLog, look: L
             await reader.batch(LONG)
 
 
+@pytest.mark.parametrize("left", [0, 1])
+async def test_that_what_a_finished_run_has_said_is_gone_is_told(
+    relay: Relay, log: EventLog, ledger: Ledger, look: Look, left: int
+) -> None:
+    """Also when nothing is left, or only what is far from the reader's place: there will be no more."""
+    run_id = await ended(log, ledger, *map(str, range(3 * PAGE)))
+    look.xtrim(KEYS.stream(run_id), maxlen=left, approximate=False)
+    async with relay.follow(run_id, after=1) as reader:
+        with pytest.raises(EventsGone):
+            await reader.batch(SHORT)
+
+
+class LateLog(EventLog):
+    """Has nothing to read the first time: it is written a moment later."""
+
+    late = True
+
+    async def read(self, run_id: str, after: int, *, most: int = PAGE) -> list[Event]:
+        late, self.late = self.late, False
+        return [] if late else await super().read(run_id, after, most=most)
+
+
+async def test_a_run_that_ends_while_its_reader_looks_is_read_to_its_end(
+    pipe: Pipe, log: EventLog, ledger: Ledger, redis: Redis
+) -> None:
+    run_id, late = await ended(log, ledger, "a"), LateLog(pipe, KEYS, retention_ms=60_000)
+    reader = Reader(run_id, Inbox(), Hub(redis, resting="rest"), late, ledger, None)
+    assert [event.seq for event in await reader.batch(SHORT)] == [1, 2]
+
+
 async def test_a_run_that_redis_has_lost_is_told(relay: Relay, ledger: Ledger, look: Look) -> None:
     run = a_run()
     await submit(ledger, run)
@@ -351,11 +392,7 @@ async def test_a_run_that_has_ended_without_a_log_is_told(relay: Relay, ledger: 
 
 
 async def test_a_run_whose_last_event_was_read_is_not_lost(relay: Relay, ledger: Ledger, log: EventLog) -> None:
-    claimed = await running(ledger)
-    run_id, end = claimed.run.run_id, End(state=State.COMPLETED)
-    await log.fence(run_id, 1)
-    await log.close(said(Completed(), run_id=run_id), Head(1), end)
-    await ledger.settle(claimed, end)
+    run_id = await ended(log, ledger)
     async with relay.follow(run_id, after=1) as reader:
         assert await reader.batch(SHORT) == []
 

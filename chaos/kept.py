@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from typing import cast
 
 from redis.asyncio import Redis
@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from chaos.history import Entry, Kept
 from chaos.script import Order
 from chaos.service import KEYS
+from shared.packing import unpacked
 
 BOUNDED = frozenset({KEYS.queue, KEYS.leases, KEYS.paused, KEYS.prefixes()["attended"]})
 
@@ -34,7 +35,8 @@ async def _kept(look: Redis, run_id: str) -> Kept:
     record = {name.decode(): value.decode() for name, value in (await fields).items()}
     spec = json.loads(record["spec"])
     terminal = json.loads(await end or "{}")
-    entries = [_entry(fields[b"e"].decode(), id) for id, fields in await look.xrange(KEYS.stream(run_id))]
+    stream = await look.xrange(KEYS.stream(run_id))
+    entries = [entry for id, fields in stream for entry in _entries(id, fields)]
     return Kept(
         run_id=run_id,
         order=Order.of(spec["message"]),
@@ -51,10 +53,16 @@ async def _kept(look: Redis, run_id: str) -> Kept:
     )
 
 
-def _entry(raw: str, id: bytes) -> Entry:
+def _entries(id: bytes, fields: Mapping[bytes, bytes]) -> list[Entry]:
+    """The events of an entry of the stream, which has the number of the last."""
+    entries = [_entry(raw.decode()) for raw in unpacked(fields)]
+    assert id.decode() == f"0-{entries[-1].seq}", (id, fields)
+    return entries
+
+
+def _entry(raw: str) -> Entry:
     event = json.loads(raw)
     data = event["data"]
-    assert id.decode() == f"0-{event['seq']}", (id, raw)
     return Entry(
         seq=event["seq"],
         stream=event["stream"],

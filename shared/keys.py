@@ -136,7 +136,8 @@ class Keys:
         return self.prefixes()["conversation"] + session_key
 
     def stream(self, run_id: str) -> str:
-        """STREAM: the run's events; entry `0-<seq>`, field `e`."""
+        """STREAM: the run's events; entry `0-<seq>`, field `e`. Of a compacted log also blocks, in field `z`, by the
+        number of their last event (`shared/packing.py`)."""
         return f"{self.namespace}:{{{run_id}}}:events"
 
     def head(self, run_id: str) -> str:

@@ -1,22 +1,26 @@
 """The event log of a run: what was said. A stream is the truth, pub/sub the fast path, and one attempt at a time may
-write."""
+write. A closed log may be compacted: its stream says the same in fewer bytes, and is read as before."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 
 from shared.errors import Closed, Fenced, LogLost
 from shared.events import AssistantEvent, Event, from_json, to_json
 from shared.flat_text import FlatText
 from shared.keys import Keys
 from shared.lua import log_script
+from shared.packing import BLOCK_EVENTS, packed, unpacked
 from shared.pipe import Pipe, Script
 from shared.redis import Argument
 from shared.replies import Reply, texts
 from shared.run import End
 
 PAGE = 500  # events read at once
+
+Entry = tuple[bytes, dict[bytes, bytes]]  # of a stream, as redis-py gives it: id and fields
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,8 @@ class EventLog:
         self._pipe = pipe
         self.keys = keys
         self._retention_ms = retention_ms
-        acts = ("fence", "append", "close", "touch")
-        self._fence, self._append, self._close, self._touch = map(log_script, acts)
+        acts = ("fence", "append", "close", "touch", "compact")
+        self._fence, self._append, self._close, self._touch, self._compact = map(log_script, acts)
 
     def _keys(self, run_id: str) -> tuple[str, str]:
         return self.keys.stream(run_id), self.keys.head(run_id)
@@ -70,10 +74,36 @@ class EventLog:
         after = (head.chars, head.message, head.calls)
         _taken(await self._pipe.run(script, self._keys(first.run_id), (*place, *after, *texts)))
 
+    async def compact(self, run_id: str) -> None:
+        """Packs the events of a closed log: they are read as before, and kept in a fraction of the bytes.
+
+        Safe to repeat, and to break off: until all is packed nothing changes. Reads and packs a page at a time. Raises
+        LogLost when the log is not closed, or not whole; ValueError when it holds what no release has written.
+        """
+        last, entries = 0, list[Argument]()
+        while page := await self._numbered(run_id, last, PAGE):
+            numbers, lines = zip(*page, strict=True)
+            if numbers != (*range(last + 1, last + 1 + len(page)),):
+                raise LogLost(run_id)
+            for events, field, value in packed(lines):
+                last += events
+                entries += (last, field, value)
+        _taken(await self._pipe.run(self._compact, self._keys(run_id), (0, self._retention_ms, last, *entries)))
+
     async def read(self, run_id: str, after: int, *, most: int = PAGE) -> list[Event]:
-        """Events numbered above `after`, in order; empty when there are none (yet)."""
-        reply = await self._pipe.command("XRANGE", self.keys.stream(run_id), f"(0-{after}", "+", "COUNT", most)
-        return [from_json(raw) for raw in _fields(reply)]
+        """Events numbered above `after`, in order: so many, unless there are no more (yet).
+
+        It looks no further than a page and a block: where more than that is missing, the log seems to end.
+        """
+        return [from_json(line) for _, line in await self._numbered(run_id, after, most)]
+
+    async def _numbered(self, run_id: str, after: int, most: int) -> list[tuple[int, bytes]]:
+        """The same as numbers and JSON. Of blocks it asks for no more than can be in question: an entry has the number
+        of its last event."""
+        last = after + most + BLOCK_EVENTS
+        reply = await self._pipe.command("XRANGE", self.keys.stream(run_id), f"(0-{after}", f"0-{last}", "COUNT", most)
+        said = ((number, line) for number, line in chain.from_iterable(map(_said, _entries(reply))) if number > after)
+        return list(islice(said, most))
 
     async def pages(self, run_id: str, last: int) -> AsyncIterator[list[Event]]:
         """Events from the first one up to number `last`, or as far as there are any, some at a time."""
@@ -85,7 +115,8 @@ class EventLog:
     async def last(self, run_id: str) -> Event | None:
         """The last event; None when there is none (yet)."""
         reply = await self._pipe.command("XREVRANGE", self.keys.stream(run_id), "+", "-", "COUNT", 1)
-        return next((from_json(raw) for raw in _fields(reply)), None)
+        said = [line for entry in _entries(reply) for _, line in _said(entry)]
+        return from_json(said[-1]) if said else None
 
     async def head(self, run_id: str) -> Head:
         """Where the log stands now; nowhere, when there is none."""
@@ -142,7 +173,13 @@ def _taken(reply: Reply) -> None:
             raise LogLost
 
 
-def _fields(reply: Reply) -> list[bytes]:
-    """The one field of each entry, as redis-py gives it: (id, {field: value})."""
+def _entries(reply: Reply) -> list[Entry]:
     assert isinstance(reply, list), reply
-    return [entry[1][b"e"] for entry in reply if isinstance(entry, tuple)]
+    return [entry for entry in reply if isinstance(entry, tuple)]
+
+
+def _said(entry: Entry) -> Iterator[tuple[int, bytes]]:
+    """The events of an entry, numbers and JSON."""
+    id, fields = entry
+    lines, last = unpacked(fields), int(id.removeprefix(b"0-"))
+    return zip(range(last - len(lines) + 1, last + 1), lines, strict=True)

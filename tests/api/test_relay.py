@@ -158,6 +158,29 @@ async def ended(log: EventLog, ledger: Ledger, *texts: str) -> str:
     return run_id
 
 
+async def test_a_reader_goes_on_anywhere_in_a_compacted_log(relay: Relay, log: EventLog, ledger: Ledger) -> None:
+    last = 2 * PAGE + 1
+    run_id = await ended(log, ledger, *map(str, range(2 * PAGE)))
+    await log.compact(run_id)
+    for after in (0, 1, PAGE - 1, PAGE, PAGE + 1, last - 1):
+        async with relay.follow(run_id, after=after) as reader:
+            assert await read(reader, last - after) == list(range(after + 1, last + 1))
+            assert await reader.batch(SHORT) == []
+
+
+@pytest.mark.parametrize("pages", range(4))
+async def test_a_reader_does_not_notice_that_the_log_is_compacted(
+    relay: Relay, log: EventLog, ledger: Ledger, pages: int
+) -> None:
+    """Between any two of its pages."""
+    run_id = await ended(log, ledger, *map(str, range(2 * PAGE + 9)))
+    async with relay.follow(run_id, after=0) as reader:
+        seen = [event.seq for _ in range(pages) for event in await reader.batch(LONG)]
+        await log.compact(run_id)
+        assert seen + await read(reader, 2 * PAGE + 10 - len(seen)) == list(range(1, 2 * PAGE + 11))
+        assert await reader.batch(SHORT) == []
+
+
 async def test_a_finished_run_can_be_read_again_and_again(relay: Relay, log: EventLog) -> None:
     before = await written(log, "a")
     await log.close(said(Completed(), first=2), Head(2, before.chars), End(state=State.COMPLETED))

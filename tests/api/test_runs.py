@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
+import anyio
 import httpx
 import pytest
 from openai._streaming import ServerSentEvent
@@ -25,7 +26,7 @@ from shared.attendance import Attendance
 from shared.errors import Unavailable
 from shared.events import Cancelled, Completed, Delta, Failed, Stop, Usage
 from shared.ledger import Ledger
-from shared.log import EventLog, Head
+from shared.log import PAGE, EventLog, Head
 from shared.pipe import Pipe
 from shared.presence import Presence
 from shared.run import Policy
@@ -451,6 +452,30 @@ async def test_a_place_before_what_is_kept_is_a_gap(broker: Broker, alice: httpx
         assert json.loads(only.data)["error"]["code"] == "events_gone"
     async with feed(alice, url, after=4) as events:
         assert numbers(await events.rest()) == [5, 6]
+
+
+async def test_events_are_whole_while_their_log_is_compacted(
+    alice: httpx.AsyncClient, stage: Stage, log: EventLog
+) -> None:
+    """Again and again, between any two looks of those who read it."""
+    run_id, last = await made(alice), 2 * PAGE + 9
+    attempt = await stage.take(*map(str, range(last - 3)))
+    await attempt.end()
+
+    async def compact() -> None:
+        while True:
+            await log.compact(run_id)
+
+    async def read(after: int) -> None:
+        async with feed(alice, f"/v1/runs/{run_id}/events", after=after) as events:
+            assert numbers(await events.rest()) == list(range(after + 1, last + 1))
+
+    async with anyio.create_task_group() as compacting:
+        compacting.start_soon(compact)
+        async with anyio.create_task_group() as readers:
+            for after in (0, 7, PAGE, last - 1):
+                readers.start_soon(read, after)
+        compacting.cancel_scope.cancel()
 
 
 # --- wait -------------------------------------------------------------------------------------------------------------

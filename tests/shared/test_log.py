@@ -2,21 +2,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 from redis.asyncio import Redis
 
-from shared.errors import Closed, Fenced, LogLost
-from shared.events import Call, Completed, Delta, Event, Queued, Stop, Tool, to_json
+from shared.errors import Closed, Fenced, LogLost, Unavailable
+from shared.events import Call, Completed, Delta, Event, Queued, Reasoning, Started, Stop, Tool, to_json
 from shared.flat_text import BETWEEN_MESSAGES
 from shared.log import PAGE, EventLog, Head
+from shared.packing import BLOCK, BLOCK_BYTES, BLOCK_EVENTS, EVENT
 from shared.pipe import Pipe
+from shared.redis import Argument
+from shared.replies import Reply
 from shared.run import End
 from shared.states import State
-from tests.broker import KEYS, Look
+from tests.broker import KEYS, Broker, Look, RealBroker, Valkey, looking, opened_client
 from tests.events import RUN_ID, deltas, head_after, said
+from tests.lossy import Fault, LossyPipe
 
 END = End(state=State.COMPLETED, text="ab")
 
@@ -422,3 +427,176 @@ async def test_the_last_event_of_a_log(log: EventLog) -> None:
     last = await log.last(RUN_ID)
     assert last is not None
     assert (last.seq, last.data) == (2, Delta(delta="b"))
+
+
+# --- compact ----------------------------------------------------------------------------------------------------------
+
+
+def answer() -> list[Event]:
+    """More than two pages, of an agent that also does other things than to say one word after the other."""
+    words = [Delta(delta=f"{number} ", message=number // 400) for number in range(2 * PAGE)]
+    tool = (Tool(phase="start", name="look", args={"data": {"delta": '"'}}), Tool(phase="result", name="look"))
+    large = Delta(delta="🙂" * BLOCK_BYTES, message=1)
+    return said(
+        Started(attempt=1, worker="w1"),
+        Reasoning(delta="Well, "),
+        Reasoning(delta='"so"'),
+        *words[:700],
+        *tool,
+        large,
+        *words[700:],
+        Completed(),
+    )
+
+
+async def close(log: EventLog, events: Sequence[Event], end: End = END) -> Head:
+    await log.fence(RUN_ID, 1)
+    after = head_after(events)
+    await log.close(events, after, end)
+    return after
+
+
+class HeardPipe(Pipe):
+    """Remembers what Redis answered."""
+
+    def __init__(self, redis: Redis) -> None:
+        super().__init__(redis)
+        self.replies: list[Reply] = []
+
+    async def command(self, name: str, *arguments: Argument) -> Reply:
+        self.replies.append(await super().command(name, *arguments))
+        return self.replies[-1]
+
+
+async def entries(redis: Redis) -> list[tuple[int, bytes]]:
+    """Of the stream: number and field."""
+    found = await redis.xrange(KEYS.stream(RUN_ID))
+    return [(int(id.removeprefix(b"0-")), field) for id, fields in found for field in fields]
+
+
+async def test_a_compacted_log_is_read_as_before(log: EventLog, redis: Redis) -> None:
+    events = answer()
+    head = await close(log, events)
+    text = await log.text(RUN_ID, head)
+    await log.compact(RUN_ID)
+    assert await entries(redis) == [(500, BLOCK), (705, BLOCK), (706, EVENT), (1000, BLOCK), (1007, BLOCK)]
+    read = [event async for page in log.pages(RUN_ID, head.seq) for event in page]
+    assert read == events
+    assert list(map(to_json, read)) == list(map(to_json, events))
+    assert await log.last(RUN_ID) == events[-1]
+    assert await log.text(RUN_ID, head) == text
+    assert await log.fence(RUN_ID, 1) == replace(head, end=END)
+
+
+async def test_a_compacted_log_is_read_from_any_place(log: EventLog) -> None:
+    events = answer()
+    await close(log, events)
+    await log.compact(RUN_ID)
+    for after in (0, 1, 498, 499, 500, 501, 704, 705, 706, 707, 1005, 1006, 1007, 5000):
+        for most in (1, 3, PAGE - 1, PAGE, 3 * PAGE):
+            assert await log.read(RUN_ID, after, most=most) == events[after : after + most], (after, most)
+
+
+@pytest.mark.parametrize("after", [0, 7, 600])
+async def test_no_more_blocks_are_fetched_than_a_page_is_made_of(log: EventLog, redis: Redis, after: int) -> None:
+    """However long the log is."""
+    await close(log, [*deltas(*map(str, range(6 * BLOCK_EVENTS - 1))), *said(Completed(), first=6 * BLOCK_EVENTS)])
+    await log.compact(RUN_ID)
+    async with aclosing(HeardPipe(redis)) as pipe:
+        page = await EventLog(pipe, KEYS, retention_ms=60_000).read(RUN_ID, after)
+    assert len(page) == PAGE
+    [reply] = pipe.replies
+    assert isinstance(reply, list)
+    assert len(reply) <= 2 + PAGE // BLOCK_EVENTS
+
+
+async def test_compacting_while_a_log_is_read_changes_nothing_for_its_reader(log: EventLog) -> None:
+    events = answer()
+    head = await close(log, events)
+    read = list[Event]()
+    async for page in log.pages(RUN_ID, head.seq):
+        read += page
+        await log.compact(RUN_ID)
+    assert read == events
+
+
+async def test_a_compacted_log_takes_a_fraction_of_the_bytes(real_broker: Broker) -> None:
+    async with opened_client(real_broker) as client, aclosing(Pipe(client)) as pipe:
+        log = EventLog(pipe, KEYS, retention_ms=60_000)
+        await close(log, [*deltas(*(f"{number:03d} " for number in range(999))), *said(Completed(), first=1000)])
+        before = await client.memory_usage(KEYS.stream(RUN_ID), samples=0)
+        await log.compact(RUN_ID)
+        after = await client.memory_usage(KEYS.stream(RUN_ID), samples=0)
+    assert before is not None
+    assert after is not None
+    assert after < before / 10
+
+
+async def test_a_compacted_log_lives_as_long_as_before(log: EventLog, look: Look) -> None:
+    await close(log, answer())
+    await log.compact(RUN_ID)
+    assert 0 < look.pttl(KEYS.stream(RUN_ID)) <= 60_000
+
+
+async def test_compacting_again_changes_nothing(log: EventLog, redis: Redis) -> None:
+    events = answer()
+    await close(log, events)
+    await log.compact(RUN_ID)
+    once = await redis.xrange(KEYS.stream(RUN_ID))
+    await log.compact(RUN_ID)
+    assert await redis.xrange(KEYS.stream(RUN_ID)) == once
+
+
+@pytest.mark.parametrize("fault", ["before", "after"])
+@pytest.mark.parametrize("calls_before", range(5))
+async def test_compacting_that_is_broken_off_loses_nothing(
+    log: EventLog, redis: Redis, calls_before: int, fault: Fault
+) -> None:
+    events, nothing = answer(), list[Fault]([""] * calls_before)
+    head = await close(log, events)
+    async with aclosing(LossyPipe(redis, [*nothing, fault])) as pipe:
+        with pytest.raises(Unavailable):
+            await EventLog(pipe, KEYS, retention_ms=60_000).compact(RUN_ID)
+    assert [event async for page in log.pages(RUN_ID, head.seq) for event in page] == events
+
+
+async def test_a_log_that_goes_on_is_not_compacted(log: EventLog, redis: Redis) -> None:
+    await log.fence(RUN_ID, 1)
+    await append(log, deltas("a", "b"))
+    with pytest.raises(LogLost):
+        await log.compact(RUN_ID)
+    assert await entries(redis) == [(1, EVENT), (2, EVENT)]
+
+
+async def test_a_log_that_is_deleted_meanwhile_stays_so(log: EventLog, look: Look) -> None:
+    await close(log, answer())
+    look.delete(KEYS.head(RUN_ID))
+    with pytest.raises(LogLost):
+        await log.compact(RUN_ID)
+    await log.discard(RUN_ID)
+    with pytest.raises(LogLost):
+        await log.compact(RUN_ID)
+    assert look.dbsize() == 0
+
+
+@pytest.mark.parametrize("gone", [1, 500, 501, 1007])
+async def test_a_log_with_a_hole_is_left_to_whoever_reads_it(
+    log: EventLog, redis: Redis, look: Look, gone: int
+) -> None:
+    await close(log, answer())
+    look.xdel(KEYS.stream(RUN_ID), f"0-{gone}")
+    with pytest.raises(LogLost):
+        await log.compact(RUN_ID)
+    assert len(await entries(redis)) == 1006
+
+
+async def test_a_redis_that_is_full_takes_what_makes_room_in_it(own_valkey: Valkey) -> None:
+    broker = RealBroker(own_valkey.url)
+    async with opened_client(broker) as client, aclosing(Pipe(client)) as pipe:
+        log, events = EventLog(pipe, KEYS, retention_ms=60_000), answer()
+        head = await close(log, events)
+        with looking(broker) as look:
+            look.execute_command("CONFIG", "SET", "maxmemory", "1")
+        await log.compact(RUN_ID)
+        assert len(await entries(client)) == 5
+        assert [event async for page in log.pages(RUN_ID, head.seq) for event in page] == events

@@ -10,8 +10,10 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
+from api.monitor.run import RAW
 from shared.errors import ErrorCode
 from shared.events import Failed, Tool
+from shared.log import EventLog
 from tests.api.monitor.browsing import actions, browsing
 from tests.api.running import ALICE, MONA, OLGA, Api, Feed, feed, running_api
 from tests.api.stage import Stage
@@ -136,6 +138,26 @@ async def test_one_run(operator: httpx.AsyncClient, alice: httpx.AsyncClient, st
     page = (await operator.get(f"/monitor/runs/{run_id}")).text
     assert "It broke." in page
     assert "agent_failed" in page
+
+
+async def test_of_a_compacted_log_the_same_is_shown(
+    operator: httpx.AsyncClient, alice: httpx.AsyncClient, stage: Stage, log: EventLog
+) -> None:
+    run_id = await posted(alice)
+    attempt = await stage.take("first", Tool(phase="start", name="ls"))
+    for number in range(RAW):
+        await attempt.say(f"[{number}]")
+    await attempt.end()
+
+    async def shown() -> tuple[str, dict[str, str]]:
+        page = (await operator.get(f"/monitor/runs/{run_id}")).text
+        async with feed(operator, "/monitor/live", page=f"/monitor/runs/{run_id}", after=3) as told:
+            return page.partition('id="answer"')[2], await heard(told, "said")
+
+    before = await shown()
+    assert "first" in before[0]
+    await log.compact(run_id)
+    assert await shown() == before
 
 
 async def test_what_clients_and_agents_say_is_no_html(

@@ -1,0 +1,13 @@
+-- Puts the events of a closed log down anew, packed. ARGV: 1 is not looked at, a closed log has no writer; 3 number of the last event,
+-- 4 ... the entries of the stream, of each the number of its last event, its field and the value.
+-- Answers 'ok', or 'lost' when the log is not closed with this event.
+local known = redis.call('HMGET', head, 'seq', 'terminal')
+if not known[2] or known[1] ~= ARGV[3] then
+  return 'lost'
+end
+redis.call('DEL', stream)
+for i = 4, #ARGV, 3 do
+  redis.call('XADD', stream, '0-' .. ARGV[i], ARGV[i + 1], ARGV[i + 2])
+end
+redis.call('PEXPIRE', stream, keep)
+return 'ok'

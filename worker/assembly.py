@@ -29,8 +29,8 @@ from worker.agents.protocol import Agent
 from worker.agents.workdir import ROOT
 from worker.announcer import Announcer
 from worker.arq_redis import PipedArqRedis
+from worker.compacted_log import CompactedLog
 from worker.control import Control
-from worker.counted_log import CountedLog
 from worker.doorbell import Doorbell
 from worker.job import Job
 from worker.leases import Leases
@@ -55,6 +55,7 @@ class Assembled:
     leases: Leases
     control: Control
     announcer: Announcer
+    events: CompactedLog
     expiry: Expiry
     metrics: WorkerMetrics
 
@@ -65,6 +66,7 @@ class Assembled:
             self.leases.touch_forever,
             self.control.listen,
             self.announcer.announce_forever,
+            self.events.compact_forever,
             sweep_forever,
             self.expiry.sweep_forever,
             LoopLag(self.metrics.lagged).watch_forever,
@@ -89,7 +91,7 @@ def assemble(
     metrics = metrics or WorkerMetrics(CollectorRegistry(), agents=configs)
     name, keys = process_name("worker"), Keys(settings.namespace)
     ledger = Ledger(links.pipes.ledger, keys)
-    events = CountedLog(links.pipes.events, keys, retention_ms=int(settings.retention_seconds * 1000))
+    events = CompactedLog(links.pipes.events, keys, retention_ms=int(settings.retention_seconds * 1000))
     leases = Leases(ledger, events, lease_seconds=settings.lease_seconds, watch=metrics)
     timeouts = {agent: config.timeout_seconds for agent, config in configs.items() if config.timeout_seconds}
     worker = RunWorker(
@@ -118,7 +120,7 @@ def assemble(
     announcer = Announcer(Presence(links.pipes.ledger, keys), word, obey=worker.obey, deltas=lambda: events.deltas)
     control = Control(links.control, keys, leases, worker=name, news=announcer.soon)
     expiry = Expiry(ROOT, settings.workdir_ttl_seconds)
-    return Assembled(worker, leases, control, announcer, expiry, metrics)
+    return Assembled(worker, leases, control, announcer, events, expiry, metrics)
 
 
 def _served(config: AgentConfig) -> ServedAgent:

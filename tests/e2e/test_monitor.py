@@ -254,6 +254,17 @@ def test_the_queue_is_paused_and_resumed(page: Page, service: Service) -> None:
     expect(page.get_by_role("button", name="Resume coder")).to_have_count(0)
 
 
+def test_a_dialog_stays_open_when_the_same_is_told_in_other_white_space(page: Page) -> None:
+    """As a part of a page is, beside the page as it was loaded."""
+    live(page, "/queue")
+    page.get_by_role("button", name="Pause the queue", exact=True).click()
+    told = page.locator("#whole").inner_html()
+    for other in (re.sub(r">\s+<", "><", told), told, re.sub(r"><", "> <", told)):
+        page.evaluate("html => replace({whole: html})", other)
+        expect(page.get_by_role("button", name="Yes, pause it")).to_be_visible()
+    expect(page.locator("#whole .cards li")).to_have_count(4)
+
+
 def test_a_worker_is_drained_and_resumed(page: Page) -> None:
     live(page, "/workers")
     page.get_by_role("button", name=re.compile("^Drain")).click()

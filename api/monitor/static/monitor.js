@@ -76,6 +76,10 @@ function parsed(html) {
   return template.content;
 }
 
+function blank(node) {
+  return node.nodeType === Node.TEXT_NODE && !node.nodeValue.trim();
+}
+
 // Makes `old` look like `fresh` and touches only what differs, so that focus, selection and open dialogs stay.
 function morph(old, fresh) {
   if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName || old.id !== fresh.id) {
@@ -98,6 +102,8 @@ function morph(old, fresh) {
       if (place !== same) old.insertBefore(same, place); // a row that has moved
       place = same;
     }
+    while (place && blank(place) && !blank(child)) place = place.nextSibling;
+    if (blank(child) && !(place && blank(place))) continue; // a page and a part of it differ in white space
     if (!place || (!same && place.id && place.id !== child.id)) {
       old.insertBefore(child, place); // a new one
       continue;

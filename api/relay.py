@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -96,7 +97,7 @@ class Reader:
         self._seq = after or 0
         self._behind = after is not None  # there may be events that only the stream has
         self._look_seconds = look_seconds
-        self._looked_at = asyncio.get_running_loop().time()
+        self._looked_at = time.monotonic()
 
     async def batch(self, patience: float) -> list[Event]:
         """The next events, in order; empty after `patience` seconds without any.
@@ -178,7 +179,7 @@ class Reader:
 
     async def _look(self) -> list[Event]:
         """After a silence, now and then: whether pub/sub lost something, and whether the run is still there."""
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         if now - self._looked_at < self._look_seconds:
             return []
         self._behind = True

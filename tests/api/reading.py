@@ -17,7 +17,7 @@ from tests.broker import KEYS
 def reader_of(run_id: str, redis: Redis, ledger: Ledger, log: EventLog) -> tuple[Reader, Hub]:
     """From the first event on, by the stream alone: the hub has no link. The hub can end it."""
     hub = Hub(redis, resting=KEYS.channel("rest"))
-    return Reader(run_id, Inbox(), hub, log, ledger, 0), hub
+    return Reader(run_id, Inbox(), hub, log, ledger, 0, look_seconds=0), hub
 
 
 @dataclass

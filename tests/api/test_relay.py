@@ -391,7 +391,7 @@ async def test_a_run_that_ends_while_its_reader_looks_is_read_to_its_end(
     pipe: Pipe, log: EventLog, ledger: Ledger, redis: Redis
 ) -> None:
     run_id, late = await ended(log, ledger, "a"), LateLog(pipe, KEYS, retention_ms=60_000)
-    reader = Reader(run_id, Inbox(), Hub(redis, resting="rest"), late, ledger, None)
+    reader = Reader(run_id, Inbox(), Hub(redis, resting="rest"), late, ledger, None, look_seconds=0)
     assert [event.seq for event in await reader.batch(SHORT)] == [1, 2]
 
 

@@ -11,9 +11,9 @@ from redis.asyncio import Redis
 
 from api.chat import ChatStream
 from api.streaming import chat_frames, event_frames
-from shared.events import Delta, Failed
+from shared.events import Delta, Failed, Queued, event
 from shared.ledger import Ledger
-from shared.log import EventLog
+from shared.log import EventLog, Head
 from tests.api.reading import reader_of
 from tests.api.running import text_of
 from tests.api.stage import Attempt, Stage
@@ -145,17 +145,21 @@ async def test_a_run_that_redis_has_lost_is_told(broker: Broker, said: AsyncIter
     assert (code(error), done.data) == ("run_lost", "[DONE]")
 
 
-async def test_the_log_of_a_silent_run_is_kept_while_somebody_reads_it(
-    broker: Broker, said: AsyncIterator[bytes], attempt: Attempt
+async def test_the_log_of_a_run_that_waits_is_kept_while_somebody_reads_it(
+    broker: Broker, redis: Redis, ledger: Ledger, log: EventLog
 ) -> None:
-    """One that waits for its turn has no worker that would do it."""
-    await anext(said)
-    await anext(said)
-    keys = [KEYS.stream(attempt.run_id), KEYS.head(attempt.run_id)]
+    """It has no worker yet that would do it."""
+    run = a_run()
+    await submit(ledger, run)
+    place = {"run_id": run.run_id, "session_key": run.session_key, "attempt": 0, "seq": 1, "ts": 1}
+    await log.append([event(Queued(), **place)], Head(seq=1))  # type: ignore[arg-type]
+    reader, _ = reader_of(run.run_id, redis, ledger, log)
+    assert await reader.batch(1)
+    keys = [KEYS.stream(run.run_id), KEYS.head(run.run_id)]
     with looking(broker) as look:
         for key in keys:
             look.expire(key, 30)
-        await anext(said)
+        assert await reader.batch(0.001) == []
         assert min(ttls(look, *keys)) > 30
 
 

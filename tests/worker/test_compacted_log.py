@@ -6,6 +6,7 @@ from contextlib import aclosing, asynccontextmanager
 import anyio
 import pytest
 from redis.asyncio import Redis
+from structlog.contextvars import clear_contextvars
 from structlog.testing import capture_logs
 
 from shared.errors import Closed
@@ -103,6 +104,7 @@ async def test_a_log_that_cannot_be_compacted_is_told_of_and_holds_up_no_other(
     async with anyio.create_task_group() as group:
 
         async def closed() -> None:
+            clear_contextvars()  # what other tests have left
             speak_of(run, 1)
             await close(log, spoken(100, run.run_id))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
-from bench.exchange import Exchange, read, request
+from bench.exchange import Exchange, read, request, request_again, run_id_of
 from bench.figures import Figures, p50, p99
 from bench.load import connected, loaded, undisturbed
 from bench.services import RUNRELAY, TOKEN, Service, running
@@ -58,6 +58,25 @@ async def _held(folder: Path) -> Figures:
             **{f"CPU for it, s: {part}": cpu - parts[part] for part, cpu in after.items()},
             "CPU for it, s: client": own_cpu,
         }
+
+
+async def _one_for_all(folder: Path) -> Figures:
+    """5,000 clients read one and the same run, and hear its next delta."""
+    clients = 5_000
+    async with _service(folder) as service:
+        work, [port] = Work(2, hold_until=time.monotonic() + 20, linger=5), service.ports
+        first, *others = await connected(service.ports, clients)
+        exchanges = [Exchange(work) for _ in range(clients)]
+        with undisturbed():
+            posted = asyncio.create_task(first.ask(request(port, work, token=TOKEN), exchanges[0]), name="first reader")
+            await asyncio.sleep(1)
+            again = request_again(port, run_id_of(exchanges[0]), token=TOKEN)
+            asked = [c.ask(again, exchange) for c, exchange in zip(others, exchanges[1:], strict=True)]
+            await asyncio.gather(posted, *asked)
+        for connection in (first, *others):
+            connection.close()
+        lateness = [read(exchange).last_arrival - work.hold_until for exchange in exchanges]
+        return {"first of all served after, s": min(lateness), "last of all served after, s": max(lateness)}
 
 
 async def _idle(folder: Path) -> Figures:
@@ -169,6 +188,7 @@ async def _at_rest(redis: Redis) -> dict[bytes, int]:
 
 TRIALS = (
     Trial("held", "5,000 held streams on one API process", _held),
+    Trial("readers", "5,000 readers of one run", _one_for_all),
     Trial("idle", "12 workers, 100 silent runs, nothing queued", _idle),
     Trial("distant", "Redis away: an answer of 2,000 deltas, one every 5 ms", _distant),
     Trial("slow", "99 fast readers beside one that reads 1 KB/s", _slow_reader),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from dataclasses import dataclass, field
 from typing import cast
@@ -16,6 +17,7 @@ import httptools
 
 from bench.work import Work, check, stamps
 
+_RUN_ID = re.compile(rb'"id":"([^"]+)"')
 _END = b"data: [DONE]\n\n\r\n0\r\n\r\n"
 
 
@@ -88,11 +90,25 @@ class Connection(asyncio.Protocol):
 
 def request(port: int, work: Work, *, token: str) -> bytes:
     body = json.dumps({"model": "main", "stream": True, "messages": [{"role": "user", "content": work.message}]})
-    head = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return (head + body).encode()
+    fields = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    return (_head("POST", "/v1/chat/completions", port, token) + fields + "\r\n" + body).encode()
+
+
+def request_again(port: int, run_id: str, *, token: str) -> bytes:
+    """For the stream of a run that was accepted before."""
+    return (_head("GET", f"/v1/chat/completions/{run_id}?stream=true", port, token) + "\r\n").encode()
+
+
+def _head(method: str, path: str, port: int, token: str) -> str:
+    return f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n"
+
+
+def run_id_of(exchange: Exchange) -> str:
+    """As the first chunk of an answer that has begun tells it. Raises ValueError."""
+    told = _RUN_ID.search(b"".join(piece for _, piece in exchange.pieces))
+    if told is None:
+        raise ValueError("the answer has not begun")
+    return told[1].decode()
 
 
 class _Body:
@@ -122,14 +138,14 @@ def read(exchange: Exchange) -> Answer:
                 continue
             if frame == "data: [DONE]":
                 continue
-            choice = json.loads(frame.removeprefix("data: "))["choices"][0]
-            finished |= choice["finish_reason"] == "stop"
-            if content := choice["delta"].get("content"):
-                first = first or arrived
-                last = arrived
-                contents += 1
-                text += content
-                delays += [arrived - said for said in stamps(content)]
+            for choice in json.loads(frame.removeprefix("data: "))["choices"]:  # that of the usage has none
+                finished |= choice["finish_reason"] == "stop"
+                if content := choice["delta"].get("content"):
+                    first = first or arrived
+                    last = arrived
+                    contents += 1
+                    text += content
+                    delays += [arrived - said for said in stamps(content)]
     if parser.get_status_code() != 200 or not finished:
         raise ValueError(f"no whole answer: status {parser.get_status_code()}, {bytes(body.data[-300:])!r}")
     check(text, exchange.work)

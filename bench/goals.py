@@ -54,6 +54,7 @@ GOALS = (
     Goal("short", "runs per API CPU s", 700, at_least=True),
     Goal("held", "KB per stream", 40),
     Goal("held", "last of all served after, s", 0.5),
+    Goal("readers", "last of all served after, s", 0.5),
     Goal("busy", "delay p99, ms", column="1,000"),
     Goal("busy", "the slowest stream's delay p50, ms", column="1,000"),
     Goal("busy", "cores: API", column="1,000"),

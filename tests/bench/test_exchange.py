@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from bench.ceiling import app
-from bench.exchange import Connection, Exchange, read, request
+from bench.exchange import Connection, Exchange, read, request, run_id_of
 from bench.work import Work
 from tests.api.served import served
 
@@ -55,3 +55,18 @@ async def test_an_error_is_no_answer() -> None:
 
     with pytest.raises(ConnectionError, match=r"refused: b'HTTP/1\.1 429"):
         await asked(Starlette(routes=[Route("/v1/chat/completions", refuse, methods=["POST"])]), Work(1))
+
+
+async def test_a_run_is_known_by_its_first_chunk() -> None:
+    [exchange] = await asked(app, Work(1))
+    assert run_id_of(exchange).startswith("chatcmpl")
+    with pytest.raises(ValueError, match="not begun"):
+        run_id_of(Exchange(exchange.work))
+
+
+async def test_a_chunk_that_tells_the_usage_is_no_content() -> None:
+    [exchange] = await asked(app, Work(2))
+    usage = b'data: {"choices":[],"usage":{"total_tokens":3}}\n\n'
+    head, _, body = b"".join(piece for _, piece in exchange.pieces).partition(b"\r\n\r\n")
+    told = head + b"\r\n\r\n%x\r\n%b\r\n" % (len(usage), usage) + body
+    assert read(Exchange(exchange.work, exchange.sent, [(exchange.sent, told)])).content_frames == 2

@@ -35,6 +35,7 @@ from tests.events import said
 from tests.lossy import Fault, LossyPipe
 from tests.runs import LEASE_MS, a_run, claim_one, end_lease, end_patience, running, submit
 from tests.spans import Spans, facts, parent, place
+from tests.wait import wait_until
 from tests.worker.acting import Acts, Says, Waits
 from worker.agents.protocol import Agent, AgentInput, OwnConversation, Spoken, Utterance
 from worker.execution import Execution
@@ -466,7 +467,7 @@ async def test_an_attempt_whose_run_was_ended_by_another_stops_its_agent(bench: 
     async with anyio.create_task_group() as group:
         group.start_soon(bench.job({"main": agent}).run, Execution(claimed))
         await agent.waiting.wait()
-        await anyio.wait_all_tasks_blocked()
+        await wait_until(lambda: bench.log.last(claimed.run.run_id), "the start is written")
         head = await bench.log.fence(claimed.run.run_id, 2)
         last = said(Completed(), first=head.seq + 1, attempt=2, run_id=claimed.run.run_id)
         await bench.log.close(last, Head(head.seq + 1), End(state=State.COMPLETED))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 
 from shared.calls import Calls
 from shared.conclusion import end_of, now_ms
@@ -170,10 +169,8 @@ class Emitter:
                 if self._first_message:
                     said = Delta(delta=said.delta, message=said.message + self._first_message)
                 self._text.append(self._flat.add(said))
-                self._head = replace(self._head, chars=self._head.chars + len(said.delta), message=said.message)
             case Call():
                 self._calls.add(said)
-                self._head = replace(self._head, calls=len(self._calls))
             case Usage():
                 self._usage = Tokens(**said.model_dump())
         yield said
@@ -181,7 +178,7 @@ class Emitter:
     def _number(self, all_said: Iterable[Said]) -> None:
         run = self._run
         for said in all_said:
-            self._head = replace(self._head, seq=self._head.seq + 1)
+            self._head = self._after(said)
             self._unconfirmed.append(
                 event(
                     said,
@@ -192,6 +189,14 @@ class Emitter:
                     ts=self._clock(),
                 )
             )
+
+    def _after(self, said: Said) -> Head:
+        """Where the log stands once it has this, too."""
+        head = self._head
+        chars, message = head.chars, head.message
+        if isinstance(said, Delta):
+            chars, message = chars + len(said.delta), said.message
+        return Head(head.seq + 1, chars, message, calls=len(self._calls) or head.calls)
 
     async def _write(self) -> None:
         events, head = tuple(self._unconfirmed), self._head

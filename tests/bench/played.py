@@ -38,6 +38,7 @@ RESULTS: dict[str, dict[str, Figures]] = {
     "burst": {"ceiling": {"last first delta, s": 0.2}, "runrelay": {"last first delta, s": 0.5}},
     "short": {"ceiling": {"runs per API CPU s": 2_700.0}, "runrelay": {"runs per API CPU s": 800.0}},
     "held": {"runrelay": {"KB per stream": 30.0, "last of all served after, s": 0.4}},
+    "readers": {"runrelay": {"last of all served after, s": 0.3}},
     "idle": {"runrelay": {"commands/s": 39.0}},
     "distant": {"runrelay": {"1 ms away: against beside it, %": 0.5, "50 ms away: against beside it, %": 2.0}},
     "slow": {"runrelay": {"delay p99 beside it, times that without": 1.01, "API memory grown, KB": 1_000.0}},

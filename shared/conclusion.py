@@ -7,26 +7,27 @@ import time
 from dataclasses import replace
 
 from shared.errors import Closed
-from shared.events import Cancelled, Completed, Failed, Terminal, event
+from shared.events import Cancelled, Completed, Event, Failed, Terminal, event
 from shared.ledger import Claim, Ledger
 from shared.log import EventLog, Head
 from shared.patience import patiently
 from shared.run import End, ToolCall
 from shared.states import State
-from shared.verdict import Conclude, Settle, Start, verdict
+from shared.verdict import Conclude, Settle, Start, may_start, verdict
 
 
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-async def conclude(claim: Claim, ledger: Ledger, log: EventLog) -> Head | End:
+async def conclude(claim: Claim, ledger: Ledger, log: EventLog, *, start: Event | None = None) -> Head | End:
     """Ends the run if that is the verdict. Answers where its log stands when an agent shall run, else how it has
-    ended.
+    ended. `start` says so in the log, where the claim alone tells that an agent shall.
 
     Raises Fenced when a later attempt owns the run, LogLost when its log is gone.
     """
-    head = await patiently(lambda: log.fence(claim.run.run_id, claim.attempt))
+    starts = start if may_start(claim) else None
+    head = await patiently(lambda: log.fence(claim.run.run_id, claim.attempt, start=starts))
     match verdict(claim, head):
         case Start():
             return head

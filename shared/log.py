@@ -46,10 +46,15 @@ class EventLog:
     def _keys(self, run_id: str) -> tuple[str, str]:
         return self.keys.stream(run_id), self.keys.head(run_id)
 
-    async def fence(self, run_id: str, attempt: int) -> Head:
+    async def fence(self, run_id: str, attempt: int, *, start: Event | None = None) -> Head:
         """Makes `attempt` the only one that may write, and says where the log stands. Raises Fenced when a later one
-        owns it."""
-        reply = await self._pipe.run(self._fence, self._keys(run_id), (attempt, self._retention_ms))
+        owns it.
+
+        `start` says that the attempt's agent starts. It is added at once, if the log is not closed, and once, however
+        often it is told; its number is found here.
+        """
+        said = (self.keys.channel(run_id), to_json(start) if start else "")
+        reply = await self._pipe.run(self._fence, self._keys(run_id), (attempt, self._retention_ms, *said))
         match reply:
             case [1, int(seq), int(chars), int(message), int(calls), bytes(end)]:
                 return Head(seq, chars, message, End.model_validate_json(end) if end else None, calls)

@@ -49,6 +49,11 @@ def verdict(claim: Claim, head: Head) -> Verdict:
     return Start()
 
 
+def may_start(claim: Claim) -> bool:
+    """Whether the claim alone tells that an agent shall run: what becomes of a lost run its log says."""
+    return not claim.lost and isinstance(verdict(claim, Head()), Start)
+
+
 def may_retry(policy: Policy, *, silent: bool, called: bool) -> bool:
     """Never a truncated answer that looks whole, and never an agent that edits files twice against its owner's will.
 

@@ -24,7 +24,6 @@ from shared.events import (
     Queued,
     Reasoning,
     Said,
-    Started,
     Terminal,
     Tokens,
     Tool,
@@ -40,7 +39,6 @@ from worker.merge import merged
 
 BUFFER_CHARS = 262_144  # an agent further ahead of Redis than this waits
 OUTPUT_CHARS = 4_194_304  # a run that says more fails: somebody has to keep and to read it
-START_SECONDS = 0.002  # how long the word of a start waits for the first words of the agent
 TOOL_CHARS = 65_536  # arguments and result of a tool call; larger ones are left out, and that is said
 NAME_CHARS = 256  # of a tool's name and of a call's id, where the call is larger than that
 
@@ -78,12 +76,6 @@ class Emitter:
     def called(self) -> bool:
         """Whether a tool of the client's was called."""
         return self._head.calls > 0 or any(isinstance(said, Call) for said in self._pending)
-
-    def start(self, worker: str) -> None:
-        """Says that the attempt has begun. The agent need not wait for that to be written, and one that speaks at once
-        has its first words written with it."""
-        self._number([Started(attempt=self._attempt, worker=worker)])
-        asyncio.get_running_loop().call_later(START_SECONDS, self._wake.set)
 
     async def say(self, spoken: Spoken) -> None:
         """Takes what the agent says. Waits only while the agent is too far ahead. Raises RunError at the run's

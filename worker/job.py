@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 import anyio
 import structlog
 
-from shared.conclusion import conclude
+from shared.conclusion import conclude, now_ms
 from shared.errors import Closed, ErrorCode, Fenced, LogLost, RunError
-from shared.events import Cancelled, Completed, Delta, Failed, Queued, Stop, Terminal
+from shared.events import Cancelled, Completed, Delta, Event, Failed, Queued, Started, Stop, Terminal, event
 from shared.ledger import Claim, Ledger
 from shared.log import EventLog, Head
 from shared.logs import how, speak_of
@@ -65,8 +65,9 @@ class Job:
         speak_of(claim.run, claim.attempt)
         self.watch.taken(execution)
         try:
-            match await conclude(claim, self.ledger, self.events):
+            match await conclude(claim, self.ledger, self.events, start=self._start(claim)):
                 case Head() as head:
+                    head = await self._begin(claim) if claim.lost else head
                     await self._attempt(execution, Emitter(self.events, claim.run, claim.attempt, head))
                 case End() as end:
                     self._ended(execution, end)
@@ -78,10 +79,7 @@ class Job:
 
     async def _attempt(self, execution: Execution, emitter: Emitter) -> None:
         claim = execution.claim
-        if claim.lost:
-            await self._begin(claim)
         await self._be_in_time(execution)
-        emitter.start(self.worker)
         with self.tracer.invocation(claim.run, claim.attempt, waited=claim.waited) as span:
             execution.traceparent = span.traceparent
             outcome = await self._write_along(execution, emitter)
@@ -101,10 +99,18 @@ class Job:
             self.watch.handed_back(execution)
             log.info("run.handed_back")
 
-    async def _begin(self, claim: Claim) -> None:
-        """Raises Fenced."""
+    def _start(self, claim: Claim) -> Event:
+        """Says that an agent starts. It is in the log before that; there it gets its number."""
+        run, started = claim.run, Started(attempt=claim.attempt, worker=self.worker)
+        key, attempt = run.session_key, claim.attempt
+        return event(started, run_id=run.run_id, session_key=key, attempt=attempt, seq=1, ts=now_ms())
+
+    async def _begin(self, claim: Claim) -> Head:
+        """Says in ledger and log that an agent starts for a lost run. Raises Fenced."""
         if not await patiently(lambda: self.ledger.begin(claim)):
             raise Fenced
+        start = self._start(claim)
+        return await patiently(lambda: self.events.fence(claim.run.run_id, claim.attempt, start=start))
 
     async def _be_in_time(self, execution: Execution) -> None:
         """An agent must not start on a lease that has run out while the answers of Redis were under way: another worker

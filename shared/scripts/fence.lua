@@ -1,8 +1,18 @@
--- Makes `attempt` the only one that may write. Answers {1, seq, chars, message, calls, terminal} or {0} when a later attempt owns the log.
-local known = redis.call('HMGET', head, 'attempt', 'seq', 'chars', 'message', 'calls', 'terminal')
+-- Makes `attempt` the only one that may write. ARGV: 3 channel, 4 the event that says that its agent starts, or ''. That event gets the
+-- next number, once however often it is told, unless the log is closed.
+-- Answers {1, seq, chars, message, calls, terminal} or {0} when a later attempt owns the log.
+local known = redis.call('HMGET', head, 'attempt', 'seq', 'chars', 'message', 'calls', 'terminal', 'started')
 if tonumber(known[1] or 0) > attempt then
   return {0}
 end
+local seq = tonumber(known[2] or 0)
 redis.call('HSET', head, 'attempt', attempt)
+if ARGV[4] ~= '' and not known[6] and tonumber(known[7] or 0) ~= attempt then
+  seq = seq + 1
+  local said = string.gsub(ARGV[4], '"seq":%d+', '"seq":' .. seq, 1)
+  redis.call('XADD', stream, '0-' .. seq, 'e', said)
+  redis.call('HSET', head, 'seq', seq, 'started', attempt)
+  redis.call('PUBLISH', ARGV[3], said)
+end
 refresh()
-return {1, tonumber(known[2] or 0), tonumber(known[3] or 0), tonumber(known[4] or 0), tonumber(known[5] or 0), known[6] or ''}
+return {1, seq, tonumber(known[3] or 0), tonumber(known[4] or 0), tonumber(known[5] or 0), known[6] or ''}

@@ -333,6 +333,42 @@ async def test_there_may_be_no_log(log: EventLog) -> None:
     assert await log.head("none") == Head()
 
 
+# --- a start ----------------------------------------------------------------------------------------------------------
+
+
+def a_start(attempt: int) -> Event:
+    (start,) = said(Started(attempt=attempt, worker="w"), attempt=attempt)
+    return start
+
+
+async def test_a_fence_adds_the_start_of_its_attempt_once(log: EventLog, redis: Redis) -> None:
+    """Its number is found by the log; repeated because its answer was lost, it changes nothing."""
+    await append(log, said(Queued(), attempt=0))
+    start = a_start(1)
+    async with heard(redis) as published:
+        for _ in range(2):
+            assert await log.fence(RUN_ID, 1, start=start) == Head(2)
+    numbered = start.model_copy(update={"seq": 2})
+    assert await log.read(RUN_ID, 1) == [numbered]
+    assert published == [to_json(numbered)]
+
+
+async def test_each_attempt_has_a_start_of_its_own(log: EventLog) -> None:
+    for attempt in (1, 2):
+        await log.fence(RUN_ID, attempt)
+        assert (await log.fence(RUN_ID, attempt, start=a_start(attempt))).seq == attempt
+    assert [one.attempt for one in await stored(log)] == [1, 2]
+    with pytest.raises(Fenced):
+        await log.fence(RUN_ID, 1, start=a_start(1))
+
+
+async def test_no_attempt_starts_in_a_closed_log(log: EventLog) -> None:
+    await log.fence(RUN_ID, 1)
+    await log.close(said(Completed()), Head(1), END)
+    assert (await log.fence(RUN_ID, 2, start=a_start(2))).end == END
+    assert len(await stored(log)) == 1
+
+
 # --- life -------------------------------------------------------------------------------------------------------------
 
 

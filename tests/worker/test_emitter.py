@@ -22,7 +22,6 @@ from shared.events import (
     FinishReason,
     Queued,
     Reasoning,
-    Started,
     Stop,
     Tokens,
     Tool,
@@ -178,11 +177,10 @@ async def test_nothing_is_said_without_filling_the_buffer(gated: GatedLog, said:
 
 async def test_events_carry_their_place(log: EventLog) -> None:
     emitter = Emitter(log, RUN, 3, await log.fence(RUN.run_id, 3), clock=lambda: 1_234)
-    emitter.start("w1")
     await emitter.say(Delta(delta="Hi"))
     await emitter.close(Completed())
     place = {"run_id": RUN.run_id, "session_key": RUN.session_key, "attempt": 3, "ts": 1_234}
-    things = (Started(attempt=3, worker="w1"), Delta(delta="Hi"), Completed())
+    things = (Delta(delta="Hi"), Completed())
     assert await stored(log) == [event(one, seq=seq, **place) for seq, one in enumerate(things, 1)]  # type: ignore[arg-type]
 
 
@@ -244,16 +242,14 @@ async def test_an_attempt_that_speaks_after_another_begins_a_message_of_its_own(
 
 async def test_an_attempt_after_a_silent_one_begins_with_the_first_message(log: EventLog) -> None:
     first = await fenced(log, 1)
-    first.start("w1")
     await first.say(Reasoning(delta="Hm"))
     await first.hand_back(Queued(reason=Stop.DRAIN))
     second = await fenced(log, 2)
-    second.start("w2")
     await second.say(Delta(delta="Hi"))
     assert (await second.close(Completed())).text == "Hi"
     events = await stored(log)
-    assert [one.seq for one in events] == list(range(1, 7))
-    assert events[4].data == Delta(delta="Hi", message=0)
+    assert [one.seq for one in events] == list(range(1, 5))
+    assert events[2].data == Delta(delta="Hi", message=0)
 
 
 async def test_a_run_that_is_handed_back_says_so_last(log: EventLog) -> None:
@@ -436,7 +432,6 @@ async def test_a_later_attempt_ends_the_flushing(log: EventLog) -> None:
 
 async def test_a_lost_log_ends_the_flushing(log: EventLog) -> None:
     emitter = await fenced(log)
-    emitter.start("w1")
     await log.discard(RUN.run_id)
     await emitter.say(Delta(delta="a"))
     with pytest.raises(LogLost):

@@ -10,7 +10,7 @@ from shared.ledger import Claim
 from shared.log import Head
 from shared.run import End, Policy
 from shared.states import State
-from shared.verdict import Conclude, Settle, Start, may_retry, verdict
+from shared.verdict import Conclude, Settle, Start, may_retry, may_start, verdict
 from tests.runs import a_run
 
 Lost = Literal["retry_if_silent", "fail", "retry"]
@@ -32,6 +32,19 @@ def code(claim: Claim, head: Head = EMPTY) -> str:
 
 def test_a_fresh_run_starts() -> None:
     assert verdict(FRESH, Head()) == verdict(FRESH, Head(1)) == Start()
+
+
+@pytest.mark.parametrize(
+    ("claim", "may"),
+    [
+        (FRESH, True),
+        (LOST, False),
+        (replace(FRESH, cancel=Stop.USER), False),
+        (replace(FRESH, queued_until_ms=1), False),
+    ],
+)
+def test_a_claim_alone_tells_of_a_run_that_was_not_lost_whether_its_agent_starts(claim: Claim, may: bool) -> None:
+    assert may_start(claim) is may
 
 
 @pytest.mark.parametrize("claim", [FRESH, LOST, replace(LOST, cancel=Stop.USER), replace(FRESH, queued_until_ms=1)])

@@ -17,6 +17,7 @@ import anyio
 from redis.exceptions import RedisError
 
 from chaos.service import SETTINGS, Service
+from shared.patience import patiently
 from shared.pipe import Pipe
 from tests.e2e.process import Process
 
@@ -181,7 +182,7 @@ class Faults:
             try:
                 await self._lasts(0.5, 4)
             finally:
-                await told.command(*mend.split())
+                await patiently(lambda: told.command(*mend.split()))  # another fault may have cut this link
         return 0
 
     # --- connections of clients ---------------------------------------------------------------------------------------

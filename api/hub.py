@@ -123,27 +123,15 @@ class Hub:
             self._link = link  # by now: a reader that comes while it is told of the channels tells it of its own
             try:
                 link.subscribe(self._resting, *self._topics)
-                await self._read(link)
+                await link.follow(self._heard, ping_seconds=self._ping_seconds)
             finally:
                 self._link = None
                 for topic in self._topics.values():
                     topic.confirmed.clear()
                     topic.gap()
 
-    async def _read(self, link: Link) -> None:
-        while True:
-            heard = False
-            link.ping()
-            with anyio.move_on_after(self._ping_seconds):  # one clock for many messages: it costs more than a message
-                while True:
-                    said = await link.read()
-                    heard = True
-                    self._outage.worked()
-                    self._sort(said)
-            if not heard:
-                raise TimeoutError("no answer to a ping")
-
-    def _sort(self, said: Reply) -> None:
+    def _heard(self, said: Reply) -> None:
+        self._outage.worked()
         match said:
             case [b"message", bytes(channel), bytes(data)]:
                 if topic := self._topics.get(channel.decode()):

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol, cast
 
+import anyio
 from hiredis import pack_command
 from redis.asyncio import BlockingConnectionPool, Connection, Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -213,6 +214,20 @@ class Link:
         """What comes next: `[b"message", channel, data]`, or a word on what was sent. Loses nothing when cancelled."""
         said: Reply = await self._connection.read_response(disconnect_on_error=False)
         return said
+
+    async def follow(self, heard: Callable[[Reply], None], *, ping_seconds: float) -> None:
+        """Tells of all that comes, for as long as the link lives. Then it raises TimeoutError: nothing came for
+        `ping_seconds` after a ping, not even the answer. Silence alone proves nothing."""
+        alive = True
+        while alive:
+            alive = False
+            self.ping()
+            with anyio.move_on_after(ping_seconds):  # one clock for many messages: it costs more than a message
+                while True:
+                    said = await self.read()
+                    alive = True
+                    heard(said)
+        raise TimeoutError("no answer to a ping")
 
     def _tell(self, name: str, *channels: str) -> None:
         self._unsent.append(packed(name, *channels).wire)

@@ -52,7 +52,7 @@ async def work(
         agents = await stack.enter_async_context(open_agents(configs, environment))
         pipes = await stack.enter_async_context(piped(settings.redis_url, settings.events_url, watch=metrics))
         bell = await stack.enter_async_context(opened(settings.redis_url))
-        control = await stack.enter_async_context(opened(settings.redis_url))
+        control = await stack.enter_async_context(opened(settings.redis_url, socket_timeout=None))
         assembled = assemble(settings, configs, agents, Connections(pipes, bell, control), metrics, tracer)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, assembled.worker.handle_sig, number)

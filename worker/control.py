@@ -13,12 +13,13 @@ from redis.asyncio import Redis
 from shared.errors import Unavailable
 from shared.events import Stop, Value
 from shared.keys import Keys
-from shared.redis import unavailable
+from shared.redis import linked, unavailable
+from shared.replies import Reply
 from worker.leases import Leases
 
 log = structlog.get_logger()
 
-PING_SECONDS = 5.0  # silence after which the link must answer a ping, within the same time
+PING_SECONDS = 5.0  # between pings; a link that has brought nothing in the meantime is dead
 RETRY_SECONDS = 0.5
 
 
@@ -47,8 +48,8 @@ class Control:
         news: Callable[[], None],
         ping_seconds: float = PING_SECONDS,
     ) -> None:
-        """`redis` is a client of one connection that nobody else uses; `news` is called when `worker` was ordered
-        something."""
+        """`redis` is a client of one connection that nobody else uses, without a socket timeout; `news` is called when
+        `worker` was ordered something."""
         self._redis = redis
         self._ping_seconds = ping_seconds
         self._channel = keys.control
@@ -66,18 +67,14 @@ class Control:
                 await anyio.sleep(RETRY_SECONDS)
 
     async def _listen(self) -> None:
-        async with self._redis.pubsub() as pubsub:
-            await pubsub.subscribe(self._channel)
-            pinged = False
-            while True:
-                message = await pubsub.get_message(timeout=self._ping_seconds)
-                if message is None and pinged:
-                    raise TimeoutError("no answer to a ping")
-                pinged = message is None
-                if message is None:
-                    await pubsub.ping()
-                elif message["type"] == "message":
-                    self._obey(message["data"])
+        async with linked(self._redis) as link:
+            link.subscribe(self._channel)
+            await link.follow(self._heard, ping_seconds=self._ping_seconds)
+
+    def _heard(self, said: Reply) -> None:
+        match said:
+            case [b"message", _, bytes(data)]:
+                self._obey(data)
 
     def _obey(self, data: bytes) -> None:
         try:

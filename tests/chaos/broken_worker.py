@@ -34,7 +34,7 @@ async def work(settings: Settings) -> None:
         redis = await stack.enter_async_context(opened(settings.redis_url, max_connections=LANES))
         pipe = await stack.enter_async_context(aclosing(Unfenced(redis)))
         bell = await stack.enter_async_context(opened(settings.redis_url))
-        control = await stack.enter_async_context(opened(settings.redis_url))
+        control = await stack.enter_async_context(opened(settings.redis_url, socket_timeout=None))
         assembled = assemble(settings, configs, agents, Connections(Pipes(pipe, pipe), bell, control))
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, assembled.worker.handle_sig, number)

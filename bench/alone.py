@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,12 +49,10 @@ async def _held(folder: Path) -> Figures:
             await asked
         for connection in connections:
             connection.close()
-        lateness = [read(exchange).last_arrival - work.hold_until for exchange in exchanges]
         return {
             "streams held": held,
             "KB per stream": grown / held / KB,
-            "first of all served after, s": min(lateness),
-            "last of all served after, s": max(lateness),
+            **_served(exchanges, work),
             **{f"CPU for it, s: {part}": cpu - parts[part] for part, cpu in after.items()},
             "CPU for it, s: client": own_cpu,
         }
@@ -75,8 +73,13 @@ async def _one_for_all(folder: Path) -> Figures:
             await asyncio.gather(posted, *asked)
         for connection in (first, *others):
             connection.close()
-        lateness = [read(exchange).last_arrival - work.hold_until for exchange in exchanges]
-        return {"first of all served after, s": min(lateness), "last of all served after, s": max(lateness)}
+        return _served(exchanges, work)
+
+
+def _served(exchanges: Sequence[Exchange], work: Work) -> Figures:
+    """How long after its moment the last delta was with the first of all, and with the last."""
+    lateness = [read(exchange).last_arrival - work.hold_until for exchange in exchanges]
+    return {"first of all served after, s": min(lateness), "last of all served after, s": max(lateness)}
 
 
 async def _idle(folder: Path) -> Figures:

@@ -101,9 +101,14 @@ class Job:
 
     def _start(self, claim: Claim) -> Event:
         """Says that an agent starts. It is in the log before that; there it gets its number."""
-        run, started = claim.run, Started(attempt=claim.attempt, worker=self.worker)
-        key, attempt = run.session_key, claim.attempt
-        return event(started, run_id=run.run_id, session_key=key, attempt=attempt, seq=1, ts=now_ms())
+        return event(
+            Started(attempt=claim.attempt, worker=self.worker),
+            run_id=claim.run.run_id,
+            session_key=claim.run.session_key,
+            attempt=claim.attempt,
+            seq=1,
+            ts=now_ms(),
+        )
 
     async def _begin(self, claim: Claim) -> Head:
         """Says in ledger and log that an agent starts for a lost run. Raises Fenced."""

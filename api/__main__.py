@@ -14,16 +14,16 @@ import uvloop
 from prometheus_client import CollectorRegistry
 
 from api.app import Application, create_app
-from api.metrics import ApiMetrics
+from api.fleet.api_metrics import ApiMetrics
 from shared.bind import bind, is_loopback
-from shared.errors import SettingsError
-from shared.garbage import spare_what_is_here
-from shared.logs import configure_logs, log_errors_of
-from shared.pipe import piped
-from shared.presence import process_name
-from shared.redis import opened
+from shared.ledger.presence import process_name
+from shared.observe.garbage import spare_what_is_here
+from shared.observe.logging import configure_logs, log_errors_of
+from shared.observe.tracing import Tracer, tracing
+from shared.redis.client import opened
+from shared.redis.pipe import piped
+from shared.run.errors import SettingsError
 from shared.settings import Settings, read_settings
-from shared.tracing import Tracer, tracing
 
 LOOK_SECONDS = 0.2  # uvicorn says by a flag, and not by an event, that it was asked to stop
 FAREWELL_SECONDS = 1.0  # for the last frames to reach their clients

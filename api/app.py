@@ -16,40 +16,40 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from api import failures
-from api.access import Access, route_names
 from api.admin.routes import admin
-from api.announcer import Announcer
-from api.auth import Credentials, Gate, LoopbackOnly, Noted, Scope
-from api.completions import ChatCompletions
-from api.directory import Directory
-from api.failures import Failure
-from api.farewell import Farewell
-from api.front import Front
-from api.health import Health
-from api.hub import Hub
-from api.janitor import Janitor
-from api.metrics import ApiMetrics
-from api.metrics_page import MetricsPage
-from api.models import Models
+from api.chat.chat_completions import ChatCompletions
+from api.chat.models import Models
+from api.fleet.agent_directory import Directory
+from api.fleet.api_metrics import ApiMetrics
+from api.fleet.health import Health
+from api.fleet.metrics_page import MetricsPage
+from api.fleet.web_announcer import Announcer
+from api.http import api_errors
+from api.http.access_log import Access, route_names
+from api.http.api_errors import Failure
+from api.http.auth import Credentials, Gate, LoopbackOnly, Noted, Scope
+from api.http.request_tracing import Traced
+from api.http.shutdown_response import Farewell
+from api.intake.janitor import Janitor
+from api.intake.submission import Front
 from api.monitor.routes import monitor
 from api.openapi import document
-from api.readers import Readers
-from api.relay import Relay
-from api.runs import Runs
-from api.traced import Traced
-from shared.attendance import Attendance
-from shared.errors import Refused, Unavailable
-from shared.keys import Keys
-from shared.ledger import Bounds, Ledger
-from shared.log import EventLog
-from shared.loop_lag import LoopLag
-from shared.pipe import Pipes
-from shared.presence import Presence
-from shared.queue_depth import QueueDepth
-from shared.run_index import RunIndex
+from api.relay.hub import Hub
+from api.relay.reader_heartbeat import Readers
+from api.relay.relay import Relay
+from api.runs.run_endpoints import Runs
+from shared.ledger.ledger import Bounds, Ledger
+from shared.ledger.presence import Presence
+from shared.ledger.queue_depth import QueueDepth
+from shared.ledger.reader_leases import Attendance
+from shared.ledger.run_index import RunIndex
+from shared.log.event_log import EventLog
+from shared.observe.loop_lag import LoopLag
+from shared.observe.tracing import Tracer
+from shared.redis.keys import Keys
+from shared.redis.pipe import Pipes
+from shared.run.errors import Refused, Unavailable
 from shared.settings import Settings
-from shared.tracing import Tracer
 
 Loop = Callable[[], Coroutine[None, None, None]]
 
@@ -186,16 +186,16 @@ async def _failure(_: Request, failure: Exception) -> Response:
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused | Unavailable)
-    return await _failure(request, failures.refused(error))
+    return await _failure(request, api_errors.refused(error))
 
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
-        return await _failure(request, Failure(404, "Not Found", failures.INVALID))
+        return await _failure(request, Failure(404, "Not Found", api_errors.INVALID))
     return PlainTextResponse(error.detail, error.status_code, headers=error.headers)
 
 
 async def _bug(request: Request, _: Exception) -> Response:
     """The server's log has the traceback. Nobody knows whether a run was accepted, so a client must not post again."""
-    return await _failure(request, failures.internal_error())
+    return await _failure(request, api_errors.internal_error())

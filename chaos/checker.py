@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from api.chat import EMPTY_ANSWER
+from api.chat.chat_view import EMPTY_ANSWER
 from chaos.history import Asked, Entry, History, Kept, Piece, Reading
 from chaos.journal import Note
 from chaos.script import script

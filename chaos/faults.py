@@ -17,8 +17,8 @@ import anyio
 from redis.exceptions import RedisError
 
 from chaos.service import SETTINGS, Service
-from shared.patience import patiently
-from shared.pipe import Pipe
+from shared.redis.pipe import Pipe
+from shared.redis.retry import patiently
 from tests.e2e.process import Process
 
 

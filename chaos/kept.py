@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from chaos.history import Entry, Kept
 from chaos.script import Order
 from chaos.service import KEYS
-from shared.packing import unpacked
+from shared.log.packing import unpacked
 
 BOUNDED = frozenset({KEYS.queue, KEYS.leases, KEYS.paused, KEYS.prefixes()["attended"]})
 

@@ -17,7 +17,7 @@ import httpx
 from chaos.journal import VARIABLE, Journal
 from chaos.proxy import Proxy
 from chaos.valkey import Valkey
-from shared.keys import Keys
+from shared.redis.keys import Keys
 from tests.e2e.process import COMMANDS, ROOT, Process
 
 MARK = "CHAOS_MARK"  # in the environment of every process of a round, and of what they start

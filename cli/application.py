@@ -12,7 +12,7 @@ from cli.commands.doctor import doctor
 from cli.commands.run import run
 from cli.commands.top import top
 from cli.world import world
-from shared.release import RELEASE
+from shared.run.release import RELEASE
 
 
 def application() -> typer.Typer:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from cli.problem import Code, Problem
 from cli.service import Service
-from shared.events import Cancelled, Completed, Event, Failed, LifecycleEvent, from_json
+from shared.run.events import Cancelled, Completed, Event, Failed, LifecycleEvent, from_json
 
 PATIENCE_SECONDS = 60.0  # without any event and without a connection
 PAUSE_SECONDS = 0.5

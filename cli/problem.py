@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from shared.errors import RunrelayError
+from shared.run.errors import RunrelayError
 
 
 class Code(IntEnum):

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from cli.output import Output
 from cli.problem import Code, Problem
 from cli.words import line
-from shared.events import AssistantEvent, Cancelled, Completed, Event, Failed, Started, Tool, to_json
-from shared.flat_text import FlatText
+from shared.run.events import AssistantEvent, Cancelled, Completed, Event, Failed, Started, Tool, to_json
+from shared.run.flat_text import FlatText
 
 
 def spoken(events: Iterable[Event], output: Output, *, as_json: bool) -> None:

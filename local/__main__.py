@@ -24,10 +24,10 @@ from local.redis_server import embedded, external
 from local.session import SessionLost, attend
 from local.stop_signals import StopSignals
 from local.terminal import complain, tell
-from shared.errors import SettingsError
 from shared.local_session import FOLDER, LocalSession, noted
+from shared.run.errors import SettingsError
 from shared.settings import read_settings
-from worker.agents.found import served_agents
+from worker.agents.discovery import served_agents
 
 
 def main() -> int:

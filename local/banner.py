@@ -4,7 +4,7 @@ import json
 import shlex
 from collections.abc import Sequence
 
-from worker.agents.found import Found
+from worker.agents.discovery import Found
 
 GREETING = "Say hello"
 

@@ -1,4 +1,4 @@
-from shared.errors import RunrelayError
+from shared.run.errors import RunrelayError
 
 
 class StartError(RunrelayError):

@@ -8,7 +8,7 @@ from local.processes import Processes
 from local.redis_server import RedisServer
 from local.stop_signals import StopSignals
 from local.terminal import tell
-from shared.errors import RunrelayError
+from shared.run.errors import RunrelayError
 
 TICK_SECONDS = 0.05
 REMINDER_SECONDS = 15.0

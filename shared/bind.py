@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from ipaddress import ip_address
 
-from shared.errors import SettingsError
+from shared.run.errors import SettingsError
 
 Address = tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]  # as getaddrinfo gives it
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 
-from shared.errors import SettingsError
+from shared.run.errors import SettingsError
 
 _SECRET: dict[str, JsonValue] = {"secret": True}  # the value is never printed
 

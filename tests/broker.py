@@ -15,8 +15,8 @@ import redis as blocking
 from fakeredis import FakeAsyncRedis, FakeRedis, FakeServer
 from redis.asyncio import Redis
 
-from shared.keys import Keys
-from shared.redis import connect
+from shared.redis.client import connect
+from shared.redis.keys import Keys
 
 Stored = str | bytes | int | float
 

@@ -10,9 +10,9 @@ import stamina
 import structlog
 from redis.asyncio import Redis
 
-from shared.ledger import Ledger
-from shared.log import EventLog
-from shared.pipe import Pipe
+from shared.ledger.ledger import Ledger
+from shared.log.event_log import EventLog
+from shared.redis.pipe import Pipe
 from tests.broker import KEYS, Broker, FakeBroker, Look, RealBroker, Valkey, immortal_keys, looking, opened_client
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from shared.events import Call, Delta, Event, Said, event
-from shared.log import Head
+from shared.log.event_log import Head
+from shared.run.events import Call, Delta, Event, Said, event
 
 RUN_ID = "chatcmpl_made_up"
 

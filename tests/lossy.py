@@ -7,10 +7,11 @@ from typing import Literal
 
 from redis.asyncio import Redis
 
-from shared.errors import Unavailable
-from shared.pipe import Pipe, Script
-from shared.redis import Argument
-from shared.replies import Reply
+from shared.redis.client import Argument
+from shared.redis.pipe import Pipe
+from shared.redis.replies import Reply
+from shared.redis.script import Script
+from shared.run.errors import Unavailable
 
 Fault = Literal["", "before", "after"]  # before the call gets to Redis, or after, so that only the answer is lost
 

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
-from api.metrics import ApiMetrics
-from shared.events import Stop
-from shared.ledger import Claim
-from shared.presence import Announcement, Seen
-from shared.queue_depth import Depth, FleetDepth
-from shared.run import End, Policy
-from shared.states import State
+from api.fleet.api_metrics import ApiMetrics
+from shared.ledger.ledger import Claim
+from shared.ledger.presence import Announcement, Seen
+from shared.ledger.queue_depth import Depth, FleetDepth
+from shared.run.events import Stop
+from shared.run.run import End, Policy
+from shared.run.states import State
 from tests.runs import a_run
-from worker.execution import Execution
-from worker.metrics import WorkerMetrics
+from worker.attempt.execution import Execution
+from worker.worker_metrics import WorkerMetrics
 
 END = End(state=State.CANCELLED, reason=Stop.USER)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from itertools import count
 
-from shared.ledger import Accepted, Bounds, Claim, Ledger, Once
-from shared.run import End, Policy, Run
-from shared.states import State
+from shared.ledger.ledger import Accepted, Bounds, Claim, Ledger, Once
+from shared.run.run import End, Policy, Run
+from shared.run.states import State
 from tests.broker import KEYS, Look
 
 LEASE_MS = 60_000  # longer than any test: leases end when a test ends them

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from shared.events import Call, Delta, Reasoning, Tool, Usage
+from shared.run.events import Call, Delta, Reasoning, Tool, Usage
 from worker.agents.protocol import Spoken
 
 texts = st.text(st.characters(codec="utf-8"), max_size=12)

@@ -71,7 +71,7 @@ def test_it_answers_what_its_readme_says(name: str, tmp_path: Path) -> None:
 
 def test_the_cli_answers(tmp_path: Path) -> None:
     """Here it is one that prints what the real one printed; `make test-agents` has the real one."""
-    recorded = ROOT / "tests/worker/agents/formats/fixtures/claude/hello.jsonl"
+    recorded = ROOT / "tests/worker/agents/command/formats/fixtures/claude/hello.jsonl"
     program = tmp_path / "bin" / "claude"
     program.parent.mkdir()
     program.write_text(f"#!/bin/sh\nexec cat {shlex.quote(str(recorded))}\n")

@@ -6,7 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from shared.logs import session_digest
+from shared.observe.logging import session_digest
 from tests.measured import Measured, measured_by_api, measured_by_worker
 
 DOCS = Path("docs/monitoring.md").read_text()

@@ -16,21 +16,21 @@ import structlog
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from shared.errors import SettingsError
-from shared.garbage import spare_what_is_here
-from shared.logs import configure_logs, log_errors_of
-from shared.pipe import piped
-from shared.redis import opened
+from shared.observe.garbage import spare_what_is_here
+from shared.observe.logging import configure_logs, log_errors_of
+from shared.observe.tracing import Tracer, tracing
+from shared.redis.client import opened
+from shared.redis.pipe import piped
+from shared.run.errors import SettingsError
 from shared.settings import Settings, read_settings
-from shared.tracing import Tracer, tracing
+from worker.agents.command.guardian import guarded
+from worker.agents.command.orphans import worker_mark
 from worker.agents.config import AgentConfig, CommandConfig
-from worker.agents.found import served_agents
-from worker.agents.opened import open_agents
-from worker.agents.orphans import worker_mark
+from worker.agents.discovery import served_agents
+from worker.agents.opening import open_agents
 from worker.assembly import Connections, assemble
-from worker.guardian import guarded
-from worker.metrics import WorkerMetrics
 from worker.status_server import StatusServer, status_sockets
+from worker.worker_metrics import WorkerMetrics
 
 log = structlog.get_logger()
 

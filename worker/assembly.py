@@ -13,29 +13,29 @@ from prometheus_client import CollectorRegistry
 from psutil import Process
 from redis.asyncio import Redis
 
-from shared.conclusion import now_ms
-from shared.keys import Keys
-from shared.ledger import Ledger
-from shared.loop_lag import LoopLag
-from shared.pipe import Pipes
-from shared.presence import Announcement, Presence, ServedAgent, process_name
-from shared.release import RELEASE
+from shared.ledger.ledger import Ledger
+from shared.ledger.presence import Announcement, Presence, ServedAgent, process_name
+from shared.observe.loop_lag import LoopLag
+from shared.observe.tracing import NoTracing, Tracer
+from shared.redis.keys import Keys
+from shared.redis.pipe import Pipes
+from shared.run.clock import now_ms
+from shared.run.release import RELEASE
 from shared.settings import Settings
-from shared.tracing import NoTracing, Tracer
+from worker.agents.command.expiry import Expiry
+from worker.agents.command.orphans import sweep_forever
+from worker.agents.command.workdir import ROOT
 from worker.agents.config import AgentConfig
-from worker.agents.expiry import Expiry
-from worker.agents.orphans import sweep_forever
 from worker.agents.protocol import Agent
-from worker.agents.workdir import ROOT
-from worker.announcer import Announcer
-from worker.arq_redis import PipedArqRedis
-from worker.compacted_log import CompactedLog
-from worker.control import Control
-from worker.doorbell import Doorbell
-from worker.job import Job
-from worker.leases import Leases
-from worker.metrics import WorkerMetrics
-from worker.worker import RunWorker
+from worker.attempt.compacted_log import CompactedLog
+from worker.attempt.job import Job
+from worker.claim.arq_redis import PipedArqRedis
+from worker.claim.control import Control
+from worker.claim.doorbell import Doorbell
+from worker.claim.leases import Leases
+from worker.claim.run_worker import RunWorker
+from worker.worker_announcer import Announcer
+from worker.worker_metrics import WorkerMetrics
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from shared.bind import bind, is_loopback
-from shared.errors import SettingsError
-from shared.metrics import exposition
+from shared.observe.process_metrics import exposition
+from shared.run.errors import SettingsError
 from shared.settings import Settings
 
 

@@ -8,16 +8,16 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api import failures
-from api.directory import Directory
-from api.front import Front
-from shared.audit import Act, note
-from shared.conclusion import now_ms
-from shared.errors import QueueFull, SessionTaken
-from shared.ledger import Again, Once
-from shared.operating import NotAgain, Pair, RunAgain
-from shared.run import CONTRACT, new_run_id
-from shared.run_index import RunIndex, Wanted
+from api.fleet.agent_directory import Directory
+from api.http import api_errors
+from api.intake.submission import Front
+from shared.ledger.audit import Act, note
+from shared.ledger.ledger import Again, Once
+from shared.ledger.operator_views import NotAgain, Pair, RunAgain
+from shared.ledger.run_index import RunIndex, Wanted
+from shared.run.clock import now_ms
+from shared.run.errors import QueueFull, SessionTaken
+from shared.run.run import CONTRACT, new_run_id
 
 MOST = 100  # runs that one request has run again
 PAGES = 20  # and pages that it looks through for them
@@ -89,8 +89,8 @@ class Repeats:
         for run_id in run_ids:
             try:
                 done.append(Pair(id=run_id, again=await self.one(run_id, who=who, once=True)))
-            except failures.Failure as why:
+            except api_errors.Failure as why:
                 refused.append(NotAgain(id=run_id, code=str(why.error.get("code")), message=str(why)))
             except (QueueFull, SessionTaken) as why:
-                failure = failures.refused(why)
+                failure = api_errors.refused(why)
                 refused.append(NotAgain(id=run_id, code=str(failure.error["code"]), message=str(failure)))

@@ -7,8 +7,8 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
-from api import failures
-from api.body import BODY_SECONDS, read_body
+from api.http import api_errors
+from api.http.body import BODY_SECONDS, read_body
 
 BODY_BYTES = 65_536
 
@@ -23,4 +23,4 @@ async def asked(request: Request, shape: type[Asked]) -> Asked:
         return shape.model_validate_json(raw.strip() or b"{}")
     except ValidationError as wrong:
         first = wrong.errors()[0]
-        raise failures.invalid_value(".".join(map(str, first["loc"])) or "body", first["msg"]) from None
+        raise api_errors.invalid_value(".".join(map(str, first["loc"])) or "body", first["msg"]) from None

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.answer import answer
-from api.auth import Gate, Scope
-from api.query import number
-from shared.audit import Audit
-from shared.keys import AUDIT_LENGTH
-from shared.operating import AuditView, DeedView
+from api.http.auth import Gate, Scope
+from api.http.json_response import answer
+from api.http.query import number
+from shared.ledger.audit import Audit
+from shared.ledger.operator_views import AuditView, DeedView
+from shared.redis.keys import AUDIT_LENGTH
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import failures
 from api.admin.asked import asked
-from api.answer import answer
-from api.auth import Gate, Scope
-from shared.agent_ids import normalise_agent_id
-from shared.errors import TooManyPauses
-from shared.keys import ALL
-from shared.operating import PauseView, QueuedAgent, QueueView
-from shared.operations import Operations, Pause
-from shared.queue_depth import Depth, QueueDepth
+from api.http import api_errors
+from api.http.auth import Gate, Scope
+from api.http.json_response import answer
+from shared.ledger.operations import Operations, Pause
+from shared.ledger.operator_views import PauseView, QueuedAgent, QueueView
+from shared.ledger.queue_depth import Depth, QueueDepth
+from shared.redis.keys import ALL
+from shared.run.agent_ids import normalise_agent_id
+from shared.run.errors import TooManyPauses
 
 
 class WhichAgent(BaseModel):
@@ -45,7 +45,7 @@ class Queue:
         try:
             await self.operations.pause(await _which(request), who=who)
         except TooManyPauses:
-            raise failures.too_many_pauses() from None
+            raise api_errors.too_many_pauses() from None
         return answer(await self.view())
 
     async def resume(self, request: Request) -> Response:
@@ -80,5 +80,5 @@ def which(agent: str | None) -> str:
     if agent is None:
         return ALL
     if normalise_agent_id(agent) != agent:
-        raise failures.invalid_value("agent", "must be the id of an agent: a-z, 0-9, '_' and '-', at most 64")
+        raise api_errors.invalid_value("agent", "must be the id of an agent: a-z, 0-9, '_' and '-', at most 64")
     return agent

@@ -13,20 +13,20 @@ from api.admin.runs import AdminRuns
 from api.admin.sessions import Sessions
 from api.admin.stats import Stats
 from api.admin.workers import Workers
-from api.auth import Gate
-from api.directory import Directory
-from api.front import Front
-from api.janitor import Janitor
-from shared.audit import Audit
-from shared.history import History
-from shared.keys import Keys
-from shared.lanes import Lanes
-from shared.log import EventLog
-from shared.operations import Operations
-from shared.pipe import Pipe
-from shared.presence import Presence
-from shared.queue_depth import QueueDepth
-from shared.run_index import RunIndex
+from api.fleet.agent_directory import Directory
+from api.http.auth import Gate
+from api.intake.janitor import Janitor
+from api.intake.submission import Front
+from shared.ledger.audit import Audit
+from shared.ledger.lanes import Lanes
+from shared.ledger.operations import Operations
+from shared.ledger.presence import Presence
+from shared.ledger.queue_depth import QueueDepth
+from shared.ledger.run_index import RunIndex
+from shared.ledger.tallies import History
+from shared.log.event_log import EventLog
+from shared.redis.keys import Keys
+from shared.redis.pipe import Pipe
 
 LOOK_AT = 1_000  # runs whose agent is looked up for a view: it holds Redis up for some milliseconds
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from shared.log import Head
-from shared.operating import Detail, Row, Step, Whole
-from shared.run_record import RunRecord, RunRow
-from shared.states import ENDS, State
+from shared.ledger.operator_views import Detail, Row, Step, Whole
+from shared.ledger.run_record import RunRecord, RunRow
+from shared.log.event_log import Head
+from shared.run.states import ENDS, State
 
 
 def row(known: RunRow, first_text_ms: int, now_ms: int) -> Row:

@@ -8,26 +8,26 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import failures
 from api.admin import run_views
 from api.admin.again import Filter, Repeats
 from api.admin.asked import asked
 from api.admin.timeline import timeline
-from api.answer import answer
-from api.auth import Gate, Scope
-from api.following import followed
-from api.front import Front
-from api.janitor import Janitor
-from api.query import cursor, number, one_of
-from shared.audit import Act, note
-from shared.conclusion import now_ms
-from shared.events import Stop
-from shared.log import EventLog
-from shared.operating import Deleted, Row, Rows, Whole
-from shared.operations import Deletion, Operations
-from shared.run_index import RunIndex, Wanted
-from shared.run_record import RunRow
-from shared.states import ENDS, State
+from api.http import api_errors
+from api.http.auth import Gate, Scope
+from api.http.json_response import answer
+from api.http.query import cursor, number, one_of
+from api.intake.janitor import Janitor
+from api.intake.submission import Front
+from api.runs.run_events import followed
+from shared.ledger.audit import Act, note
+from shared.ledger.operations import Deletion, Operations
+from shared.ledger.operator_views import Deleted, Row, Rows, Whole
+from shared.ledger.run_index import RunIndex, Wanted
+from shared.ledger.run_record import RunRow
+from shared.log.event_log import EventLog
+from shared.run.clock import now_ms
+from shared.run.events import Stop
+from shared.run.states import ENDS, State
 
 MOST_PER_PAGE = 200
 LOOKED_AT = 10_000  # events of which a timeline is made
@@ -76,7 +76,7 @@ class AdminRuns:
         record = await self.front.any_record(run_id)
         rows = await self._rows([run_id], now_ms())
         if not rows:
-            raise failures.run_not_found(run_id)
+            raise api_errors.run_not_found(run_id)
         head = await self.events.head(run_id)
         text = await self.events.text(run_id, head) if with_log and not head.end else ""
         last = min(head.seq, LOOKED_AT) if with_log else 0
@@ -101,7 +101,7 @@ class AdminRuns:
         """202 with the new run. The old one must have ended."""
         who, run_id = self.gate.authenticate(request.headers, Scope.OPERATE), request.path_params["run_id"]
         if (await self.front.any_record(run_id)).state not in ENDS:
-            raise failures.run_not_ended(run_id)
+            raise api_errors.run_not_ended(run_id)
         return answer(await self.whole(await self.repeats.one(run_id, who=who)), 202)
 
     async def retry_all(self, request: Request) -> Response:
@@ -113,9 +113,9 @@ class AdminRuns:
         who, run_id = self.gate.authenticate(request.headers, Scope.OPERATE), request.path_params["run_id"]
         match await self.operations.delete(run_id, who=who):
             case Deletion.NO_RUN:
-                raise failures.run_not_found(run_id)
+                raise api_errors.run_not_found(run_id)
             case Deletion.NOT_ENDED:
-                raise failures.run_not_ended(run_id)
+                raise api_errors.run_not_ended(run_id)
             case Deletion.DONE:
                 return answer(Deleted(id=run_id))
 

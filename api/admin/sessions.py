@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.answer import answer
-from api.auth import Gate, Scope
-from api.query import number
-from shared.lanes import Lane, Lanes
-from shared.operating import SessionsView, SessionView
-from shared.run_index import RunIndex
-from shared.run_record import RunRow
-from shared.states import State
+from api.http.auth import Gate, Scope
+from api.http.json_response import answer
+from api.http.query import number
+from shared.ledger.lanes import Lane, Lanes
+from shared.ledger.operator_views import SessionsView, SessionView
+from shared.ledger.run_index import RunIndex
+from shared.ledger.run_record import RunRow
+from shared.run.states import State
 
 MOST = 200
 

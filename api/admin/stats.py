@@ -8,17 +8,17 @@ from dataclasses import asdict, dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.answer import answer
-from api.auth import Gate, Scope
-from api.query import one_of
-from shared.conclusion import now_ms
-from shared.history import History, Span, Window
-from shared.operating import AgentLoad, Now, RedisVitals, SpanView, StatsView
-from shared.pipe import Pipe
-from shared.queue_depth import Depth, QueueDepth
-from shared.run_index import RunIndex
-from shared.states import State
-from shared.vitals import vitals
+from api.http.auth import Gate, Scope
+from api.http.json_response import answer
+from api.http.query import one_of
+from shared.ledger.operator_views import AgentLoad, Now, RedisVitals, SpanView, StatsView
+from shared.ledger.queue_depth import Depth, QueueDepth
+from shared.ledger.run_index import RunIndex
+from shared.ledger.tallies import History, Span, Window
+from shared.redis.info import vitals
+from shared.redis.pipe import Pipe
+from shared.run.clock import now_ms
+from shared.run.states import State
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from shared.events import Call, Cancelled, Completed, Delta, Event, Failed, Queued, Started, Tool
-from shared.operating import Step, What
+from shared.ledger.operator_views import Step, What
+from shared.run.events import Call, Cancelled, Completed, Delta, Event, Failed, Queued, Started, Tool
 
 
 class Timeline:

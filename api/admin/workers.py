@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import failures
-from api.answer import answer
-from api.auth import Gate, Scope
-from shared.keys import WORKER_TTL_MS
-from shared.operating import WebView, WorkerState, WorkersView, WorkerView
-from shared.operations import Operations
-from shared.presence import Presence, Seen, SeenWeb
+from api.http import api_errors
+from api.http.auth import Gate, Scope
+from api.http.json_response import answer
+from shared.ledger.operations import Operations
+from shared.ledger.operator_views import WebView, WorkerState, WorkersView, WorkerView
+from shared.ledger.presence import Presence, Seen, SeenWeb
+from shared.redis.keys import WORKER_TTL_MS
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Workers:
 
     async def _ordered(self, worker: str, known: bool) -> Response:
         if not known:
-            raise failures.worker_not_found(worker)
+            raise api_errors.worker_not_found(worker)
         return answer(await self.view(), 202)
 
     async def view(self) -> WorkersView:

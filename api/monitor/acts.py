@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 from starlette.requests import Request
 
-from api import failures
 from api.admin.again import Filter
 from api.admin.queue import which
 from api.admin.routes import Admin
+from api.http import api_errors
 from api.monitor.runs import failed, sought
-from shared.audit import Act, note
-from shared.errors import TooManyPauses
-from shared.events import Stop
-from shared.operations import Deletion
-from shared.states import ENDS
+from shared.ledger.audit import Act, note
+from shared.ledger.operations import Deletion
+from shared.run.errors import TooManyPauses
+from shared.run.events import Stop
+from shared.run.states import ENDS
 
 Form = Mapping[str, str]
 
@@ -54,22 +54,22 @@ class Acts:
         run_id = request.path_params["run_id"]
         state = await self.admin.runs.janitor.cancel(run_id, Stop.USER, note=note(Act.CANCEL_RUN, run_id, who=who))
         if state is None:
-            raise failures.run_not_found(run_id)
+            raise api_errors.run_not_found(run_id)
         return Done(f"/monitor/runs/{run_id}", "ended" if state in ENDS else "cancelling")
 
     async def again(self, request: Request, form: Form, who: str) -> Done:
         run_id = request.path_params["run_id"]
         if (await self.admin.runs.front.any_record(run_id)).state not in ENDS:
-            raise failures.run_not_ended(run_id)
+            raise api_errors.run_not_ended(run_id)
         return Done(f"/monitor/runs/{await self.admin.runs.repeats.one(run_id, who=who)}", "again")
 
     async def delete(self, request: Request, form: Form, who: str) -> Done:
         run_id = request.path_params["run_id"]
         match await self.admin.runs.operations.delete(run_id, who=who):
             case Deletion.NO_RUN:
-                raise failures.run_not_found(run_id)
+                raise api_errors.run_not_found(run_id)
             case Deletion.NOT_ENDED:
-                raise failures.run_not_ended(run_id)
+                raise api_errors.run_not_ended(run_id)
             case Deletion.DONE:
                 return Done("/monitor/runs", "deleted")
 
@@ -87,7 +87,7 @@ class Acts:
                 to_ms=wanted.to_ms,
             )
         except ValidationError as wrong:
-            raise failures.invalid_value("filter", wrong.errors()[0]["msg"]) from None
+            raise api_errors.invalid_value("filter", wrong.errors()[0]["msg"]) from None
         done = await self.admin.runs.repeats.all(asked, who=who)
         told = "more" if done.next_cursor else "all"
         return Done(f"/monitor/failed?{failed(sought(form)).query()}", told, len(done.data), len(done.refused))
@@ -104,7 +104,7 @@ class Acts:
         try:
             await self.admin.queue.operations.pause(which(form.get("agent") or None), who=who)
         except TooManyPauses:
-            raise failures.too_many_pauses() from None
+            raise api_errors.too_many_pauses() from None
         return Done("/monitor/queue", "paused")
 
     async def resume(self, request: Request, form: Form, who: str) -> Done:
@@ -114,5 +114,5 @@ class Acts:
 
 def _ordered(worker: str, known: bool, told: str) -> Done:
     if not known:
-        raise failures.worker_not_found(worker)
+        raise api_errors.worker_not_found(worker)
     return Done("/monitor/workers", told)

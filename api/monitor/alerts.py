@@ -8,8 +8,8 @@ from typing import Literal
 from urllib.parse import quote
 
 from api.monitor import figures
-from shared.operating import QueueView, Row, StatsView, WorkersView
-from shared.presence import ANY
+from shared.ledger.operator_views import QueueView, Row, StatsView, WorkersView
+from shared.ledger.presence import ANY
 
 SILENT_MS = 60_000  # an agent that says nothing for this long may be stuck
 WAIT_MS = 15_000  # with workers that have a free slot nothing waits a second

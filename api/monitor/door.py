@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import failures
-from api.auth import Credentials, LoopbackOnly, Scope
-from api.failures import Failure
+from api.http import api_errors
+from api.http.api_errors import Failure
+from api.http.auth import Credentials, LoopbackOnly, Scope
 from api.monitor.passes import PASS_SECONDS, Passes
 
 COOKIE = "runrelay_monitor"
@@ -87,7 +87,7 @@ def check_own(request: Request) -> None:
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin", "")
     own = site == "same-origin" if site else urlsplit(origin).netloc == request.headers.get("host")
     if not own:
-        raise failures.forbidden("This has to be sent by the monitor page itself. Open the page anew and try again.")
+        raise api_errors.forbidden("This has to be sent by the monitor page itself. Open the page anew and try again.")
 
 
 def came_from_elsewhere(request: Request) -> bool:

@@ -9,8 +9,8 @@ from api.admin.queue import Queue
 from api.admin.sessions import Sessions
 from api.admin.workers import Workers
 from api.monitor.page import Asked
-from shared.conclusion import now_ms
-from shared.operating import AuditView, QueueView, SessionsView, WorkersView
+from shared.ledger.operator_views import AuditView, QueueView, SessionsView, WorkersView
+from shared.run.clock import now_ms
 
 SESSIONS = 100
 DEEDS = 200

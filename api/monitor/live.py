@@ -14,8 +14,8 @@ from contextlib import asynccontextmanager
 
 import anyio
 
-from api.failures import Failure
-from shared.errors import Draining, Unavailable
+from api.http.api_errors import Failure
+from shared.run.errors import Draining, Unavailable
 
 ROUND_SECONDS = 1.0
 SHARE = 20  # a look may take the twentieth part of the time

@@ -9,14 +9,14 @@ from api.admin.queue import Queue
 from api.admin.runs import AdminRuns
 from api.admin.stats import Stats
 from api.admin.workers import Workers
+from api.http.query import one_of
 from api.monitor.alerts import Alert, AtWork, alerts
 from api.monitor.page import Asked
 from api.monitor.plots import Plot, plots
-from api.query import one_of
-from shared.conclusion import now_ms
-from shared.history import Window
-from shared.log import EventLog
-from shared.operating import QueueView, StatsView, WorkersView
+from shared.ledger.operator_views import QueueView, StatsView, WorkersView
+from shared.ledger.tallies import Window
+from shared.log.event_log import EventLog
+from shared.run.clock import now_ms
 
 LONGEST = 5  # runs at work that are shown
 

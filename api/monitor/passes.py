@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 import re
 
-from api.auth import Credentials, Known, Scope, digest_of
+from api.http.auth import Credentials, Known, Scope, digest_of
 
 PASS_SECONDS = 12 * 3600
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from api.monitor import figures
-from shared.operating import SpanView
+from shared.ledger.operator_views import SpanView
 
 WIDTH, HEIGHT = 320, 96
 _LEFT, _TOP, _BOTTOM = 0, 6, 16  # room for the words of the axes

@@ -12,8 +12,8 @@ from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
 from api.admin.routes import Admin
-from api.auth import Credentials, LoopbackOnly
-from api.front import Front
+from api.http.auth import Credentials, LoopbackOnly
+from api.intake.submission import Front
 from api.monitor.acts import Acts
 from api.monitor.door import PATH, door_of
 from api.monitor.lists import AuditPage, QueuePage, SessionsPage, WorkersPage
@@ -24,7 +24,7 @@ from api.monitor.run import RunPage
 from api.monitor.runs import FailedPage, RunsPage
 from api.monitor.sheets import Sheets
 from api.monitor.site import Act, Handler, Site, guarded
-from shared.log import EventLog
+from shared.log.event_log import EventLog
 
 _FILES = StaticFiles(directory=Path(__file__).parent / "static")
 

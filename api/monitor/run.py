@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from api.admin.runs import AdminRuns
 from api.monitor.page import Asked
-from shared.conclusion import now_ms
-from shared.events import Event, to_json
-from shared.log import EventLog
-from shared.operating import Step, Whole
-from shared.states import ENDS
+from shared.ledger.operator_views import Step, Whole
+from shared.log.event_log import EventLog
+from shared.run.clock import now_ms
+from shared.run.events import Event, to_json
+from shared.run.states import ENDS
 
 RAW = 200  # events that are shown as they are
 TEXT = 100_000  # characters of text that are shown

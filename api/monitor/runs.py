@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from urllib.parse import urlencode
 
 from api.admin.runs import AdminRuns, id_prefix
+from api.http.query import cursor, number, one_of
 from api.monitor.page import Asked
-from api.query import cursor, number, one_of
-from shared.conclusion import now_ms
-from shared.operating import Rows
-from shared.run_index import Wanted
-from shared.states import State
+from shared.ledger.operator_views import Rows
+from shared.ledger.run_index import Wanted
+from shared.run.clock import now_ms
+from shared.run.states import State
 
 PER_PAGE = 50
 TIMES = {"300": "5 minutes", "900": "15 minutes", "3600": "hour", "21600": "6 hours", "86400": "day"}

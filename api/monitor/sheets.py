@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from api.monitor import figures
 from api.monitor.door import Visitor
 from api.monitor.run import Moment
-from shared.release import RELEASE
+from shared.run.release import RELEASE
 
 LIVE = "live_"  # how the names of blocks begin that make up the live parts of a page
 

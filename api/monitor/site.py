@@ -10,19 +10,19 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from api import failures, sse
-from api.body import BODY_SECONDS, read_body
-from api.failures import Failure
-from api.front import Front
+from api.http import api_errors, sse
+from api.http.api_errors import Failure
+from api.http.body import BODY_SECONDS, read_body
+from api.http.query import number
+from api.intake.submission import Front
 from api.monitor.acts import TOLD, Done, Form
 from api.monitor.door import PATH, Door, Visitor, came_from_elsewhere, check_own, leave
 from api.monitor.live import Live, Parts, TooManyLooks
 from api.monitor.page import Asked, Page
 from api.monitor.sheets import Sheets
 from api.monitor.stream import LiveResponse, Source, changing, speaking
-from api.query import number
-from shared.errors import Refused, Unavailable
-from shared.log import EventLog
+from shared.log.event_log import EventLog
+from shared.run.errors import Refused, Unavailable
 
 FORM_BYTES = 65_536
 RUN = "/monitor/runs/"
@@ -50,7 +50,7 @@ def guarded(handler: Handler, site: Site) -> Handler:
         except Failure as failure:
             answer = site.refusal(request, failure)
         except (Refused, Unavailable) as why:
-            answer = site.refusal(request, failures.refused(why))
+            answer = site.refusal(request, api_errors.refused(why))
         answer.headers.update({name: value for name, value in HEADERS.items() if name not in answer.headers})
         return answer
 
@@ -86,7 +86,7 @@ class Site:
             return self.pages[path], Asked(query)
         run_id = path.removeprefix(RUN)
         if run_id == path or not run_id or "/" in run_id:
-            raise Failure(404, "There is no such page.", failures.INVALID)
+            raise Failure(404, "There is no such page.", api_errors.INVALID)
         return self.run, Asked(query, run_id)
 
     async def stream(self, request: Request) -> Response:
@@ -108,7 +108,7 @@ class Site:
             try:
                 watch = await owned.enter_async_context(self.live.watching(key, look))
             except TooManyLooks:
-                raise Failure(503, "Too many different pages are looked at.", failures.API) from None
+                raise Failure(503, "Too many different pages are looked at.", api_errors.API) from None
             sources = [changing(watch)]
             if asked.target and after >= 0:
                 sources.append(await self._speaking(owned, asked.target, after))
@@ -127,7 +127,7 @@ class Site:
             check_own(request)
             visitor = self.door.visitor(request)
             if not visitor.may_operate:
-                raise failures.scope_missing("operate")
+                raise api_errors.scope_missing("operate")
             done = await act(request, await _form(request), visitor.name)
             told = {"told": done.told, "count": done.count, "refused": done.refused}
             return RedirectResponse(f"{done.path}{'&' if '?' in done.path else '?'}{urlencode(told)}", 303)

@@ -14,16 +14,16 @@ import anyio
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from api import sse
-from api.json_value import compact
+from api.http import sse
+from api.http.json_value import compact
 from api.monitor.live import Watch
 from api.monitor.run import moments
 from api.monitor.sheets import Sheets
 from api.monitor.telling import Telling
-from api.relay import Reader, is_last
-from api.streaming import KEEP_ALIVE_SECONDS
-from shared.errors import Draining, LogLost
-from shared.log import EventLog
+from api.relay.event_stream import KEEP_ALIVE_SECONDS
+from api.relay.relay import Reader, is_last
+from shared.log.event_log import EventLog
+from shared.run.errors import Draining, LogLost
 
 AHEAD = 8  # frames that are made before the browser has taken them
 

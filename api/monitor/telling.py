@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pydantic import BaseModel
 
 from api.admin.timeline import Timeline
-from shared.events import AssistantEvent, Event, to_json
-from shared.flat_text import FlatText
-from shared.operating import Step
+from shared.ledger.operator_views import Step
+from shared.run.events import AssistantEvent, Event, to_json
+from shared.run.flat_text import FlatText
 
 
 class Told(BaseModel):

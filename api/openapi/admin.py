@@ -13,7 +13,7 @@ from api.admin import runs as admin_runs
 from api.admin import sessions
 from api.admin.again import Filter
 from api.admin.queue import WhichAgent
-from api.auth import Scope
+from api.http.auth import Scope
 from api.openapi.parts import (
     CURSOR,
     NUMBER,
@@ -29,9 +29,19 @@ from api.openapi.parts import (
     query,
 )
 from api.openapi.runs import EVENTS, NOTHING_LEFT
-from shared.history import Window
-from shared.keys import AUDIT_LENGTH
-from shared.operating import AuditView, Deleted, QueueView, Rows, RunAgain, SessionsView, StatsView, Whole, WorkersView
+from shared.ledger.operator_views import (
+    AuditView,
+    Deleted,
+    QueueView,
+    Rows,
+    RunAgain,
+    SessionsView,
+    StatsView,
+    Whole,
+    WorkersView,
+)
+from shared.ledger.tallies import Window
+from shared.redis.keys import AUDIT_LENGTH
 
 _WORKER = in_path("worker", "`name` of the worker.")
 _TIME = Schema(type=DataType.INTEGER, minimum=0, maximum=2**53)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from openapi_pydantic import DataType, Operation, PathItem, Schema
 
-from api import shapes
+from api.chat import chat_schema
 from api.openapi.parts import NUMBER, RUN_ID, answer, answers, body, header, query
 
 
@@ -29,9 +29,9 @@ def _create_completion() -> Operation:
             header("x-clawdbot-agent-id", "The agent; counts more than `model`."),
             header("x-clawdbot-session-key", "The session, which keeps its own history; counts more than `user`."),
         ],
-        requestBody=body(shapes.ChatRequestBody),
+        requestBody=body(chat_schema.ChatRequestBody),
         responses=answers(
-            {200: answer(shapes.Completion, _CHUNKS, stream=True)}, 400, 404, 408, 409, 413, 429, 502, 504
+            {200: answer(chat_schema.Completion, _CHUNKS, stream=True)}, 400, 404, 408, 409, 413, 429, 502, 504
         ),
     )
 
@@ -45,5 +45,5 @@ def _retrieve_completion() -> Operation:
             query("stream", "Send the answer while it is made.", Schema(type=DataType.BOOLEAN, default=False)),
             query("starting_after", "With `stream`: the `seq` of the last chunk that came.", NUMBER),
         ],
-        responses=answers({200: answer(shapes.Completion, _CHUNKS, stream=True)}, 400, 404, 409, 429, 502, 504),
+        responses=answers({200: answer(chat_schema.Completion, _CHUNKS, stream=True)}, 400, 404, 409, 429, 502, 504),
     )

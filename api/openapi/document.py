@@ -13,10 +13,11 @@ from openapi_pydantic.util import construct_open_api_with_schema_class
 from starlette.requests import Request
 from starlette.responses import Response as Answer
 
-from api import failures, shapes
+from api.chat import chat_schema
+from api.http import api_errors
 from api.openapi import admin, completions, runs, service
 from api.openapi.parts import PROBLEMS, answer
-from shared.release import RELEASE
+from shared.run.release import RELEASE
 
 ABOUT = """\
 An OpenAI-compatible front door for agents. Every request makes a *run*, which a worker executes; `/v1/runs` shows it,
@@ -26,7 +27,7 @@ service that was set up without credentials answers programs on its own machine.
 
 
 async def show(_: Request) -> Answer:
-    return Answer(document(), headers={"Content-Type": failures.JSON})
+    return Answer(document(), headers={"Content-Type": api_errors.JSON})
 
 
 @cache
@@ -36,7 +37,7 @@ def document() -> bytes:
         info=Info(title="runrelay", version=RELEASE, description=ABOUT),
         paths=_paths(),
         components=Components(
-            responses={str(status): answer(shapes.ErrorAnswer, how) for status, how in PROBLEMS.items()},
+            responses={str(status): answer(chat_schema.ErrorAnswer, how) for status, how in PROBLEMS.items()},
             securitySchemes={"bearer": SecurityScheme(type="http", scheme="bearer")},
         ),
         security=[{"bearer": []}],

@@ -17,7 +17,7 @@ from openapi_pydantic import (
 from openapi_pydantic.util import PydanticSchema
 from pydantic import BaseModel
 
-from shared.states import State
+from shared.run.states import State
 
 PROBLEMS = {
     400: "The request is wrong, and `param` says where; or the model refuses it, and `code` says why.",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from openapi_pydantic import DataType, Operation, PathItem, Response, Schema
 
 from api.openapi.parts import CURSOR, NUMBER, RUN_ID, STATE, answer, answers, body, count, events, header, query
-from api.run_request import RunRequest
-from api.run_view import RunPage, RunView
-from api.runs import LONGEST_WAIT, MOST_PER_PAGE
+from api.runs.run_endpoints import LONGEST_WAIT, MOST_PER_PAGE
+from api.runs.run_request import RunRequest
+from api.runs.run_view import RunPage, RunView
 
 
 def paths() -> dict[str, PathItem]:

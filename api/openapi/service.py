@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from openapi_pydantic import DataType, MediaType, Operation, PathItem, Response, Schema
 
-from api import shapes
+from api.chat import chat_schema
 from api.openapi.parts import answer, answers, in_path
 
 
@@ -23,7 +23,7 @@ def _list_models() -> Operation:
     return Operation(
         operationId="listModels",
         summary="The agents that are served now.",
-        responses=answers({200: answer(shapes.ModelList, "The agents.")}),
+        responses=answers({200: answer(chat_schema.ModelList, "The agents.")}),
     )
 
 
@@ -32,7 +32,7 @@ def _show_model() -> Operation:
         operationId="showModel",
         summary="One of them.",
         parameters=[in_path("model", "Id of an agent.")],
-        responses=answers({200: answer(shapes.Model, "The agent.")}, 404),
+        responses=answers({200: answer(chat_schema.Model, "The agent.")}, 404),
     )
 
 
@@ -40,7 +40,7 @@ def _live() -> Operation:
     return Operation(
         operationId="live",
         summary="Whether this process answers.",
-        responses={"200": answer(shapes.Liveness, "It does.")},
+        responses={"200": answer(chat_schema.Liveness, "It does.")},
         security=[],
     )
 
@@ -50,8 +50,8 @@ def _ready() -> Operation:
         operationId="ready",
         summary="Whether a run would be accepted and executed.",
         responses={
-            "200": answer(shapes.Readiness, "It would."),
-            "503": answer(shapes.Readiness, "It would not; `missing` says why."),
+            "200": answer(chat_schema.Readiness, "It would."),
+            "503": answer(chat_schema.Readiness, "It would not; `missing` says why."),
         },
         security=[],
     )

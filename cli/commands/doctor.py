@@ -11,7 +11,7 @@ from cli.doctor.examination import examined
 from cli.doctor.finding import Finding
 from cli.problem import Code, Problem
 from cli.world import AsJson, World, world
-from shared.errors import SettingsError
+from shared.run.errors import SettingsError
 from shared.settings import Settings, read_settings
 
 

@@ -10,7 +10,7 @@ import typer
 from cli.output import Output
 from cli.words import duration
 from cli.world import AsJson, world
-from shared.operating import PauseView, QueueView
+from shared.ledger.operator_views import PauseView, QueueView
 
 app = typer.Typer(no_args_is_help=True, help="What waits; pause and resume.")
 

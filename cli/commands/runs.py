@@ -14,8 +14,8 @@ from cli.service import Service
 from cli.speech import spoken
 from cli.words import duration, line
 from cli.world import AsJson, world
-from shared.operating import Deleted, Row, Rows, RunAgain, Whole
-from shared.states import State
+from shared.ledger.operator_views import Deleted, Row, Rows, RunAgain, Whole
+from shared.run.states import State
 
 app = typer.Typer(no_args_is_help=True, help="Find runs, look at them, stop them, run them again.")
 

@@ -17,7 +17,7 @@ from cli.problem import Code, Problem
 from cli.service import Service
 from cli.words import duration, size
 from cli.world import AsJson, world
-from shared.operating import QueueView, Row, Rows, StatsView, WorkersView
+from shared.ledger.operator_views import QueueView, Row, Rows, StatsView, WorkersView
 
 RUNS = 12  # of each kind on the screen
 

@@ -11,7 +11,7 @@ from cli.problem import Code, Problem
 from cli.service import Service
 from cli.words import duration, size
 from cli.world import AsJson, world
-from shared.operating import WorkersView
+from shared.ledger.operator_views import WorkersView
 
 app = typer.Typer(no_args_is_help=True, help="The processes of the service; drain and resume workers.")
 

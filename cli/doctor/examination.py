@@ -8,14 +8,14 @@ import time
 from cli.doctor import redis_checks, service_checks
 from cli.doctor.finding import Finding, bad
 from cli.doctor.permissions import permissions
-from shared.errors import Unavailable
-from shared.keys import Keys
-from shared.log import EventLog
-from shared.operations import Operations
-from shared.pipe import Pipe, info
-from shared.presence import Presence, Seen, SeenWeb
-from shared.queue_depth import QueueDepth
-from shared.redis import opened
+from shared.ledger.operations import Operations
+from shared.ledger.presence import Presence, Seen, SeenWeb
+from shared.ledger.queue_depth import QueueDepth
+from shared.log.event_log import EventLog
+from shared.redis.client import opened
+from shared.redis.keys import Keys
+from shared.redis.pipe import Pipe, info
+from shared.run.errors import Unavailable
 from shared.settings import Settings
 
 ROUNDS = 5  # pings, of which the quickest counts: the others waited for something else

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cli.doctor.finding import Finding, bad, ok
-from shared.keys import Keys
-from shared.pipe import Pipe, refusal
-from shared.redis import Argument
+from shared.redis.client import Argument
+from shared.redis.keys import Keys
+from shared.redis.pipe import Pipe, refusal
 
 TTL_MS = 10_000
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from cli.doctor.finding import Finding, bad, ok, warn
 from cli.words import duration, size
-from shared.vitals import server
+from shared.redis.info import server
 
 OLDEST = (6, 2)
 SLOW_MS = 20.0  # a round trip; each of a run's first steps takes one

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from cli.doctor.finding import Finding, bad, ok, warn
 from cli.words import duration
-from shared.keys import ALL
-from shared.operations import Pause
-from shared.presence import ANY, Seen, SeenWeb, live_agents
-from shared.queue_depth import FleetDepth
+from shared.ledger.operations import Pause
+from shared.ledger.presence import ANY, Seen, SeenWeb, live_agents
+from shared.ledger.queue_depth import FleetDepth
+from shared.redis.keys import ALL
 
 LONG_WAIT_MS = 60_000
 

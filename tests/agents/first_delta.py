@@ -17,15 +17,15 @@ from uuid import uuid4
 import anyio
 import uvloop
 
-from shared.events import Delta
-from shared.run import Turn
+from shared.run.events import Delta
+from shared.run.run import Turn
 from tests.agents.clis import BEFORE, CLIS, HELLO, Cli
 from tests.agents.model import served_model
 from tests.worker.agents.asking import asked, text
+from worker.agents.command.warm.known_protocols import LANGUAGES
 from worker.agents.config import CommandConfig
-from worker.agents.opened import open_agents
+from worker.agents.opening import open_agents
 from worker.agents.protocol import Agent, AgentInput, Utterance
-from worker.agents.warm.named import LANGUAGES
 
 SETTLE_SECONDS = 6.0
 

@@ -1,7 +1,7 @@
 """Records what the real CLIs print: `make record-agents`, optionally with `ARGS="claude codex"`.
 
-The records are what the tests of the formats read (tests/worker/agents/formats/fixtures). Machine paths, ids and
-addresses are replaced.
+The tests of the formats read these records (tests/worker/agents/command/formats/fixtures). Machine paths, ids and
+addresses are replaced in them.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
 
-from shared.errors import RunError
+from shared.run.errors import RunError
 from tests.agents import clis
 from tests.agents.clis import CLIS, Cli
 from tests.agents.model import served_model
+from worker.agents.command.cli_conversation import with_options
+from worker.agents.command.formats.format import Object
+from worker.agents.command.warm.known_protocols import LANGUAGES
 from worker.agents.config import CommandConfig
-from worker.agents.conversation import with_options
-from worker.agents.formats.format import Object
-from worker.agents.warm.named import LANGUAGES
 
-FIXTURES = Path(__file__).parents[1] / "worker/agents/formats/fixtures"
+FIXTURES = Path(__file__).parents[1] / "worker/agents/command/formats/fixtures"
 CASES = {
     "hello": clis.HELLO,
     "note": clis.NOTE,

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import ErrorCode, RunError
-from shared.events import Reasoning, Tool, Usage
+from shared.run.errors import ErrorCode, RunError
+from shared.run.events import Reasoning, Tool, Usage
 from tests.agents.clis import CLIS, HELLO, NOTE, RATE_LIMIT, REFUSED_KEY, THINKING, TOO_LONG, Cli
 from tests.worker.agents.asking import asked, said, text
-from worker.agents.command import CommandAgent
+from worker.agents.command.command_agent import CommandAgent
 from worker.agents.config import CommandConfig
 from worker.agents.protocol import Spoken
 

@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from shared.calls import Calls
-from shared.errors import ErrorCode, RunError
-from shared.events import Call, FinishReason, Reasoning, Usage
-from shared.run import ToolCall, Turn
+from shared.run.calls import Calls
+from shared.run.errors import ErrorCode, RunError
+from shared.run.events import Call, FinishReason, Reasoning, Usage
+from shared.run.run import ToolCall, Turn
 from tests.agents.clis import HELLO, LIMIT, NOTE, RATE_LIMIT, REFUSED_KEY, THINKING, TOO_LONG
 from tests.worker.agents.asking import asked, said, text
 from worker.agents.config import OpenAIConfig
-from worker.agents.openai import OpenAIAgent, open_openai
+from worker.agents.openai.openai_agent import OpenAIAgent, open_openai
 from worker.agents.protocol import Finished, Spoken
 
 WRITE = {"type": "function", "function": {"name": "write", "parameters": {"type": "object"}}}

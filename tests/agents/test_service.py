@@ -11,7 +11,7 @@ import pytest
 
 from tests.agents.clis import BEFORE, CLIS, HELLO, NOTE, REFUSED_KEY, settled_in
 from tests.e2e.service import ALICE, started
-from worker.agents.warm.named import LANGUAGES
+from worker.agents.command.warm.known_protocols import LANGUAGES
 
 pytestmark = pytest.mark.timeout(300)
 

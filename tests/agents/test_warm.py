@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import ErrorCode, RunError
-from shared.events import Tool, Usage
-from shared.run import Turn
+from shared.run.errors import ErrorCode, RunError
+from shared.run.events import Tool, Usage
+from shared.run.run import Turn
 from tests.agents.clis import BEFORE, CLIS, HELLO, NOTE, REFUSED_KEY
 from tests.worker.agents.asking import asked, said, text, until
-from worker.agents.command import CommandAgent
+from worker.agents.command.command_agent import CommandAgent
+from worker.agents.command.warm.known_protocols import LANGUAGES
+from worker.agents.command.warm.warm_agent import WarmAgent, open_warm
+from worker.agents.command.workdir import folder_name
 from worker.agents.config import CommandConfig
 from worker.agents.protocol import AgentInput, Spoken
-from worker.agents.warm.agent import WarmAgent, open_warm
-from worker.agents.warm.named import LANGUAGES
-from worker.agents.workdir import folder_name
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from shared.ledger import Ledger
-from shared.log import EventLog
-from shared.pipe import Pipe
+from shared.ledger.ledger import Ledger
+from shared.log.event_log import EventLog
+from shared.redis.pipe import Pipe
 from tests.api.running import BOB, MONA, OLGA, Api, running_api
 from tests.api.stage import Stage
 from tests.broker import Broker

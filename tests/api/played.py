@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from shared.events import Completed, Delta, Event, Said, event
-from shared.run import Run
+from shared.run.events import Completed, Delta, Event, Said, event
+from shared.run.run import Run
 
 RUN = Run(
     run_id="chatcmpl_1",

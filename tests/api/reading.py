@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
-from api.hub import Hub
-from api.inbox import Inbox
-from api.relay import Reader
-from shared.ledger import Ledger
-from shared.log import EventLog
+from api.relay.hub import Hub
+from api.relay.inbox import Inbox
+from api.relay.relay import Reader
+from shared.ledger.ledger import Ledger
+from shared.log.event_log import EventLog
 from tests.broker import KEYS
 
 
@@ -22,7 +22,7 @@ def reader_of(run_id: str, redis: Redis, ledger: Ledger, log: EventLog) -> tuple
 
 @dataclass
 class Client:
-    """An `api.readers.Place`."""
+    """An `api.relay.reader_heartbeat.Place`."""
 
     run_id: str
     ended: bool = False

@@ -11,9 +11,9 @@ import httpx
 from openai._streaming import ServerSentEvent, SSEDecoder
 
 from api.app import Application, create_app
-from shared.pipe import Pipe, Pipes
+from shared.observe.tracing import Tracer
+from shared.redis.pipe import Pipe, Pipes
 from shared.settings import Settings
-from shared.tracing import Tracer
 from tests.api.served import served
 from tests.broker import KEYS, Broker, opened_client
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.conclusion import end_of
-from shared.events import Completed, Delta, Event, Said, Started, Terminal, event
-from shared.ledger import Claim, Ledger
-from shared.log import EventLog, Head
-from shared.pipe import Pipe
-from shared.presence import Announcement, Presence, ServedAgent
-from shared.run import Policy
+from shared.ledger.finish import end_of
+from shared.ledger.ledger import Claim, Ledger
+from shared.ledger.presence import Announcement, Presence, ServedAgent
+from shared.log.event_log import EventLog, Head
+from shared.redis.pipe import Pipe
+from shared.run.events import Completed, Delta, Event, Said, Started, Terminal, event
+from shared.run.run import Policy
 from tests.broker import KEYS
 from tests.events import head_after
 from tests.runs import claim

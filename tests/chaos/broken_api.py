@@ -9,10 +9,10 @@ import uvicorn
 import uvloop
 
 from api.app import create_app
-from shared.pipe import LANES, Pipe, Pipes
-from shared.presence import process_name
-from shared.redis import Argument, opened
-from shared.replies import Reply
+from shared.ledger.presence import process_name
+from shared.redis.client import Argument, opened
+from shared.redis.pipe import LANES, Pipe, Pipes
+from shared.redis.replies import Reply
 from shared.settings import Settings, read_settings
 
 

@@ -10,12 +10,13 @@ from contextlib import AsyncExitStack, aclosing
 
 import uvloop
 
-from shared.pipe import LANES, Pipe, Pipes, Script
-from shared.redis import Argument, opened
-from shared.replies import Reply
+from shared.redis.client import Argument, opened
+from shared.redis.pipe import LANES, Pipe, Pipes
+from shared.redis.replies import Reply
+from shared.redis.script import Script
 from shared.settings import Settings, read_settings
 from worker.agents.config import load_agents
-from worker.agents.opened import open_agents
+from worker.agents.opening import open_agents
 from worker.assembly import Connections, assemble
 
 

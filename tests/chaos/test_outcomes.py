@@ -21,7 +21,7 @@ from redis.asyncio import Redis
 
 from chaos.service import TOKEN, Service, running
 from chaos.web import frames
-from shared.pipe import Pipe
+from shared.redis.pipe import Pipe
 from tests.e2e.asking import CHAT, asked, authorised, content
 from tests.e2e.play import Play, say, wait
 from tests.e2e.process import ROOT

@@ -9,7 +9,7 @@ import pytest
 from cli.following import followed
 from cli.problem import Code, Problem
 from cli.service import Service
-from shared.events import Completed, Event, to_json
+from shared.run.events import Completed, Event, to_json
 from tests.events import deltas, said
 
 EVENTS = [*deltas("a", "b"), *said(Completed(), first=3)]

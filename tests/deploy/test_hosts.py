@@ -12,12 +12,12 @@ import yaml
 from honcho.environ import parse_procfile
 from prometheus_client import CollectorRegistry
 
-from api.metrics import ApiMetrics
-from shared.keys import Keys
-from shared.metrics import exposition
-from shared.queue_depth import Depth, FleetDepth
+from api.fleet.api_metrics import ApiMetrics
+from shared.ledger.queue_depth import Depth, FleetDepth
+from shared.observe.process_metrics import exposition
+from shared.redis.keys import Keys
 from shared.settings import SETTINGS, Settings
-from worker.worker import STOP_SECONDS
+from worker.claim.run_worker import STOP_SECONDS
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

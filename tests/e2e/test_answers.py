@@ -11,7 +11,7 @@ from hypothesis import given as for_any
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from shared.text import well_formed
+from shared.run.text import well_formed
 from tests.e2e.asking import CHAT, asked, broken_off, content, frames, heard_until, payload, stream, streamed
 from tests.e2e.play import BREATHE, NEW_MESSAGE, Play, Step, fail, say, usage, wait
 from tests.e2e.service import Service

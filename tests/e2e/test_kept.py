@@ -12,9 +12,9 @@ import httpx
 import pytest
 from redis import Redis
 
-from shared.keys import Keys
-from shared.log import PAGE
-from shared.packing import BLOCK
+from shared.log.event_log import PAGE
+from shared.log.packing import BLOCK
+from shared.redis.keys import Keys
 from tests.e2e.asking import CHAT, authorised, content, frames, payload
 from tests.e2e.play import BREATHE, Step, say, wait
 from tests.e2e.process import ROOT, environment

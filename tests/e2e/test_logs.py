@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.logs import session_digest
+from shared.observe.logging import session_digest
 from tests.e2e.asking import CHAT, asked, authorised
 from tests.e2e.process import ROOT
 from tests.e2e.service import Service, started

@@ -12,11 +12,11 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from redis import Redis
 
-from shared.keys import Keys
-from shared.ledger import Bounds, Ledger
-from shared.pipe import Pipe
-from shared.redis import opened
-from shared.run import new_run_id
+from shared.ledger.ledger import Bounds, Ledger
+from shared.redis.client import opened
+from shared.redis.keys import Keys
+from shared.redis.pipe import Pipe
+from shared.run.run import new_run_id
 from tests.e2e import browser
 from tests.e2e.asking import authorised
 from tests.e2e.browser import Window

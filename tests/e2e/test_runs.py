@@ -16,8 +16,8 @@ import pytest
 from openai.types.chat import ChatCompletionMessageParam
 from redis import Redis
 
-from shared.keys import Keys
-from shared.states import ENDS
+from shared.redis.keys import Keys
+from shared.run.states import ENDS
 from tests.e2e.asking import CHAT, asked, authorised, broken_off, content, frames, streamed
 from tests.e2e.play import Play, say, wait
 from tests.e2e.process import ROOT, Process

@@ -8,7 +8,7 @@ import pytest
 
 from local.banner import agents, banner, curl, snippet
 from worker.agents.config import DemoConfig
-from worker.agents.found import Found
+from worker.agents.discovery import Found
 
 URL = "http://127.0.0.1:8000"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from shared.presence import Announcement, ServedAgent
-from shared.run import Policy
+from shared.ledger.presence import Announcement, ServedAgent
+from shared.run.run import Policy
 
 
 def announcement(

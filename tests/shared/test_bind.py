@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from shared.bind import bind, bind_all, is_loopback
-from shared.errors import SettingsError
+from shared.run.errors import SettingsError
 
 
 @contextmanager

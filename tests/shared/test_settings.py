@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from shared.errors import SettingsError
+from shared.run.errors import SettingsError
 from shared.settings import SETTINGS, Settings, read_settings
 
 DEFAULTS = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from shared.events import Delta
+from shared.run.events import Delta
 from worker.agents.protocol import AgentInput, Spoken
 
 Act = Callable[[AgentInput], AsyncGenerator[Spoken, None]]

@@ -11,20 +11,20 @@ from functools import partial
 import anyio
 from redis.asyncio import Redis
 
-from shared.ledger import Ledger
-from shared.log import EventLog
-from shared.pipe import Pipe
-from shared.presence import Announcement, Presence
-from shared.run import Policy
+from shared.ledger.ledger import Ledger
+from shared.ledger.presence import Announcement, Presence
+from shared.log.event_log import EventLog
+from shared.redis.pipe import Pipe
+from shared.run.run import Policy
 from tests.broker import KEYS, Broker, opened_client
 from worker.agents.protocol import Agent
-from worker.announcer import Announcer
-from worker.arq_redis import PipedArqRedis
-from worker.control import Control
-from worker.doorbell import POLL_SECONDS, Doorbell
-from worker.job import Job
-from worker.leases import Leases
-from worker.worker import RunWorker
+from worker.attempt.job import Job
+from worker.claim.arq_redis import PipedArqRedis
+from worker.claim.control import Control
+from worker.claim.doorbell import POLL_SECONDS, Doorbell
+from worker.claim.leases import Leases
+from worker.claim.run_worker import RunWorker
+from worker.worker_announcer import Announcer
 
 
 class HeardDoorbell(Doorbell):

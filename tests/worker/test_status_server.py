@@ -10,8 +10,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from shared.bind import bind
-from shared.errors import SettingsError
-from shared.metrics import ProcessMetrics
+from shared.observe.process_metrics import ProcessMetrics
+from shared.run.errors import SettingsError
 from shared.settings import Settings
 from tests.wait import wait_until
 from worker.status_server import StatusServer, status_sockets

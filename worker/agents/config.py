@@ -13,15 +13,15 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from shared.agent_ids import DEFAULT_AGENT, normalise_agent_id
-from shared.errors import SettingsError
-from shared.json_object import JsonObject
-from shared.model_params import PARAMS, TOOLS, USUAL
-from shared.presence import ANY
-from shared.run import Policy
-from worker.agents.argument import PLACEHOLDER, is_place
-from worker.agents.conversation import CONVERSATION, is_place_of_id
-from worker.agents.limits import Limits
+from shared.ledger.presence import ANY
+from shared.run.agent_ids import DEFAULT_AGENT, normalise_agent_id
+from shared.run.errors import SettingsError
+from shared.run.json_object import JsonObject
+from shared.run.model_params import PARAMS, TOOLS, USUAL
+from shared.run.run import Policy
+from worker.agents.command.argument import PLACEHOLDER, is_place
+from worker.agents.command.cli_conversation import CONVERSATION, is_place_of_id
+from worker.agents.command.limits import Limits
 from worker.agents.presets import DEFAULT_ENV, PRESETS, SESSION_WORKDIR, filled
 
 

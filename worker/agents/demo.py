@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from anyio import sleep
 
-from shared.events import Delta
+from shared.run.events import Delta
 from worker.agents.protocol import AgentInput, Spoken
 
 GREETING = (

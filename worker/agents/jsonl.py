@@ -2,7 +2,7 @@
 
     {"delta": "text"}                       text of the current assistant message
     {"message": true}                       a new assistant message begins
-    {"stream": "tool", "data": {...}}       the data of `shared.events.Tool`
+    {"stream": "tool", "data": {...}}       the data of `shared.run.events.Tool`
     {"stream": "call", "data": {...}}       of `Call`: one of the client's own tools, for the client to call
     {"stream": "reasoning", "data": {...}}  of `Reasoning`
     {"stream": "usage", "data": {...}}      of `Usage`
@@ -21,9 +21,9 @@ from collections.abc import Iterator
 
 from pydantic import ValidationError
 
-from shared.errors import ErrorCode, RunError
-from shared.events import Call, Delta, FinishReason, Reasoning, Tool, Usage
-from shared.text import well_formed
+from shared.run.errors import ErrorCode, RunError
+from shared.run.events import Call, Delta, FinishReason, Reasoning, Tool, Usage
+from shared.run.text import well_formed
 from worker.agents.protocol import Finished, Spoken
 
 _STREAMS: dict[str, type[Tool | Call | Reasoning | Usage]] = {

@@ -7,9 +7,9 @@ from typing import Protocol
 
 from pydantic import Field
 
-from shared.events import Call, Delta, FinishReason, Reasoning, Tokens, Tool, Usage, Value, empty
-from shared.json_object import JsonObject
-from shared.run import Turn
+from shared.run.events import Call, Delta, FinishReason, Reasoning, Tokens, Tool, Usage, Value, empty
+from shared.run.json_object import JsonObject
+from shared.run.run import Turn
 
 
 class Finished(Value):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from shared.errors import ErrorCode
+from shared.run.errors import ErrorCode
 
 _TOO_LONG = re.compile(
     r"context.?(?:length|window)|(?:prompt|input|conversation) is too long|maximum context", re.IGNORECASE

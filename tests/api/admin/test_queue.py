@@ -3,8 +3,8 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from shared.keys import PAUSED_MOST
-from shared.ledger import Ledger
+from shared.ledger.ledger import Ledger
+from shared.redis.keys import PAUSED_MOST
 from tests.api.running import problem
 from tests.broker import KEYS, Look
 from tests.runs import a_run, claim, claim_one, submit

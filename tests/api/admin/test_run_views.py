@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from api.admin.run_views import row
-from shared.run_record import RunRow
-from shared.states import State
+from shared.ledger.run_record import RunRow
+from shared.run.states import State
 
 
 def known(state: State, **fields: object) -> RunRow:

@@ -6,12 +6,12 @@ import httpx
 import pytest
 
 from api.admin.runs import MOST_PER_PAGE
-from shared.errors import ErrorCode
-from shared.events import Completed, Failed, Stop, Tool, event
-from shared.ledger import Ledger
-from shared.log import EventLog, Head
-from shared.run import End, Run
-from shared.states import State
+from shared.ledger.ledger import Ledger
+from shared.log.event_log import EventLog, Head
+from shared.run.errors import ErrorCode
+from shared.run.events import Completed, Failed, Stop, Tool, event
+from shared.run.run import End, Run
+from shared.run.states import State
 from tests.api.running import feed, problem
 from tests.api.stage import Stage
 from tests.broker import KEYS, Look, Stored

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import httpx
 
-from shared.ledger import Ledger
+from shared.ledger.ledger import Ledger
 from tests.runs import a_run, claim_one, submit
 
 SESSIONS = "/v1/admin/sessions"

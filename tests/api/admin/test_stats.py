@@ -3,9 +3,9 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from shared.ledger import Ledger
-from shared.run import End
-from shared.states import State
+from shared.ledger.ledger import Ledger
+from shared.run.run import End
+from shared.run.states import State
 from tests.api.running import problem
 from tests.runs import a_run, claim_one, submit
 

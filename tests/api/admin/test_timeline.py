@@ -1,7 +1,20 @@
 from __future__ import annotations
 
 from api.admin.timeline import Timeline, timeline
-from shared.events import Call, Cancelled, Completed, Delta, Failed, Queued, Reasoning, Said, Started, Stop, Tool, Usage
+from shared.run.events import (
+    Call,
+    Cancelled,
+    Completed,
+    Delta,
+    Failed,
+    Queued,
+    Reasoning,
+    Said,
+    Started,
+    Stop,
+    Tool,
+    Usage,
+)
 from tests.events import said
 
 

@@ -5,9 +5,9 @@ from typing import Literal
 import httpx
 import pytest
 
-from shared.keys import WORKER_TTL_MS
-from shared.pipe import Pipe
-from shared.presence import Order, Presence
+from shared.ledger.presence import Order, Presence
+from shared.redis.keys import WORKER_TTL_MS
+from shared.redis.pipe import Pipe
 from tests.api.running import problem
 from tests.api.stage import Stage
 from tests.broker import KEYS, Look

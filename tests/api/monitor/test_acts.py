@@ -8,10 +8,10 @@ import httpx
 import pytest
 
 from api.monitor.acts import TOLD
-from shared.errors import ErrorCode
-from shared.events import Failed
-from shared.keys import ALL
-from shared.presence import Order, Presence
+from shared.ledger.presence import Order, Presence
+from shared.redis.keys import ALL
+from shared.run.errors import ErrorCode
+from shared.run.events import Failed
 from tests.api.monitor.browsing import actions
 from tests.api.stage import Stage
 from tests.broker import KEYS

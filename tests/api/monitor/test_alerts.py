@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from api.monitor.alerts import FULL, LAG_MS, SILENT_MS, WAIT_MS, Alert, AtWork, alerts
-from shared.operating import (
+from shared.ledger.operator_views import (
     Now,
     PauseView,
     QueuedAgent,
@@ -15,7 +15,7 @@ from shared.operating import (
     WorkersView,
     WorkerView,
 )
-from shared.states import State
+from shared.run.states import State
 
 LOAD = {"waiting": 0, "held": 0, "in_line": 0, "running": 0, "oldest_wait_ms": 0}
 PAUSED = PauseView(since_ms=1, who="olga")

@@ -4,8 +4,8 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.auth import Credentials, LoopbackOnly, Scope
-from api.failures import Failure
+from api.http.api_errors import Failure
+from api.http.auth import Credentials, LoopbackOnly, Scope
 from api.monitor.door import COOKIE, Visitor, came_from_elsewhere, check_own, door_of, leave
 
 TOKENS = Credentials({Scope.MONITOR: {"mona": {"looks"}}, Scope.OPERATE: {"olga": {"acts"}}})

@@ -6,9 +6,9 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from api import failures
+from api.http import api_errors
 from api.monitor.live import MOST_LOOKS, NOTICE, Live, Parts, TooManyLooks
-from shared.errors import Draining, Unavailable
+from shared.run.errors import Draining, Unavailable
 
 
 class Looked:
@@ -90,7 +90,7 @@ async def test_a_look_that_takes_long_is_taken_less_often() -> None:
 
 @pytest.mark.parametrize(
     ("failing", "notice"),
-    [(Unavailable("gone"), "Redis does not answer"), (failures.run_not_found("chatcmpl_1"), "No run `chatcmpl_1`.")],
+    [(Unavailable("gone"), "Redis does not answer"), (api_errors.run_not_found("chatcmpl_1"), "No run `chatcmpl_1`.")],
 )
 async def test_a_look_that_fails_leaves_what_was_there_and_says_so(failing: Exception, notice: str) -> None:
     live, seen = Live(), Looked()

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from api.auth import Credentials, Scope
-from api.failures import Failure
+from api.http.api_errors import Failure
+from api.http.auth import Credentials, Scope
 from api.monitor.passes import PASS_SECONDS, Passes
 
 NOW = 1_700_000_000

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from api.monitor.plots import HEIGHT, WIDTH, ceiling, plots
-from shared.operating import SpanView
+from shared.ledger.operator_views import SpanView
 
 
 def spans(*completed: int, wait: float | None = None) -> list[SpanView]:

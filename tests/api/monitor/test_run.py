@@ -4,8 +4,8 @@ import httpx
 
 from api.admin.timeline import timeline
 from api.monitor.run import RAW, TEXT, moments
-from shared.errors import ErrorCode
-from shared.events import Completed, Failed, Queued, Started
+from shared.run.errors import ErrorCode
+from shared.run.events import Completed, Failed, Queued, Started
 from tests.api.stage import Stage
 from tests.events import said
 

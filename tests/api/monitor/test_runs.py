@@ -5,9 +5,9 @@ import re
 import httpx
 import pytest
 
-from api.failures import Failure
+from api.http.api_errors import Failure
 from api.monitor.runs import PER_PAGE, Sought, failed, sought
-from shared.ledger import Ledger
+from shared.ledger.ledger import Ledger
 from tests.runs import a_run, submit
 
 

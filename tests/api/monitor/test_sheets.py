@@ -8,8 +8,8 @@ from api.monitor.door import Visitor
 from api.monitor.lists import QueuePage, QueueShown
 from api.monitor.run import moments
 from api.monitor.sheets import Sheets
-from shared.events import Started
-from shared.operating import PauseView, QueuedAgent, QueueView
+from shared.ledger.operator_views import PauseView, QueuedAgent, QueueView
+from shared.run.events import Started
 from tests.events import said
 
 EVIL = "<script>alert('1')</script>\"&"

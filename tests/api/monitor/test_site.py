@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from api.monitor.run import RAW
-from shared.errors import ErrorCode
-from shared.events import Failed, Tool
-from shared.log import EventLog
+from shared.log.event_log import EventLog
+from shared.run.errors import ErrorCode
+from shared.run.events import Failed, Tool
 from tests.api.monitor.browsing import actions, browsing
 from tests.api.running import ALICE, MONA, OLGA, Api, Feed, feed, running_api
 from tests.api.stage import Stage

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 from api.monitor.telling import Telling
-from shared.events import Completed, Delta, Started, Tool
+from shared.run.events import Completed, Delta, Started, Tool
 from tests.events import said
 
 

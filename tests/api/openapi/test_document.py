@@ -8,11 +8,11 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 from starlette.routing import Route
 
-from api.failures import invalid_value
+from api.chat.chat_schema import Completion, ErrorAnswer, ModelList, Readiness
+from api.http.api_errors import invalid_value
 from api.monitor.door import PATH
 from api.openapi.document import document
-from api.shapes import Completion, ErrorAnswer, ModelList, Readiness
-from shared.states import State
+from shared.run.states import State
 from tests.api.running import Api
 from tests.api.stage import Stage
 

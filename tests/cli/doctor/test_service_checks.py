@@ -4,10 +4,10 @@ import pytest
 
 from cli.doctor.finding import Level
 from cli.doctor.service_checks import agents, queue, releases, webs, workers
-from shared.keys import ALL, WORKER_TTL_MS
-from shared.operations import Pause
-from shared.presence import Seen, SeenWeb, WebAnnouncement
-from shared.queue_depth import Depth, FleetDepth
+from shared.ledger.operations import Pause
+from shared.ledger.presence import Seen, SeenWeb, WebAnnouncement
+from shared.ledger.queue_depth import Depth, FleetDepth
+from shared.redis.keys import ALL, WORKER_TTL_MS
 from tests.shared.announcing import announcement
 
 PAUSE = Pause(1, "olga")

@@ -11,12 +11,12 @@ from typing import TypeVar
 import anyio
 import psutil
 
-from shared.events import Delta
-from shared.flat_text import FlatText
-from shared.run import Turn
-from worker.agents.command import CommandAgent
+from shared.run.events import Delta
+from shared.run.flat_text import FlatText
+from shared.run.run import Turn
+from worker.agents.command.command_agent import CommandAgent
+from worker.agents.command.processes import GRACE_SECONDS
 from worker.agents.config import CommandConfig
-from worker.agents.processes import GRACE_SECONDS
 from worker.agents.protocol import Agent, AgentInput, Earlier, OwnConversation, Spoken, Utterance
 
 Seen = TypeVar("Seen")

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import SettingsError
-from shared.model_params import OTHERS, PARAMS, TOOLS, USUAL
-from shared.run import Policy
+from shared.run.errors import SettingsError
+from shared.run.model_params import OTHERS, PARAMS, TOOLS, USUAL
+from shared.run.run import Policy
 from worker.agents.config import (
     AgentConfig,
     CommandConfig,

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.events import Delta
+from shared.run.events import Delta
 from tests.worker.agents.asking import answer, asked, said
 from worker.agents.demo import GREETING, SLOW_WORDS, DemoAgent
 

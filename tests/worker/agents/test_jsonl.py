@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import ErrorCode, RunError
-from shared.events import Call, Delta, FinishReason, Reasoning, Tool, Usage, event, from_json, to_json
+from shared.run.errors import ErrorCode, RunError
+from shared.run.events import Call, Delta, FinishReason, Reasoning, Tool, Usage, event, from_json, to_json
 from worker.agents.jsonl import Speech
 from worker.agents.protocol import Finished, Spoken
 

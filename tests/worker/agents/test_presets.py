@@ -9,10 +9,10 @@ import pytest
 
 from shared.settings import SETTINGS
 from tests.worker.agents.asking import answer, asked
-from tests.worker.agents.formats.recorded import FIXTURES
-from worker.agents.command import CommandAgent
+from tests.worker.agents.command.formats.recorded import FIXTURES
+from worker.agents.command.command_agent import CommandAgent
+from worker.agents.command.formats.known_formats import FORMATS
 from worker.agents.config import CommandConfig
-from worker.agents.formats.named import FORMATS
 from worker.agents.presets import DEFAULT_ENV, PRESETS, filled
 
 DOCS = Path("docs/agents.md").read_text()

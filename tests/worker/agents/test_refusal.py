@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.errors import ErrorCode
+from shared.run.errors import ErrorCode
 from worker.agents.refusal import (
     LIMITED,
     NO_CREDENTIALS,

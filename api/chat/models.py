@@ -1,0 +1,46 @@
+"""`GET /v1/models`: the agents that live workers serve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.fleet.agent_directory import Directory
+from api.http import api_errors
+from api.http.auth import Gate
+from api.http.json_value import JsonObject, compact
+from shared.ledger.presence import ANY, ServedAgent
+
+_JSON = {"Content-Type": api_errors.JSON}
+
+
+@dataclass(frozen=True)
+class Models:
+    gate: Gate
+    directory: Directory
+
+    async def index(self, request: Request) -> Response:
+        self.gate.authenticate(request.headers)
+        agents = await self.directory.live()
+        models = [_model(name, agent) for name, agent in sorted(agents.items()) if name != ANY]
+        return Response(compact({"object": "list", "data": list(models)}), headers=_JSON)
+
+    async def show(self, request: Request) -> Response:
+        self.gate.authenticate(request.headers)
+        name = request.path_params["model"]
+        agents = await self.directory.live()
+        if name == ANY or name not in agents:
+            raise api_errors.agent_not_found(name)
+        return Response(compact(_model(name, agents[name])), headers=_JSON)
+
+
+def _model(name: str, agent: ServedAgent) -> JsonObject:
+    return {
+        "id": name,
+        "object": "model",
+        "created": 0,  # agents have no birthday that all workers would agree on
+        "owned_by": "runrelay",
+        "description": agent.description,
+    }

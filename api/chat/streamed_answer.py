@@ -1,0 +1,39 @@
+"""A run as a stream of chat completion chunks: frames as the events come, comments while none comes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from api.chat.chat_view import ChatStream
+from api.http import sse
+from api.http.api_errors import reading_ended
+from api.relay.event_stream import KEEP_ALIVE_SECONDS
+from api.relay.relay import Reader, is_last
+from shared.run.errors import Draining, LogLost
+from shared.run.events import Event
+
+
+async def chat_frames(
+    reader: Reader, chat: ChatStream, *, after: int = 0, patience: float = KEEP_ALIVE_SECONDS
+) -> AsyncIterator[bytes]:
+    """Chat chunks of the events above `after`. `reader` starts at the first: how messages join needs all of them.
+
+    Frames that are ready at once leave in one piece. The first one goes out before the agent starts. A client that had
+    the run's last event already is only told that this was all.
+    """
+    yield sse.comment("connected") + (b"" if after else chat.begin())
+    while not chat.done:
+        try:
+            events = await reader.batch(patience)
+        except (LogLost, Draining) as why:
+            yield chat.fail(reading_ended(reader.run_id, why))
+            return
+        frames = b"".join(_above(after, event, chat.feed(event)) for event in events)
+        if frames or not events:
+            yield frames or sse.comment("keep-alive")
+
+
+def _above(after: int, event: Event, frames: bytes) -> bytes:
+    if event.seq > after:
+        return frames
+    return sse.DONE if is_last(event) else b""

@@ -1,0 +1,35 @@
+"""`GET /healthz`: this process answers. `GET /readyz`: a run would be accepted and executed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.fleet.agent_directory import Directory
+from api.http.api_errors import JSON
+from api.http.json_value import JsonObject, compact
+from shared.run.errors import Unavailable
+
+
+@dataclass(frozen=True)
+class Health:
+    directory: Directory
+
+    async def live(self, _: Request) -> Response:
+        return _answer(200, {"status": "ok"})
+
+    async def ready(self, _: Request) -> Response:
+        """503 says what is missing: `redis` or `worker`."""
+        try:
+            workers = [seen for seen in await self.directory.workers(at_most=0) if seen.live]
+        except Unavailable:
+            return _answer(503, {"status": "unavailable", "missing": ["redis"]})
+        if not workers:
+            return _answer(503, {"status": "unavailable", "missing": ["worker"]})
+        return _answer(200, {"status": "ok", "workers": len(workers)})
+
+
+def _answer(status: int, body: JsonObject) -> Response:
+    return Response(compact(body), status, headers={"Content-Type": JSON, "Cache-Control": "no-store"})

@@ -1,0 +1,37 @@
+"""`GET /metrics`: what this process measures, and what Redis says of the whole service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.fleet.agent_directory import Directory
+from api.fleet.api_metrics import ApiMetrics
+from api.http.auth import Gate, Scope
+from shared.ledger.presence import known_agents
+from shared.ledger.queue_depth import QueueDepth
+from shared.observe.process_metrics import exposition
+from shared.run.errors import Unavailable
+
+
+@dataclass(frozen=True)
+class MetricsPage:
+    gate: Gate
+    metrics: ApiMetrics
+    depth: QueueDepth
+    directory: Directory
+
+    async def show(self, request: Request) -> Response:
+        """200 also while Redis is away, with `runrelay_redis_up 0` and without what only Redis knows."""
+        self.gate.authenticate(request.headers, Scope.MONITOR)
+        try:
+            workers, depth = await self.directory.workers(), await self.depth.read()
+        except Unavailable:
+            self.metrics.hide_fleet()
+        else:
+            self.metrics.know(known_agents(workers))
+            self.metrics.show_fleet(depth, workers)
+        body, content_type = exposition(self.metrics.registry, request.headers.get("accept", ""))
+        return Response(body, headers={"Content-Type": content_type, "Cache-Control": "no-store"})

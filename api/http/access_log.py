@@ -1,0 +1,98 @@
+"""Every request, as seen from outside of the application: counted, what it sends measured, and one line about it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+
+import structlog
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import clear_contextvars
+
+from api.http.instrumentation import Watch
+
+NO_ROUTE = "none"  # what fits no route is a client's text, and no label
+QUIET = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few seconds by machines; a line when they fail
+BUG = 500  # an exception passes by here on its way to the answer that the server makes of it
+
+log = structlog.get_logger()
+
+
+def route_names(routes: Iterable[Route]) -> dict[object, str]:
+    """The path of each endpoint, its parameters by name."""
+    return {route.endpoint: route.path for route in routes}
+
+
+class Access:
+    """ASGI middleware."""
+
+    def __init__(self, app: ASGIApp, watch: Watch, names: Mapping[object, str]) -> None:
+        self._app = app
+        self._watch = watch
+        self._names = names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        clear_contextvars()  # a request that comes on the heels of another is begun in the context of that one
+        answer = Answer(send, self._watch)
+        try:
+            await self._app(scope, receive, answer.send)
+        finally:
+            route = self._names.get(scope.get("endpoint"), NO_ROUTE)
+            self._watch.answered_request(scope["method"], route, answer.status, answer.began_after)
+            answer.end()
+            if route not in QUIET or answer.status >= 400:
+                log.info("http.request", method=scope["method"], path=_path(scope), **answer.facts)
+
+
+class Answer:
+    """What is sent to a client, on its way."""
+
+    def __init__(self, send: Send, watch: Watch) -> None:
+        self.status = BUG
+        self._send = send
+        self._watch = watch
+        self._asked_at = time.perf_counter()
+        self._began_at: float | None = None
+        self._streams = False
+        self._sent = 0
+
+    @property
+    def began_after(self) -> float:
+        """Seconds until the answer began."""
+        return (self._began_at or time.perf_counter()) - self._asked_at
+
+    @property
+    def facts(self) -> dict[str, int | float]:
+        """For the line; `ms` until now, the end of it."""
+        ms = round((time.perf_counter() - self._asked_at) * 1000, 1)
+        return {"status": self.status, "ms": ms, "bytes": self._sent}
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._begin(message)
+        elif body := message.get("body"):
+            self._sent += len(body)
+            self._watch.sent(len(body))
+        await self._send(message)
+
+    def _begin(self, message: Message) -> None:
+        self.status, self._began_at = message["status"], time.perf_counter()
+        self._streams = any(
+            name == b"content-type" and value.startswith(b"text/event-stream") for name, value in message["headers"]
+        )
+        if self._streams:
+            self._watch.stream_began()
+
+    def end(self) -> None:
+        if self._streams:
+            self._watch.stream_ended()
+
+
+def _path(scope: Scope) -> str:
+    """As it was sent, so without line breaks; a query may say more than a log should know."""
+    sent: bytes = scope.get("raw_path") or scope["path"].encode()
+    return sent.partition(b"?")[0].decode("latin-1")

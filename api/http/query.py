@@ -1,0 +1,40 @@
+"""Query parameters: the value, or a Failure 400 that says what it must be."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+from api.http import api_errors
+
+
+def flag(text: str | None, name: str) -> bool:
+    """Absent is false."""
+    match text:
+        case None | "false" | "0":
+            return False
+        case "true" | "1":
+            return True
+        case _:
+            raise api_errors.invalid_value(name, "must be true or false")
+
+
+def number(text: str | None, name: str, *, default: int = 0, least: int = 0, most: int = 2**53) -> int:
+    if text is None:
+        return default
+    if not re.fullmatch(r"[0-9]{1,16}", text) or not least <= int(text) <= most:
+        raise api_errors.invalid_value(name, f"must be a whole number from {least} to {most}")
+    return int(text)
+
+
+def one_of(text: str | None, name: str, words: type[StrEnum]) -> str:
+    """Absent is empty."""
+    if text is not None and text not in set(words):
+        raise api_errors.invalid_value(name, f"must be one of {', '.join(words)}")
+    return text or ""
+
+
+def cursor(text: str) -> str:
+    if not re.fullmatch(r"|[0-9]{1,16}(\.[0-9]{1,9})?", text):
+        raise api_errors.invalid_value("cursor", "must be a `next_cursor`")
+    return text

@@ -1,0 +1,52 @@
+"""A request as a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+
+from pydantic import JsonValue
+
+from api.intake.model_options import ForModel
+from api.intake.prompt import Prompt
+from shared.observe.tracing import valid_traceparent
+from shared.run.clock import now_ms
+from shared.run.run import Run, new_run_id
+from shared.run.sessions import Session
+
+
+def new_run(
+    *,
+    owner: str,
+    session: Session,
+    prompt: Prompt,
+    ask: ForModel,
+    model: str,
+    foreground: bool,
+    headers: Mapping[str, str],
+) -> Run:
+    """`foreground`: the run ends when its last reader has left for good. `headers` may name a trace."""
+    return Run(
+        run_id=new_run_id(),
+        agent_id=session.agent_id,
+        session_key=session.key,
+        owner=owner,
+        model=model,
+        message=prompt.message,
+        extra_system_prompt=prompt.extra_system_prompt,
+        history=prompt.history,
+        current=prompt.current,
+        tools=ask.tools,
+        params=ask.params,
+        keeps_transcript=session.stable,
+        traceparent=valid_traceparent(headers.get("traceparent")),
+        created_ms=now_ms(),
+        foreground=foreground,
+    )
+
+
+def digest(session: Session, *said: JsonValue) -> str:
+    """What two requests have in common that ask for the same. A session that is fresh per request does not count."""
+    place: list[JsonValue] = [session.agent_id, session.key if session.stable else None]
+    return sha256(json.dumps([*place, *said], sort_keys=True).encode()).hexdigest()

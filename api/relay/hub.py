@@ -1,0 +1,150 @@
+"""The hub: one pub/sub connection for all streams of a process, with local fan-out.
+
+Pub/sub delivers at most once. So every connection taken anew counts as a gap, and so does every confirmation of a
+channel that was confirmed before: what was published until then was not heard. One channel is always subscribed:
+without any, Redis would not know the connection for one of pub/sub. A link that answers no ping is taken for dead;
+silence alone proves nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import anyio
+from redis.asyncio import Redis
+
+from api.relay.inbox import Inbox
+from shared.redis.client import Link, linked, unavailable
+from shared.redis.outage import Outage
+from shared.redis.replies import Reply
+from shared.run.errors import Unavailable
+
+PING_SECONDS = 5.0  # between pings; a link that has brought nothing in the meantime is dead
+RETRY_SECONDS = 0.25
+LAST_SECONDS = 0.5  # for what there is to read when this process stops; half of what is left for saying farewell
+CONFIRM_SECONDS = 2.0  # a Redis that does not confirm a subscription by then is away
+
+
+class Topic:
+    """A channel, its readers, and whether Redis has confirmed it."""
+
+    def __init__(self) -> None:
+        self.inboxes: set[Inbox] = set()
+        self.confirmed = asyncio.Event()
+        self._known = False
+
+    def confirm(self) -> None:
+        """Redis has confirmed it. If not for the first time, what was published meanwhile was not heard: also what came
+        after the readers were told that the link had broken, and had looked into the stream."""
+        if self._known:
+            self.gap()
+        self._known = True
+        self.confirmed.set()
+
+    def gap(self) -> None:
+        for inbox in self.inboxes:
+            inbox.gap()
+
+
+class Hub:
+    def __init__(self, redis: Redis, *, resting: str, ping_seconds: float = PING_SECONDS) -> None:
+        """`redis` is a client of one connection that nobody else uses, without a socket timeout; `resting` the channel
+        that is always subscribed."""
+        self._redis = redis
+        self._resting = resting
+        self._ping_seconds = ping_seconds
+        self._topics: dict[str, Topic] = {}
+        self._link: Link | None = None
+        self._outage = Outage("hub")
+        self._last = math.inf  # when reading ends, by the loop's clock
+        self._lasting: set[anyio.CancelScope] = set()
+
+    @property
+    def ending(self) -> bool:
+        return self._last < math.inf
+
+    def end(self) -> None:
+        """Tells every reader that this process stops."""
+        self._last = anyio.current_time() + LAST_SECONDS
+        for scope in self._lasting:
+            scope.deadline = self._last
+        for topic in self._topics.values():
+            for inbox in topic.inboxes:
+                inbox.wake()
+
+    @contextmanager
+    def lasting(self) -> Iterator[None]:
+        """Gives up what is awaited in this block, as an answer of Redis, when this process has no time left for it."""
+        with anyio.CancelScope(deadline=self._last) as scope:
+            self._lasting.add(scope)
+            try:
+                yield
+            finally:
+                self._lasting.discard(scope)
+
+    def readers(self, channel: str) -> int:
+        """How many inboxes of this process are subscribed to the channel."""
+        return len(self._topics[channel].inboxes) if channel in self._topics else 0
+
+    @asynccontextmanager
+    async def subscribe(self, channel: str) -> AsyncIterator[Inbox]:
+        """An inbox that gets all that is published from now on. Raises Unavailable when Redis does not confirm it."""
+        inbox = Inbox()
+        is_new = channel not in self._topics
+        topic = self._topics.setdefault(channel, Topic())
+        topic.inboxes.add(inbox)
+        try:
+            if is_new and self._link is not None:
+                self._link.subscribe(channel)
+            await _confirmed(topic)
+            yield inbox
+        finally:
+            topic.inboxes.discard(inbox)
+            if not topic.inboxes and self._topics.get(channel) is topic:
+                del self._topics[channel]
+                if self._link is not None:
+                    self._link.unsubscribe(channel)
+
+    async def listen(self) -> None:
+        """Follows the link for ever; takes it anew when it breaks."""
+        while True:
+            try:
+                with unavailable():
+                    await self._listen()
+            except Unavailable as away:
+                self._outage.failed(away)
+                await anyio.sleep(RETRY_SECONDS)
+
+    async def _listen(self) -> None:
+        async with linked(self._redis) as link:
+            self._link = link  # by now: a reader that comes while it is told of the channels tells it of its own
+            try:
+                link.subscribe(self._resting, *self._topics)
+                await link.follow(self._heard, ping_seconds=self._ping_seconds)
+            finally:
+                self._link = None
+                for topic in self._topics.values():
+                    topic.confirmed.clear()
+                    topic.gap()
+
+    def _heard(self, said: Reply) -> None:
+        self._outage.worked()
+        match said:
+            case [b"message", bytes(channel), bytes(data)]:
+                if topic := self._topics.get(channel.decode()):
+                    for inbox in topic.inboxes:
+                        inbox.put(data)
+            case [b"subscribe", bytes(channel), _]:
+                if topic := self._topics.get(channel.decode()):
+                    topic.confirm()
+
+
+async def _confirmed(topic: Topic) -> None:
+    try:
+        async with asyncio.timeout(CONFIRM_SECONDS):
+            await topic.confirmed.wait()
+    except TimeoutError:
+        raise Unavailable("no confirmation of a subscription") from None

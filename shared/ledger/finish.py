@@ -1,0 +1,65 @@
+"""Ends claimed runs that no agent shall run (any more): the same act for a worker that claims and for an API that
+tidies up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from shared.ledger.ledger import Claim, Ledger
+from shared.ledger.takeover import Conclude, Settle, Start, may_start, verdict
+from shared.log.event_log import EventLog, Head
+from shared.redis.retry import patiently
+from shared.run.clock import now_ms
+from shared.run.errors import Closed
+from shared.run.events import Cancelled, Completed, Event, Failed, Terminal, event
+from shared.run.run import End, ToolCall
+from shared.run.states import State
+
+
+async def conclude(claim: Claim, ledger: Ledger, log: EventLog, *, start: Event | None = None) -> Head | End:
+    """Ends the run if that is the verdict. Answers where its log stands when an agent shall run, else how it has
+    ended. `start` says so in the log, where the claim alone tells that an agent shall.
+
+    Raises Fenced when a later attempt owns the run, LogLost when its log is gone.
+    """
+    starts = start if may_start(claim) else None
+    head = await patiently(lambda: log.fence(claim.run.run_id, claim.attempt, start=starts))
+    match verdict(claim, head):
+        case Start():
+            return head
+        case Settle(end):
+            pass
+        case Conclude(terminal):
+            end = await _close(claim, head, terminal, log)
+    await patiently(lambda: ledger.settle(claim, end))
+    return end
+
+
+async def _close(claim: Claim, head: Head, terminal: Terminal, log: EventLog) -> End:
+    text = await patiently(lambda: log.text(claim.run.run_id, head))
+    end = end_of(terminal, text)
+    run = claim.run
+    last = event(
+        terminal,
+        run_id=run.run_id,
+        session_key=run.session_key,
+        attempt=claim.attempt,
+        seq=head.seq + 1,
+        ts=now_ms(),
+    )
+    try:
+        await patiently(lambda: log.close([last], replace(head, seq=head.seq + 1), end))
+    except Closed:
+        return await patiently(lambda: log.end(claim.run.run_id)) or end
+    return end
+
+
+def end_of(terminal: Terminal, text: str, detail: str = "", tool_calls: tuple[ToolCall, ...] = ()) -> End:
+    """The terminal record of a run's last event, with the whole flat text."""
+    match terminal:
+        case Completed(finish_reason=reason, usage=usage):
+            return End(state=State.COMPLETED, text=text, tool_calls=tool_calls, finish_reason=reason, usage=usage)
+        case Failed(code=code, message=message, usage=usage):
+            return End(state=State.FAILED, text=text, code=code, message=message, detail=detail, usage=usage)
+        case Cancelled(reason=reason, usage=usage):
+            return End(state=State.CANCELLED, text=text, reason=reason, usage=usage)

@@ -1,0 +1,264 @@
+"""The ledger: who runs what. Every change is one Lua script, and safe to repeat when its answer was lost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from shared.ledger.ledger_script import ledger_script
+from shared.ledger.run_record import RunRecord, record_of
+from shared.redis.keys import GRACE_MS, JOIN_WINDOW_MS, Keys
+from shared.redis.pipe import Pipe
+from shared.redis.replies import Reply, mapping, rows, text, texts
+from shared.run.conversation import Conversation, exchange
+from shared.run.errors import KeyReused, QueueFull, SessionTaken
+from shared.run.events import Stop
+from shared.run.run import End, Policy, Run, Turn
+from shared.run.states import State
+
+JOB = "run_agent"  # the name of the worker's only arq function
+TRANSCRIPT_TURNS = 200  # most turns remembered of a session
+TRANSCRIPT_BYTES = 262_144  # and their bytes in Redis; the oldest go first
+PARTS_BYTES = 65_536  # a turn that is larger is remembered without its pictures: they would drive out all the others
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What `submit` holds a run to. Times in ms."""
+
+    retention_ms: int
+    queue_timeout_ms: int
+    max_waiting: int
+    max_waiting_per_session: int
+
+
+@dataclass(frozen=True)
+class Once:
+    """How a request is recognised when it comes again.
+
+    `key` is the client's idempotency key; without one the body's digest stands in for it. `join` says whether to look
+    for an earlier run at all: a first try without a key joins none but that of its own retry, by which it can only have
+    been overtaken when its client counts its tries (`counted`).
+    """
+
+    digest: str
+    key: str | None = None
+    join: bool = False
+    counted: bool = False
+
+    def name(self, owner: str) -> str:
+        if self.key is None:
+            return f"{owner}:body:{self.digest}"
+        return f"{owner}:key:{sha256(self.key.encode()).hexdigest()}"  # a client's text, of any length
+
+
+@dataclass(frozen=True)
+class Again:
+    """That a run is an earlier one, run again. `once`: unless that was done before; then the first one counts."""
+
+    of: str
+    once: bool
+    note: str  # the audit's entry
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The run that answers the request; `joined` when an earlier request had made it."""
+
+    run_id: str
+    joined: bool
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A run taken by an owner. `attempt` is the fence of its log, `token` of its ledger record. `now_ms` is Redis's
+    time; so are `queued_ms`, when it was accepted, and `ready_ms`, since when it could be claimed (0: not yet)."""
+
+    run: Run
+    token: str
+    attempt: int
+    tries: int
+    lost: bool  # another owner's lease had run out
+    cancel: Stop | None
+    queued_until_ms: int
+    now_ms: int
+    policy: Policy
+    queued_ms: int
+    ready_ms: int
+
+    @property
+    def waited(self) -> float:
+        """Seconds from when a worker could have taken it; 0 when it was taken from another one, or before its turn."""
+        return 0 if self.lost or not self.ready_ms else (self.now_ms - self.ready_ms) / 1000
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """What became of a lease: still `held`, and whether the run was asked to stop; or given up by its owner
+    (`done`)."""
+
+    held: bool
+    done: bool = False
+    cancel: Stop | None = None
+
+
+class Ledger:
+    def __init__(self, pipe: Pipe, keys: Keys) -> None:
+        self._pipe = pipe
+        self.keys = keys
+        acts = ("submit", "claim", "begin", "renew", "release", "settle", "cancel", "overdue")
+        self._scripts = {act: ledger_script(act, keys) for act in acts}
+
+    async def _run(self, act: str, *args: str | bytes | int) -> Reply:
+        return await self._pipe.run(self._scripts[act], args=args)
+
+    async def submit(self, run: Run, *, bell: str, once: Once, bounds: Bounds, again: Again | None = None) -> Accepted:
+        """Accepts a run: from here on it ends in exactly one terminal state. All or nothing.
+
+        Raises SessionTaken, KeyReused or QueueFull when it is not accepted, Unavailable when Redis does not say.
+        """
+        ask = {
+            "id": run.run_id,
+            "agent": run.agent_id,
+            "session": run.session_key,
+            "owner": run.owner,
+            "bell": bell,
+            "spec": run.model_dump_json(by_alias=True),
+            "job": json.dumps({"t": None, "f": JOB, "a": [run.run_id], "k": {}, "et": run.created_ms}),
+            "keep": bounds.retention_ms,
+            "patience": bounds.queue_timeout_ms,
+            "created": run.created_ms,
+            "foreground": "1" if run.foreground else "0",
+            "grace": GRACE_MS if run.foreground else 0,
+            "max_total": bounds.max_waiting,
+            "max_session": bounds.max_waiting_per_session,
+            "once": once.name(run.owner),
+            "once_ms": bounds.retention_ms if once.key is not None else JOIN_WINDOW_MS,
+            "digest": once.digest,
+            "join": once.join or once.key is not None,
+            "counted": once.counted,
+            "again_of": again.of if again else "",
+            "again_once": again.once if again else False,
+            "audit": again.note if again else "",
+        }
+        match texts(await self._run("submit", json.dumps(ask))):
+            case ["session_taken", _]:
+                raise SessionTaken(run.session_key)
+            case ["key_reused", _]:
+                raise KeyReused(once.key)
+            case ["full_session" | "full_total" as verdict, _]:
+                raise QueueFull(verdict.removeprefix("full_"))
+            case [verdict, run_id]:
+                return Accepted(run_id, joined=verdict == "joined")
+            case other:
+                raise AssertionError(f"submit answered {other}")
+
+    async def claim(self, owner: str, *, serves: Mapping[str, Policy], lease_ms: int, most: int) -> list[Claim]:
+        """Up to `most` runs this owner may run now: lost ones first, then the queue in order."""
+        policies = {agent: policy.model_dump_json(by_alias=True) for agent, policy in serves.items()}
+        reply = await self._run("claim", owner, lease_ms, most, json.dumps(policies), "")
+        return [_claim(row) for row in rows(reply)]
+
+    async def take(self, run_id: str, owner: str, *, lease_ms: int) -> Claim | None:
+        """Claims one run in order to end it. Only when it waits and was cancelled or waited too long, or when its
+        lease is over."""
+        taken = rows(await self._run("claim", owner, lease_ms, 1, "{}", run_id))
+        return _claim(taken[0]) if taken else None
+
+    async def begin(self, claim: Claim) -> bool:
+        """Notes that this attempt at a lost run starts an agent, which only its log could tell; of other runs the claim
+        has noted it. False when another owner has the run."""
+        return await self._run("begin", claim.run.run_id, claim.token) == 1
+
+    async def renew(self, leases: Mapping[str, str], *, lease_ms: int) -> dict[str, Renewal]:
+        """Prolongs leases, token by run id. A lease that ran out while nobody claimed the run is taken again."""
+        flat = [item for pair in leases.items() for item in pair]
+        answers = texts(await self._run("renew", lease_ms, *flat))
+        return {run_id: _renewal(answer) for run_id, answer in zip(leases, answers, strict=True)}
+
+    async def release(self, run_id: str, token: str, *, spend: bool) -> bool:
+        """Hands a run back to the queue; without `spend` the attempt does not count. False when another owner has
+        it."""
+        return await self._run("release", run_id, token, 0 if spend else 1) == 1
+
+    async def settle(self, claim: Claim, end: End) -> bool:
+        """Ends a run whose log is closed. Repeating it changes nothing. False when another owner has the run and will
+        settle it."""
+        ending = json.dumps({"state": end.state, "code": end.code, "job": JOB})
+        remember = claim.run.keeps_transcript and end.state is State.COMPLETED
+        said = _remembered(claim.run, end) if remember else []
+        bounds = (TRANSCRIPT_TURNS, TRANSCRIPT_BYTES)
+        kept = end.conversation.model_copy(update={"exchange": exchange(said)}) if end.conversation else None
+        own = kept.model_dump_json() if kept else ""
+        return await self._run("settle", claim.run.run_id, claim.token, ending, *bounds, own, *said) == 1
+
+    async def cancel(self, run_id: str, reason: Stop, *, note: str = "") -> State | None:
+        """Asks for a run to be stopped; the first reason stays. Answers its state, None when there is no such run.
+        `note` is the audit's entry when an operator asks.
+
+        The owner of the lease stops it within milliseconds. A run that still waits is ended by whoever calls `take`
+        next.
+        """
+        state = text(await self._run("cancel", run_id, reason.value, note))
+        return State(state) if state else None
+
+    async def record(self, run_id: str) -> RunRecord | None:
+        """What the ledger knows of a run; None when it knows nothing (any more)."""
+        fields = mapping(await self._pipe.command("HGETALL", self.keys.run(run_id)))
+        return record_of(fields) if fields else None
+
+    async def transcript(self, session_key: str) -> tuple[Turn, ...]:
+        """The remembered turns of a session, oldest first."""
+        reply = await self._pipe.command("LRANGE", self.keys.transcript(session_key), 0, -1)
+        return tuple(Turn.model_validate_json(turn) for turn in texts(reply))
+
+    async def take_conversation(self, session_key: str, transcript: Sequence[Turn]) -> Conversation | None:
+        """The agent's own conversation that holds `transcript`, for whoever is about to add to it: it is not kept any
+        more. Repeated when the answer was lost, it answers None."""
+        reply = await self._pipe.command("GETDEL", self.keys.conversation(session_key))
+        kept = Conversation.model_validate_json(reply) if isinstance(reply, bytes) else None
+        last = [turn.model_dump_json() for turn in transcript[-2:]]
+        return kept if kept and kept.exchange == exchange(last) else None
+
+    async def overdue(self, *, lost_for_ms: int, waited_ms: int, most: int = 100) -> list[str]:
+        """Runs nobody may be looking after: their lease is over for `lost_for_ms`, or they could be claimed since
+        `waited_ms`."""
+        return texts(await self._run("overdue", lost_for_ms, waited_ms, most))
+
+
+def _claim(row: Sequence[str]) -> Claim:
+    _, came_from, token, attempt, tries, cancel, queued_until, now, spec, policy, queued, ready = row
+    return Claim(
+        run=Run.model_validate_json(spec),
+        token=token,
+        attempt=int(attempt),
+        tries=int(tries),
+        lost=came_from == State.RUNNING,
+        cancel=Stop(cancel) if cancel else None,
+        queued_until_ms=int(queued_until),
+        now_ms=int(now),
+        policy=Policy.model_validate_json(policy),
+        queued_ms=int(queued),
+        ready_ms=int(ready),
+    )
+
+
+def _remembered(run: Run, end: End) -> list[str]:
+    """The turns by which a session remembers the run, as JSON."""
+    asked = run.current or (Turn(role="user", content=run.message),)
+    answered = Turn(role="assistant", content=end.text, tool_calls=end.tool_calls)
+    return [_remembered_turn(turn) for turn in (*asked, answered)]
+
+
+def _remembered_turn(turn: Turn) -> str:
+    whole = turn.model_dump_json()
+    if turn.parts and len(whole.encode()) > PARTS_BYTES:
+        return turn.model_copy(update={"parts": ()}).model_dump_json()
+    return whole
+
+
+def _renewal(answer: str) -> Renewal:
+    verdict, _, reason = answer.partition(":")
+    return Renewal(held=verdict in ("held", "cancel"), done=verdict == "done", cancel=Stop(reason) if reason else None)

@@ -1,0 +1,55 @@
+"""The ledger's Lua scripts, by name.
+
+The text of one is the table of legal moves (`shared/run/states.py`), the names of keys (`shared/redis/keys.py`), the
+common part (`scripts/ledger.lua`) and the act, such as `scripts/claim.lua`. So each fact is spelled once, in Python.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from shared.redis import keys
+from shared.redis.script import Script, lua_string, lua_table
+from shared.run.run import CONTRACT
+from shared.run.states import ENDS, MOVES
+
+_SCRIPTS = files("shared.ledger") / "scripts"
+
+_NUMBERS = (
+    "AUDIT_LENGTH",
+    "AUDIT_TTL_MS",
+    "BELL_LENGTH",
+    "BELL_TTL_MS",
+    "LANE_CHECK_MS",
+    "OVERTAKE_MS",
+    "PAUSED_MOST",
+    "UNWATCHED_MS",
+    "WATCH_TTL_MS",
+    "WORKER_MEMORY_MS",
+)
+
+
+def ledger_script(act: str, names: keys.Keys) -> Script:
+    facts = {**_state_tables(), **_key_facts(names)}
+    head = "\n".join(f"local {name} = {value}" for name, value in facts.items())
+    return Script("\n".join((head, _read("ledger"), _read(act))))
+
+
+def _state_tables() -> dict[str, str]:
+    moves = {state.value: lua_table({to.value: "true" for to in targets}) for state, targets in MOVES.items()}
+    return {"MOVES": lua_table(moves), "ENDS": lua_table({state.value: "true" for state in ENDS})}
+
+
+def _key_facts(names: keys.Keys) -> dict[str, str]:
+    tallies = {name: lua_table({"ms": str(ms), "keep": str(keep)}) for name, (ms, keep) in keys.TALLIES.items()}
+    return {
+        "CONTRACT": str(CONTRACT),
+        "ALL": lua_string(keys.ALL),
+        "TALLIES": lua_table(tallies),
+        "KEY": lua_table({name: lua_string(key) for name, key in names.prefixes().items()}),
+        **{name: str(getattr(keys, name)) for name in _NUMBERS},
+    }
+
+
+def _read(name: str) -> str:
+    return (_SCRIPTS / f"{name}.lua").read_text()

@@ -1,0 +1,73 @@
+"""What becomes of a claimed run: one table for workers, which can run it, and for the API, which can only end it.
+Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.ledger.ledger import Claim
+from shared.log.event_log import Head
+from shared.run.errors import ErrorCode
+from shared.run.events import Cancelled, Failed, Terminal
+from shared.run.run import End, Policy
+
+
+@dataclass(frozen=True)
+class Settle:
+    """The log has its end; its writer died before it could tell the ledger."""
+
+    end: End
+
+
+@dataclass(frozen=True)
+class Conclude:
+    """The run ends here, by this last event."""
+
+    terminal: Terminal
+
+
+@dataclass(frozen=True)
+class Start:
+    """The agent may run."""
+
+
+Verdict = Settle | Conclude | Start
+
+
+def verdict(claim: Claim, head: Head) -> Verdict:
+    """`head` is the log as the claim's fence found it, so no earlier attempt can still add to it."""
+    if head.end is not None:
+        return Settle(head.end)
+    if claim.cancel is not None:
+        return Conclude(Cancelled(reason=claim.cancel))
+    if claim.lost:
+        allowed = may_retry(claim.policy, silent=head.chars == 0, called=head.calls > 0)
+        again = allowed and claim.tries <= claim.policy.max_attempts
+        return Start() if again else Conclude(_failed(ErrorCode.WORKER_LOST))
+    if 0 < claim.queued_until_ms <= claim.now_ms:
+        return Conclude(_failed(ErrorCode.QUEUE_TIMEOUT))
+    return Start()
+
+
+def may_start(claim: Claim) -> bool:
+    """Whether the claim alone tells that an agent shall run: what becomes of a lost run its log says."""
+    return not claim.lost and isinstance(verdict(claim, Head()), Start)
+
+
+def may_retry(policy: Policy, *, silent: bool, called: bool) -> bool:
+    """Never a truncated answer that looks whole, and never an agent that edits files twice against its owner's will.
+
+    `called`: a tool of the client's was called, perhaps in part. Its reader cannot be told to forget that, and would
+    get the call twice: so there is no other attempt, whatever the policy.
+    """
+    return not called and {"retry": True, "retry_if_silent": silent, "fail": False}[policy.on_worker_lost]
+
+
+_MESSAGES = {
+    ErrorCode.WORKER_LOST: "The worker was lost before the run had ended.",
+    ErrorCode.QUEUE_TIMEOUT: "No worker took the run in time.",
+}
+
+
+def _failed(code: ErrorCode) -> Failed:
+    return Failed(code=code, message=_MESSAGES[code])

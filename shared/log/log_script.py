@@ -1,0 +1,13 @@
+"""The event log's Lua scripts, by name: `scripts/log.lua`, which all share, and the act."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from shared.redis.script import Script
+
+_SCRIPTS = files("shared.log") / "scripts"
+
+
+def log_script(act: str) -> Script:
+    return Script("\n".join((_SCRIPTS / f"{name}.lua").read_text() for name in ("log", act)))

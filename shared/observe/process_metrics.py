@@ -1,0 +1,92 @@
+"""What a process of either kind measures of itself, as Prometheus reads it.
+
+Rule 1: a label has few values. Agent ids come from clients where `[agents."*"]` serves any, so an id that nobody has
+configured counts under `*`. There is no label for a run, a session or a credential.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, Histogram, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+
+from shared.ledger.presence import ANY
+from shared.run.errors import ErrorCode
+from shared.run.release import RELEASE
+from shared.run.run import End
+from shared.run.states import State
+
+WAIT_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+RUN_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
+TRIP_BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+
+
+class ProcessMetrics:
+    """The part that API processes and workers have in common. One per process, in a registry of its own."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        ProcessCollector(registry=registry)
+        GCCollector(registry=registry)
+        build = Gauge("runrelay_build_info", "Always 1; the label is the release.", ["version"], registry=registry)
+        build.labels(RELEASE).set(1)
+        self._round_trip = Histogram(
+            "runrelay_redis_round_trip_seconds",
+            "Round trips to Redis, each of which may carry many commands. Blocking ones and pub/sub are not counted.",
+            buckets=TRIP_BUCKETS,
+            registry=registry,
+        )
+        self._failed_trips = Counter(
+            "runrelay_redis_failed_round_trips",
+            "Round trips that a connection did not survive. What they asked for is asked again.",
+            registry=registry,
+        )
+        self._lag = Histogram(
+            "runrelay_loop_lag_seconds",
+            "How much later than asked the event loop woke a sleeper, looked at ten times a second.",
+            buckets=WAIT_BUCKETS,
+            registry=registry,
+        )
+        self._ended = Counter(
+            "runrelay_runs_ended",
+            "Runs that this process brought to their end. `code` is why one failed or was cancelled.",
+            ["agent", "state", "code"],
+            registry=registry,
+        )
+
+    # --- of the links to Redis (shared.redis.client.TripWatch) --------------------------------------------------------
+
+    def answered(self, seconds: float) -> None:
+        self._round_trip.observe(seconds)
+
+    def failed(self) -> None:
+        self._failed_trips.inc()
+
+    # --- of the rest --------------------------------------------------------------------------------------------------
+
+    def lagged(self, seconds: float) -> None:
+        self._lag.observe(seconds)
+
+    def count_end(self, agent: str, end: End) -> None:
+        """`agent` is a label."""
+        self._ended.labels(agent, end.state.value, _why(end)).inc()
+
+
+def agent_label(agent_id: str, known: Container[str]) -> str:
+    return agent_id if agent_id in known else ANY
+
+
+def exposition(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
+    """All that a registry holds, and its content type, in the form that the scraper prefers."""
+    encode, content_type = choose_encoder(accept)
+    return encode(registry), content_type
+
+
+_CODES = frozenset(ErrorCode)
+
+
+def _why(end: End) -> str:
+    if end.state is State.CANCELLED:
+        return end.reason.value if end.reason else ""
+    return end.code if not end.code or end.code in _CODES else "other"  # one that a later release knows

@@ -1,0 +1,98 @@
+"""The seam for traces. A run carries its place in one as a W3C `traceparent`, from the request to the agent.
+
+Without OpenTelemetry a client's `traceparent` is handed on as it came, and nothing else is done. Only
+`shared/observe/otel.py` imports OpenTelemetry; it puts spans of ours in between.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+import structlog
+
+from shared.run.run import End, Run
+
+log = structlog.get_logger()
+
+INSTALL = "pip install --require-hashes -r requirements-otel.lock"
+
+_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+class RequestSpan(Protocol):
+    traceparent: str  # for whatever the request leads to; empty: no trace
+
+    def answered(self, route: str, status: int) -> None:
+        """`route` is a path with its parameters by name."""
+        ...
+
+
+class RunSpan(Protocol):
+    traceparent: str  # for the agent; empty: no trace
+
+    def ended(self, end: End) -> None: ...
+
+
+class Tracer(Protocol):
+    def request(self, method: str, path: str, traceparent: str) -> AbstractContextManager[RequestSpan]:
+        """A request to the API; `traceparent` is what its client sent."""
+        ...
+
+    def invocation(self, run: Run, attempt: int, *, waited: float) -> AbstractContextManager[RunSpan]:
+        """An agent at work for a run, after `waited` seconds in the queue."""
+        ...
+
+
+class HandedOn:
+    """No span of ours."""
+
+    def __init__(self, traceparent: str) -> None:
+        self.traceparent = traceparent
+
+    def answered(self, route: str, status: int) -> None: ...
+    def ended(self, end: End) -> None: ...
+
+
+class NoTracing:
+    @contextmanager
+    def request(self, method: str, path: str, traceparent: str) -> Iterator[HandedOn]:
+        yield HandedOn(traceparent)
+
+    @contextmanager
+    def invocation(self, run: Run, attempt: int, *, waited: float) -> Iterator[HandedOn]:
+        yield HandedOn(run.traceparent)
+
+
+def valid_traceparent(header: str | None) -> str:
+    """The header if it can be continued, else nothing: then a trace begins here."""
+    return header if header and _TRACEPARENT.fullmatch(header) else ""
+
+
+def is_wanted(environment: Mapping[str, str]) -> bool:
+    """Whether OpenTelemetry's own variables say where to send traces, and do not switch them off."""
+    endpoints = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    off = environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    exporter = environment.get("OTEL_TRACES_EXPORTER", "").strip() or "otlp"
+    return any(environment.get(name, "").strip() for name in endpoints) and not off and exporter == "otlp"
+
+
+@contextmanager
+def tracing(environment: Mapping[str, str], role: str) -> Iterator[Tracer | None]:
+    """The tracer of a process, for a `__main__`; None when traces are not wanted or OpenTelemetry is not installed.
+
+    What `OTEL_…` variables say of endpoint, headers, sampling and resource, OpenTelemetry reads by itself.
+    """
+    if not is_wanted(environment):
+        yield None
+        return
+    try:
+        from shared.observe.otel import exporting  # time and memory, which only those pay who use it
+    except ModuleNotFoundError as missing:
+        log.warning("tracing.off", missing=missing.name, install=INSTALL)
+        yield None
+        return
+    with exporting(environment.get("OTEL_SERVICE_NAME") or f"runrelay-{role}") as tracer:
+        yield tracer

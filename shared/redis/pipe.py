@@ -1,0 +1,133 @@
+"""The pipe: how many runs share two connections, and one round trip."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+
+from redis.asyncio import Redis
+
+from shared.redis.client import Argument, Command, Lane, Refused, TripWatch, is_forgotten, opened, packed, unavailable
+from shared.redis.replies import Reply
+from shared.redis.script import Script
+
+LANES = 2  # connections of a pipe: a large batch on one does not hold up the other
+BATCH = 512  # calls that share one round trip at most, so that one batch cannot starve the next
+
+
+@dataclass
+class _Call:
+    command: Command
+    in_full: Callable[[], Command] | None = None  # the same with the text of its script
+    answer: asyncio.Future[Reply] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class Unwatched:
+    def answered(self, seconds: float) -> None: ...
+
+    def failed(self) -> None: ...
+
+
+class Pipe:
+    """Calls to one Redis; those made while a round trip is under way share the next one.
+
+    So a process needs two connections however many runs it serves, and a caller that is cancelled gives up its answer
+    only: redis-py drops the connection of a cancelled command. What a cancelled caller asked for may still happen.
+    """
+
+    def __init__(self, redis: Redis, *, lanes: int = LANES, watch: TripWatch | None = None) -> None:
+        """`lanes` round trips may be under way at once; calls of different lanes may overtake each other."""
+        self.redis = redis
+        self._waiting: deque[_Call] = deque()
+        self._idle = [Lane(redis, watch or Unwatched()) for _ in range(lanes)]
+        self._trips: set[asyncio.Task[None]] = set()
+
+    async def command(self, name: str, *arguments: Argument) -> Reply:
+        """Raises Unavailable when Redis cannot serve now."""
+        return await self._ask(_Call(packed(name, *arguments)))
+
+    async def run(self, script: Script, keys: tuple[str, ...] = (), args: tuple[Argument, ...] = ()) -> Reply:
+        """Runs a script by its digest. Raises Unavailable when Redis cannot serve now."""
+        rest = (len(keys), *keys, *args)
+        call = _Call(packed("EVALSHA", script.sha, *rest), lambda: packed("EVAL", script.text, *rest))
+        return await self._ask(call)
+
+    async def _ask(self, call: _Call) -> Reply:
+        self._waiting.append(call)
+        if self._idle:
+            trip = asyncio.get_running_loop().create_task(self._travel(self._idle.pop()), name="redis-pipe")
+            self._trips.add(trip)  # the loop itself keeps weak references only
+            trip.add_done_callback(self._trips.discard)
+        with unavailable():
+            return await call.answer
+
+    async def _travel(self, lane: Lane) -> None:
+        """Round trips as long as there are calls."""
+        try:
+            while self._waiting:
+                await self._trip(lane, [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))])
+        finally:
+            self._idle.append(lane)
+
+    async def _trip(self, lane: Lane, calls: list[_Call]) -> None:
+        answers = await lane.exchange([call.command for call in calls])
+        unknown = [i for i, answer in enumerate(answers) if is_forgotten(answer)]
+        if unknown:  # a Redis that restarted, or was failed over to, has forgotten the scripts
+            again = [in_full() for i in unknown if (in_full := calls[i].in_full)]
+            for i, answer in zip(unknown, await lane.exchange(again), strict=True):
+                answers[i] = answer
+        for call, answer in zip(calls, answers, strict=True):
+            if call.answer.done():
+                continue
+            if isinstance(answer, Exception):
+                call.answer.set_exception(answer)
+            else:
+                call.answer.set_result(answer)
+
+    async def aclose(self) -> None:
+        """Lets what is under way finish, and lets others have the connections, which are the caller's."""
+        if self._trips:
+            await asyncio.wait(self._trips)
+        for lane in self._idle:
+            await lane.give_back()
+
+
+@dataclass(frozen=True)
+class Pipes:
+    """Where the ledger and the event logs are; often the same place."""
+
+    ledger: Pipe
+    events: Pipe
+
+
+@asynccontextmanager
+async def piped(ledger_url: str, events_url: str, *, watch: TripWatch | None = None) -> AsyncIterator[Pipes]:
+    async with opened(ledger_url, max_connections=LANES, socket_timeout=None) as ledger, AsyncExitStack() as stack:
+        ledger_pipe = await stack.enter_async_context(aclosing(Pipe(ledger, watch=watch)))
+        if events_url == ledger_url:
+            yield Pipes(ledger_pipe, ledger_pipe)
+            return
+        events = await stack.enter_async_context(opened(events_url, max_connections=LANES, socket_timeout=None))
+        yield Pipes(ledger_pipe, await stack.enter_async_context(aclosing(Pipe(events, watch=watch))))
+
+
+async def refusal(pipe: Pipe, name: str, *arguments: Argument) -> str:
+    """Why this Redis refuses a command; empty when it did it."""
+    try:
+        await pipe.command(name, *arguments)
+    except Refused as why:
+        return str(why)
+    return ""
+
+
+async def info(pipe: Pipe) -> dict[str, str]:
+    """What INFO says; nothing from a Redis that does not know it or does not tell everybody."""
+    try:
+        reply = await pipe.command("INFO")
+    except Refused:
+        return {}
+    assert isinstance(reply, dict), reply
+    return {str(name): str(value) for name, value in reply.items()}

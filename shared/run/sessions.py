@@ -1,0 +1,65 @@
+"""Session keys: which conversation a request belongs to. One run at a time per key."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from uuid import uuid4
+
+from shared.run.agent_ids import Requested, normalise_agent_id
+from shared.run.errors import RunrelayError
+from shared.run.text import js_trim
+
+MAX_KEY = 256  # characters
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_OF_AGENT = re.compile(r"agent:([^:]+):.+")
+_FRESH = re.compile(r"agent:[^:]+:openai:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class IllegalSessionKey(RunrelayError):
+    """The client's session key cannot be used; the text says why, to the client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """`agent_id` answers in it. `stable`: the client named it and may come back to it."""
+
+    key: str
+    agent_id: str
+    stable: bool
+
+
+def resolve_session(requested: Requested, *, header: str | None, user: str | None) -> Session:
+    """The header is the key; else a user has one per agent; else it is fresh. Raises IllegalSessionKey."""
+    if key := js_trim(header or ""):
+        return Session(_legal(key), _agent_of(key, requested), stable=True)
+    if name := js_trim(user or ""):
+        return Session(_legal(f"agent:{requested.id}:openai-user:{name}"), requested.id, stable=True)
+    return Session(f"agent:{requested.id}:openai:{uuid4()}", requested.id, stable=False)
+
+
+def is_fresh(key: str) -> bool:
+    """Whether the key was made for one request, which named no session: only who reads it there can come back."""
+    return _FRESH.fullmatch(key) is not None
+
+
+def _legal(key: str) -> str:
+    if len(key) > MAX_KEY:
+        raise IllegalSessionKey(f"A session key has at most {MAX_KEY} characters.")
+    if _CONTROL.search(key):
+        raise IllegalSessionKey("A session key has no control characters.")
+    return key
+
+
+def _agent_of(key: str, requested: Requested) -> str:
+    """`agent:<id>:<rest>` names its agent. Any other key is used with whichever agent was asked for."""
+    named = _OF_AGENT.fullmatch(key)
+    if named is None:
+        return requested.id
+    agent_id = normalise_agent_id(named[1])
+    if requested.explicit and agent_id != requested.id:
+        raise IllegalSessionKey(
+            f"The session key belongs to agent `{agent_id}`, but the request names agent `{requested.id}`."
+        )
+    return agent_id

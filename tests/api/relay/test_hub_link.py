@@ -1,0 +1,34 @@
+"""What the hub does with a link that one of its tasks finds dead while another one uses it."""
+
+from __future__ import annotations
+
+import anyio
+
+from api.relay.hub import Hub
+from tests.api.links import Links
+from tests.wait import wait_until
+
+
+async def test_a_link_that_drops_while_it_is_told_something_is_taken_anew() -> None:
+    """Read on, it would never bring what it was not told to follow."""
+    links = Links()
+    hub = Hub(links.client, resting="resting")
+    async with anyio.create_task_group() as crew:
+        crew.start_soon(hub.listen)
+        await wait_until(lambda: links.made, "there is a link")
+        links.made[0].dropped = True
+        async with hub.subscribe("run"):
+            assert links.made[-1].channels == ["resting", "run"]
+        crew.cancel_scope.cancel()
+    assert len(links.made) == 2
+
+
+async def test_a_link_that_drops_while_it_is_read_is_taken_anew() -> None:
+    links = Links()
+    hub = Hub(links.client, resting="resting")
+    async with anyio.create_task_group() as crew:
+        crew.start_soon(hub.listen)
+        await wait_until(lambda: links.made, "there is a link")
+        links.made[0].drop()
+        await wait_until(lambda: len(links.made) == 2, "there is another one")
+        crew.cancel_scope.cancel()

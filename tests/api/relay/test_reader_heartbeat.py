@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
+
+import anyio
+import pytest
+
+from api.relay.reader_heartbeat import Readers
+from shared.ledger.ledger import Ledger
+from shared.ledger.reader_leases import Attendance
+from shared.redis.keys import GRACE_MS, READER_LEASE_MS
+from shared.redis.pipe import Pipe
+from shared.run.errors import Unavailable
+from shared.run.states import State
+from tests.api.reading import Client
+from tests.broker import KEYS, Broker, Look, looking, opened_client
+from tests.runs import a_run, members, running, submit
+from tests.wait import wait_until
+
+ATTENDED = KEYS.prefixes()["attended"]
+
+
+@pytest.fixture
+def attendance(pipe: Pipe) -> Attendance:
+    return Attendance(pipe, KEYS)
+
+
+@asynccontextmanager
+async def attending(readers: Readers) -> AsyncIterator[None]:
+    """As long as this, its process is alive."""
+    async with anyio.create_task_group() as process:
+        process.start_soon(readers.attend_forever)
+        yield
+        process.cancel_scope.cancel()
+
+
+def left_ms(look: Look, run_id: str) -> float:
+    """When the run counts as abandoned, in ms from now."""
+    seconds, micros = look.time()
+    at = look.zscore(ATTENDED, run_id)
+    assert isinstance(at, float), at
+    return at - (int(seconds) * 1000 + int(micros) / 1000)
+
+
+def desert(look: Look, run_id: str) -> None:
+    """The last reader has been away for long enough."""
+    look.zadd(ATTENDED, {run_id: 0}, xx=True)
+
+
+async def test_a_run_that_ends_with_its_readers_has_a_grace_from_the_start(ledger: Ledger, broker: Broker) -> None:
+    await submit(ledger, run := a_run())
+    with looking(broker) as look:
+        assert 0 < left_ms(look, run.run_id) <= GRACE_MS
+
+
+async def test_a_run_that_goes_on_is_not_watched(ledger: Ledger, attendance: Attendance, broker: Broker) -> None:
+    await submit(ledger, run := a_run(foreground=False))
+    async with Readers(attendance).reading(Client(run.run_id), returning=True):
+        pass
+    with looking(broker) as look:
+        assert members(look, ATTENDED) == []
+    assert await attendance.abandon() == []
+
+
+async def test_a_reader_puts_the_end_off(ledger: Ledger, attendance: Attendance, broker: Broker) -> None:
+    await submit(ledger, run := a_run())
+    readers = Readers(attendance)
+    with looking(broker) as look:
+        async with readers.reading(Client(run.run_id)), attending(readers):
+            await wait_until(lambda: left_ms(look, run.run_id) > GRACE_MS, "the reader was heard of")
+            assert left_ms(look, run.run_id) <= READER_LEASE_MS
+
+
+async def test_the_last_reader_of_a_process_leaves_the_grace(
+    ledger: Ledger, attendance: Attendance, broker: Broker
+) -> None:
+    await submit(ledger, run := a_run())
+    readers = Readers(attendance)
+    with looking(broker) as look:
+        async with readers.reading(Client(run.run_id), returning=True):
+            async with readers.reading(Client(run.run_id)):
+                pass
+            assert left_ms(look, run.run_id) > GRACE_MS  # one has left, and one is there
+        assert left_ms(look, run.run_id) <= GRACE_MS
+
+
+async def test_a_reader_that_has_read_to_the_end_leaves_without_a_word(
+    ledger: Ledger, attendance: Attendance, broker: Broker
+) -> None:
+    """What it would say is known by then, and would cost each run a round trip."""
+    await submit(ledger, run := a_run())
+    with looking(broker) as look:
+        client = Client(run.run_id)
+        async with Readers(attendance).reading(client, returning=True):
+            client.ended = True
+        assert left_ms(look, run.run_id) > GRACE_MS
+
+
+async def test_a_reader_at_another_process_counts(ledger: Ledger, attendance: Attendance, broker: Broker) -> None:
+    await submit(ledger, run := a_run())
+    here, there = Readers(attendance), Readers(attendance)
+    with looking(broker) as look:
+        async with there.reading(Client(run.run_id)):
+            async with here.reading(Client(run.run_id), returning=True):
+                pass
+            async with attending(there):
+                await wait_until(lambda: left_ms(look, run.run_id) > GRACE_MS, "the other reader was heard of")
+
+
+async def test_a_reader_that_comes_back_is_heard_of_at_once(
+    ledger: Ledger, attendance: Attendance, broker: Broker
+) -> None:
+    """The next round of its process may come after the end of the grace."""
+    await submit(ledger, run := a_run())
+    with looking(broker) as look:
+        look.zadd(ATTENDED, {run.run_id: look.zscore(ATTENDED, run.run_id) - GRACE_MS + 500})  # type: ignore[operator]
+        async with Readers(attendance).reading(Client(run.run_id), returning=True):
+            assert left_ms(look, run.run_id) > GRACE_MS
+
+
+async def test_a_run_without_readers_is_asked_to_stop_once(
+    ledger: Ledger, attendance: Attendance, broker: Broker
+) -> None:
+    claim = await running(ledger)
+    run_id = claim.run.run_id
+    assert await attendance.abandon() == []
+    with looking(broker) as look:
+        desert(look, run_id)
+    assert await attendance.abandon() == [run_id]
+    assert await attendance.abandon() == []
+    record = await ledger.record(run_id)
+    assert record is not None
+    assert (record.state, record.cancel) == (State.RUNNING, "disconnect")
+
+
+async def test_a_run_that_nobody_reads_is_seen_again_when_redis_had_no_room_for_the_note(real_broker: Broker) -> None:
+    async with opened_client(real_broker) as client, aclosing(Pipe(client)) as pipe:
+        ledger, attendance = Ledger(pipe, KEYS), Attendance(pipe, KEYS)
+        run_id = (await running(ledger)).run.run_id
+        with looking(real_broker) as look:
+            desert(look, run_id)
+            with full(look), pytest.raises(Unavailable):
+                await attendance.abandon()
+        assert await attendance.abandon() == [run_id]
+        record = await ledger.record(run_id)
+        assert record is not None
+        assert record.cancel == "disconnect"
+
+
+@contextmanager
+def full(look: Look) -> Iterator[None]:
+    """No memory is left for writes."""
+    look.execute_command("CONFIG", "SET", "maxmemory", "1")
+    try:
+        yield
+    finally:
+        look.execute_command("CONFIG", "SET", "maxmemory", "0")
+
+
+async def test_a_process_that_dies_takes_none_of_its_readers_along(
+    ledger: Ledger, attendance: Attendance, broker: Broker
+) -> None:
+    """Nobody counts: what was last said of the run runs out by itself."""
+    await submit(ledger, run := a_run())
+    with looking(broker) as look:
+        await attendance.attend([run.run_id])  # and then it dies
+        assert left_ms(look, run.run_id) <= READER_LEASE_MS
+        desert(look, run.run_id)
+    assert await attendance.abandon() == [run.run_id]
+
+
+async def test_without_redis_readers_read_on() -> None:
+    class Away(Attendance):
+        def __init__(self) -> None:
+            pass
+
+        async def attend(self, run_ids: object) -> None:
+            raise Unavailable
+
+        async def leave(self, run_id: str) -> None:
+            raise Unavailable
+
+    readers, read = Readers(Away()), []
+    async with attending(readers), readers.reading(Client("r"), returning=True):
+        read.append("on")
+    assert read == ["on"]

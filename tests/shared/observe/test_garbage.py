@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+PROGRAM = """
+import gc, weakref
+from shared.observe.garbage import spare_what_is_here
+
+class Cycle:
+    def __init__(self):
+        self.itself = self
+
+before = Cycle()
+spare_what_is_here()
+print(gc.get_objects().count(before), end=" ")
+first = weakref.ref(Cycle())
+print(first() is not None, end=" ")
+more = [[] for _ in range(20_000)]
+print(first() is None)
+"""
+
+
+def test_what_is_there_is_spared_and_what_comes_is_found_in_time() -> None:
+    """In a process of its own: there is one collector per process."""
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0", "True", "True"]

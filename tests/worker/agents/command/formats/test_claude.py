@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.run.errors import RunError
+from shared.run.events import Delta, FinishReason, Reasoning, Tool, Usage
+from tests.worker.agents.command.formats.recorded import CODES, failure, read, said
+from worker.agents.protocol import Finished
+
+
+def test_text_comes_in_pieces() -> None:
+    assert said("claude", "hello") == [
+        Delta(delta="Hello from t"),
+        Delta(delta="he model, sa"),
+        Delta(delta="id in severa"),
+        Delta(delta="l pieces."),
+        Usage(prompt_tokens=12, completion_tokens=9, total_tokens=21),
+    ]
+
+
+def test_a_tool() -> None:
+    command = {"command": "printf 'from the agent' > note.txt", "description": "Write the note"}
+    assert said("claude", "note") == [
+        Delta(delta="I shall writ"),
+        Delta(delta="e it."),
+        Tool(phase="start", name="Bash", tool_call_id="call_1", args=command),
+        Tool(phase="result", name="Bash", tool_call_id="call_1", result="(Bash completed with no output)"),
+        Delta(delta="The note is ", message=1),
+        Delta(delta="written.", message=1),
+        Usage(prompt_tokens=70, completion_tokens=16, total_tokens=86),
+    ]
+
+
+def test_thoughts() -> None:
+    assert said("claude", "thinking") == [
+        Reasoning(delta="First I thin"),
+        Reasoning(delta="k about it."),
+        Delta(delta="Now I have t"),
+        Delta(delta="hought."),
+        Usage(prompt_tokens=13, completion_tokens=8, total_tokens=21),
+    ]
+
+
+def test_a_message_that_met_its_limit_goes_on() -> None:
+    """The CLI asks the model to go on, in a message of its own."""
+    assert said("claude", "limit") == [
+        Delta(delta="This answer "),
+        Delta(delta="ends in the "),
+        Delta(delta="mid"),
+        Delta(delta="dle of a wor"),
+        Delta(delta="d."),
+        Usage(prompt_tokens=34, completion_tokens=11, total_tokens=45),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        ("refused-key", "The model's server refused this service's credentials."),
+        ("rate-limit", "The model's server has reached its rate limit or quota."),
+        ("too-long", "The conversation is too long for the model."),
+    ],
+)
+def test_what_the_models_server_refuses(case: str, message: str) -> None:
+    assert failure("claude", case) == (CODES[case], message)
+
+
+RESULT = {"type": "result", "subtype": "success", "is_error": False, "result": "Hello you"}
+
+
+def message(*content: object, name: str = "m1", **more: object) -> dict[str, object]:
+    return {"type": "assistant", "message": {"id": name, "model": "x", "content": content}, **more}
+
+
+def text(text: str) -> dict[str, object]:
+    return {"type": "text", "text": text}
+
+
+def piece(text: str) -> dict[str, object]:
+    return {
+        "type": "stream_event",
+        "event": {"type": "content_block_delta", "delta": {"type": "text_delta", "text": text}},
+    }
+
+
+STARTS = {"type": "stream_event", "event": {"type": "message_start", "message": {"id": "m1"}}}
+
+
+def test_messages_without_pieces() -> None:
+    """As they come without `--include-partial-messages`."""
+    lines = [message(text("a")), message(text("b")), message(text("c"), name="m2"), RESULT]
+    assert read("claude", *lines) == [Delta(delta="a"), Delta(delta="b"), Delta(delta="c", message=1)]
+
+
+@given(st.text(min_size=1), st.integers(0, 20), st.integers(0, 20))
+def test_what_the_pieces_left_out_comes_with_the_whole(whole: str, first: int, second: int) -> None:
+    pieces = [piece(whole[:first]), piece(whole[first : first + second])]
+    heard = read("claude", STARTS, *pieces, message(text(whole)), RESULT)
+    assert "".join(said.delta for said in heard if isinstance(said, Delta)) == whole
+
+
+def test_what_a_subagent_says_is_not_the_answer() -> None:
+    call = {"type": "tool_use", "id": "t1", "name": "Read", "input": {}}
+    lines = [message(text("secretly"), call, parent_tool_use_id="t0"), {**piece("x"), "parent_tool_use_id": "t0"}]
+    assert read("claude", *lines, message(text("a"), name="m2"), RESULT) == [
+        Tool(phase="start", name="Read", tool_call_id="t1", args={}),
+        Delta(delta="a"),
+    ]
+
+
+def test_a_tool_that_failed() -> None:
+    call = message({"type": "tool_use", "id": "t1", "name": "Read", "input": {}})
+    outcome = {"type": "tool_result", "tool_use_id": "t1", "content": "no such file", "is_error": True}
+    *_, result, _ = read("claude", call, {"type": "user", "message": {"content": [outcome]}}, RESULT)
+    assert result == Tool(phase="result", name="Read", tool_call_id="t1", result={"error": "no such file"})
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"), [("max_tokens", FinishReason.LENGTH), ("refusal", FinishReason.CONTENT_FILTER)]
+)
+def test_why_the_model_has_stopped_in_the_end(told: str, reason: FinishReason) -> None:
+    assert read("claude", message(text("a")), {**RESULT, "stop_reason": told})[-1] == Finished(reason=reason)
+
+
+@pytest.mark.parametrize("told", ["end_turn", "stop_sequence", None, 1, []])
+def test_other_reasons_are_none_of_a_clients(told: object) -> None:
+    assert read("claude", message(text("a")), {**RESULT, "stop_reason": told}) == [Delta(delta="a")]
+
+
+def test_an_answer_that_no_model_gave() -> None:
+    assert read("claude", RESULT) == [Delta(delta="Hello you")]
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        ({"subtype": "error_max_turns"}, "The agent has reached its limit of turns."),
+        ({"subtype": "error_during_execution", "errors": ["no space left"]}, "no space left"),
+        ({"subtype": "success", "is_error": True, "result": "Credit balance is too low"}, "Credit balance is too low"),
+        ({}, "The agent failed."),
+    ],
+)
+def test_the_clis_own_failures(result: dict[str, object], told: str) -> None:
+    with pytest.raises(RunError) as failed:
+        read("claude", {"type": "result", **result})
+    assert (failed.value.code, failed.value.message) == ("agent_failed", told)

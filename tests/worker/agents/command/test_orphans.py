@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import anyio
+import pytest
+
+from tests.worker.agents.asking import gone, until
+from worker.agents.command.orphans import new_mark, orphaned, sweep_forever
+from worker.agents.command.processes import MARK
+
+STAY = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+
+# A worker that starts a command, which starts a process in a session of its own.
+WORKER = f"""
+import os, subprocess, sys, time
+from worker.agents.command.orphans import new_mark
+mark = new_mark()
+print(mark, flush=True)
+command = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', {STAY!r}], start_new_session=True); {STAY}"
+subprocess.Popen([sys.executable, '-c', command], env={{**os.environ, {MARK!r}: mark}}, start_new_session=True)
+time.sleep(600)
+"""
+
+
+class Worker:
+    def __init__(self) -> None:
+        self._popen = subprocess.Popen([sys.executable, "-c", WORKER], stdout=subprocess.PIPE, text=True)
+        assert self._popen.stdout is not None
+        self.mark, *pids = [self._popen.stdout.readline().strip() for _ in range(3)]
+        self.pids = [int(pid) for pid in pids]
+
+    def kill(self) -> None:
+        self._popen.kill()
+        self._popen.wait()
+
+    def clean(self) -> None:
+        self.kill()
+        for pid in self.pids:
+            if not gone(pid):
+                os.kill(pid, 9)
+        assert self._popen.stdout is not None
+        self._popen.stdout.close()
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    worker = Worker()
+    yield worker
+    worker.clean()
+
+
+async def test_what_a_killed_worker_has_left_is_ended(worker: Worker) -> None:
+    worker.kill()
+    async with anyio.create_task_group() as sweeping:
+        sweeping.start_soon(sweep_forever)
+        await until(lambda: all(map(gone, worker.pids)))
+        sweeping.cancel_scope.cancel()
+
+
+async def test_what_belongs_to_a_living_worker_is_left_alone(worker: Worker) -> None:
+    assert worker.mark not in orphaned()
+
+
+def test_each_start_has_a_mark_of_its_own() -> None:
+    assert new_mark() != new_mark()

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+
+import anyio
+from redis.asyncio import Redis
+
+from shared.ledger.operations import Operations
+from shared.ledger.presence import Announcement, Order, Presence
+from shared.ledger.tallies import History, Window
+from shared.log.event_log import EventLog
+from tests.broker import KEYS
+from tests.lossy import LossyPipe
+from tests.wait import wait_until
+from worker.worker_announcer import Announcer
+
+
+def obeyed(_: Order) -> bool:
+    return False
+
+
+def announcer(
+    pipe: LossyPipe, *, obey: Callable[[Order], bool] = obeyed, deltas: Callable[[], int] = lambda: 0
+) -> tuple[Announcer, Presence]:
+    numbers = count(1)
+
+    def word() -> Announcement:
+        return Announcement(
+            worker="w1", host="h", pid=1, version="1", slots=1, running=next(numbers), since_ms=0, agents={}
+        )
+
+    presence = Presence(pipe, KEYS)
+    return Announcer(presence, word, obey, deltas), presence
+
+
+async def running(presence: Presence) -> list[int]:
+    return [seen.announcement.running for seen in await presence.workers()]
+
+
+async def test_each_announcement_says_how_things_are_by_then(redis: Redis) -> None:
+    told, presence = announcer(LossyPipe(redis))
+    for number in (1, 2):
+        await told.announce()
+        assert await running(presence) == [number]
+
+
+async def test_a_worker_announces_itself_at_once(redis: Redis) -> None:
+    told, presence = announcer(LossyPipe(redis))
+    async with anyio.create_task_group() as group:
+        group.start_soon(told.announce_forever)
+        await wait_until(lambda: running(presence), "the worker is seen")
+        group.cancel_scope.cancel()
+
+
+async def test_announcing_outlives_a_redis_that_is_away(redis: Redis) -> None:
+    pipe = LossyPipe(redis, ["before", "after"])
+    told, presence = announcer(pipe)
+    for _ in range(3):
+        await told.announce()
+    assert await running(presence) == [3]
+
+
+async def test_an_order_that_changes_something_is_answered_by_an_announcement_at_once(
+    redis: Redis, log: EventLog
+) -> None:
+    orders: list[Order] = []
+
+    def obey(order: Order) -> bool:
+        orders.append(order)
+        return orders.count(order) == 1 and order is Order.DRAIN
+
+    pipe = LossyPipe(redis)
+    told, presence = announcer(pipe, obey=obey)
+    async with anyio.create_task_group() as group:
+        group.start_soon(told.announce_forever)
+        await wait_until(lambda: running(presence), "the worker is seen")
+        await Operations(pipe, KEYS, log).drain("w1", who="olga")
+        told.soon()
+        await wait_until(lambda: len(orders) == 3, "the worker has announced what it obeys")
+        group.cancel_scope.cancel()
+    assert orders == [Order.NONE, Order.DRAIN, Order.DRAIN]
+
+
+async def test_what_was_said_is_told_once(redis: Redis) -> None:
+    """Also when Redis was away."""
+    pipe = LossyPipe(redis, ["", "before"])
+    said = iter([3, 5, 6])
+    told, _ = announcer(pipe, deltas=lambda: next(said))
+    for _ in range(3):
+        await told.announce()
+    spans = await History(pipe, KEYS).spans(Window.HOUR)
+    assert sum(span.deltas for span in spans) == 6

@@ -1,0 +1,167 @@
+"""Agents of kind `command`: any executable, started once for each run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+
+from shared.run.conversation import digest
+from shared.run.errors import RunError, SettingsError
+from worker.agents.command.argument import with_prompt
+from worker.agents.command.child import Child, Stdin, start_child
+from worker.agents.command.cli_conversation import going_on, is_id, untold, with_options
+from worker.agents.command.formats.known_formats import FORMATS
+from worker.agents.command.output import Lines, Output, Text
+from worker.agents.command.processes import GRACE_SECONDS, End, end
+from worker.agents.command.prompt_text import render
+from worker.agents.command.workdir import session_folder
+from worker.agents.config import CommandConfig
+from worker.agents.jsonl import Speech
+from worker.agents.presets import SESSION_WORKDIR
+from worker.agents.protocol import AgentInput, OwnConversation, Utterance
+
+_OUTPUTS: Mapping[str, Callable[[], Output]] = {"text": Text, "jsonl": lambda: Lines(Speech().line), **FORMATS}
+
+
+class CommandAgent:
+    """Starts the command without a shell, gives it the prompt, says what it prints.
+
+    A command that keeps its own conversation is started to go on in it, and once more without it when it has not got
+    it any more.
+
+    The run fails as `agent_failed` when the command cannot be started, exits with another code than 0 or is
+    killed; the end of its stderr is then the error's detail.
+    """
+
+    def __init__(
+        self,
+        config: CommandConfig,
+        environment: Mapping[str, str],
+        *,
+        work_root: Path,
+        end: End = end,
+        grace: float = GRACE_SECONDS,
+    ) -> None:
+        """Raises SettingsError when the executable or the fixed working directory is not there."""
+        self._config = config
+        self._environment = {name: environment[name] for name in config.env if name in environment}
+        self._work_root = work_root
+        self._folder = None if config.workdir in (None, SESSION_WORKDIR) else Path(config.workdir)
+        self._command = _located((*config.command, *config.args), self._folder or Path.cwd())
+        self._end = end
+        self._grace = grace
+        if self._folder is not None and not self._folder.is_dir():
+            raise SettingsError(f"workdir: {config.workdir} is not a directory")
+        _check_executable(self._command[0], self._environment.get("PATH", os.defpath))
+
+    async def run(self, input: AgentInput) -> AsyncGenerator[Utterance, None]:
+        async with self._workplace(input) as folder:
+            place = self._place(folder)
+            if input.earlier and not (self._config.resume and input.earlier.place == place and is_id(input.earlier.id)):
+                input = input.model_copy(update={"earlier": None})
+            async with aclosing(going_on(partial(self._ask, folder), input)) as speech:
+                async for heard in speech:
+                    if not isinstance(heard, OwnConversation):
+                        yield heard
+                    elif self._config.resume:
+                        yield heard.model_copy(update={"place": place})
+
+    def _place(self, folder: Path | None) -> str:
+        """CLIs find their conversations by the directory, and one of them goes on in the old one, without a word."""
+        return digest(self._config.output, str((folder or Path.cwd()).absolute()))
+
+    async def _ask(self, folder: Path | None, input: AgentInput) -> AsyncGenerator[Utterance, None]:
+        output = _OUTPUTS[self._config.output]()
+        async with self._child(folder, input) as child:
+            try:
+                while chunk := await child.read():
+                    for heard in output.feed(chunk):
+                        yield heard
+                code = await child.exit_code()
+                self._config.limits.check(code)  # before what the format makes of an output that was cut off
+                for heard in output.end():
+                    yield heard
+                output.ended(code)
+            except RunError as failure:
+                raise await self.explained(failure, child) from None
+
+    def start(
+        self,
+        *,
+        stdin: Stdin,
+        command: Sequence[str] = (),
+        folder: Path | None = None,
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> AbstractAsyncContextManager[Child]:
+        """A child with the agent's environment, `variables` and limits, which ends as the agent's children do.
+
+        `command` and `folder` are the agent's own, unless others are given.
+        """
+        return start_child(
+            self._config.limits.around(command or self._command),
+            stdin=stdin,
+            environment={**self._environment, **variables},
+            folder=folder or self._folder,
+            end=self._end,
+            grace=self._grace,
+        )
+
+    def _workplace(self, input: AgentInput) -> AbstractAsyncContextManager[Path | None]:
+        if self._config.workdir == SESSION_WORKDIR:
+            return session_folder(self._work_root, input.session_key)
+        return nullcontext(self._folder)
+
+    def _child(self, folder: Path | None, input: AgentInput) -> AbstractAsyncContextManager[Child]:
+        stdin, command = self._given(input)
+        return self.start(stdin=stdin, command=command, folder=folder, variables=_named(input))
+
+    def _given(self, input: AgentInput) -> tuple[bytes | None, Sequence[str]]:
+        """What goes to stdin, and the command line."""
+        command = self._command
+        if input.earlier:
+            command = with_options(command, self._config.resume, input.earlier.id)
+            input = untold(input)
+        elif not input.named_session:
+            command = with_options(command, self._config.forget)
+        match self._config.input:
+            case "stdin":
+                return render(input).encode(errors="replace"), command
+            case "json":
+                return input.model_dump_json(by_alias=True).encode() + b"\n", command
+            case "argument":
+                return None, with_prompt(command, render(input))
+
+    async def explained(self, failure: RunError, child: Child) -> RunError:
+        """`failure`, with what operators may want to know of the child."""
+        limits = f"limits: {written}" if (written := str(self._config.limits)) else ""
+        detail = "\n".join(filter(None, (failure.detail, await child.errors(), limits)))
+        return RunError(failure.code, failure.message, detail)
+
+
+def _named(input: AgentInput) -> dict[str, str]:
+    return {
+        "RUNRELAY_RUN_ID": input.run_id,
+        "RUNRELAY_SESSION_KEY": input.session_key,
+        "RUNRELAY_AGENT_ID": input.agent_id,
+        **({"TRACEPARENT": input.traceparent} if input.traceparent else {}),
+    }
+
+
+def _located(command: Sequence[str], folder: Path) -> tuple[str, ...]:
+    """`command` with relative paths of files in `folder` made absolute: a session has its own directory."""
+    return tuple(str((folder / item).absolute()) if _is_file(folder, item) else item for item in command)
+
+
+def _is_file(folder: Path, item: str) -> bool:
+    # Not Path.is_file: it raises for an item that is too long for a path, such as the text of a script.
+    return "/" in item and os.path.isfile(folder / item)  # noqa: PTH113
+
+
+def _check_executable(executable: str, path: str) -> None:
+    if shutil.which(executable, path=path) is None:
+        raise SettingsError(f"command: no executable {executable!r} on PATH ({path})")

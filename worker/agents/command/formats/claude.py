@@ -1,0 +1,137 @@
+"""Claude Code: `claude -p --output-format stream-json --verbose --include-partial-messages`.
+
+Each line has a `type`. A `stream_event` is one of the model API's own events; `assistant` repeats a part of the message
+as a whole, and is all there is without `--include-partial-messages`; `user` holds the results of tools; `result` comes
+last. What belongs to a subagent has the id of its tool call in `parent_tool_use_id`: its tools are told, its text is
+not the answer's. A message of the model `<synthetic>` is made up by the CLI to show an error, which `result` has too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from shared.run.errors import ErrorCode, RunError
+from shared.run.events import Reasoning, Tool, Usage
+from worker.agents.command.formats.cli_failures import failed, incomplete
+from worker.agents.command.formats.format import NEW_MESSAGE, Heard, Object, count, finished, objects, skipped, tokens
+from worker.agents.command.formats.grown import Grown
+from worker.agents.protocol import OwnConversation
+
+_LIMITS = {
+    "error_max_turns": "The agent has reached its limit of turns.",
+    "error_max_budget_usd": "The agent has reached its limit of costs.",
+}
+
+
+class Claude:
+    def __init__(self) -> None:
+        self._message = ""  # id of the assistant message that is being told
+        self._cut_off = False  # the model met its limit: the CLI lets it go on in a message of its own
+        self._streamed = False  # whether the message came in pieces
+        self._text = Grown()  # of the current part of the message
+        self._thought = Grown()
+        self._said = False
+        self._tools: dict[str, str] = {}  # name by id, for results
+        self._done = False
+
+    def read(self, printed: Object) -> Iterator[Heard]:
+        match printed:
+            case {"type": "stream_event", "event": dict(event)}:
+                yield from () if printed.get("parent_tool_use_id") else self._streaming(event)
+            case {"type": "assistant", "message": dict(message)}:
+                yield from self._assistant(message, subagent=bool(printed.get("parent_tool_use_id")))
+            case {"type": "user", "message": dict(message)}:
+                yield from (tool for part in objects(message.get("content")) for tool in self._result_of_tool(part))
+            case {"type": "result"}:
+                yield from self._result(printed)
+            case {"type": "system", "subtype": "init", "session_id": str(conversation)}:
+                yield OwnConversation(id=conversation)
+            case {"type": "system" | "user" | "rate_limit_event" | "tool_progress"}:
+                pass
+            case _:
+                yield skipped(printed)
+
+    def failure(self, code: int) -> RunError | None:
+        return None if code or self._done else incomplete()
+
+    def _streaming(self, event: Object) -> Iterator[Heard]:
+        match event:
+            case {"type": "message_start", "message": {"id": str(name)}}:
+                yield from self._begin(name)
+                self._streamed = True
+            case {"type": "content_block_start"}:
+                self._text, self._thought = Grown(), Grown()
+            case {"type": "content_block_delta", "delta": {"type": "text_delta", "text": str(text)}}:
+                yield from self._say(self._text.add(text))
+            case {"type": "content_block_delta", "delta": {"type": "thinking_delta", "thinking": str(text)}}:
+                yield Reasoning(delta=self._thought.add(text))
+            case {"type": "message_delta", "delta": {"stop_reason": reason}}:
+                self._cut_off = reason == "max_tokens"
+
+    def _begin(self, message: str) -> Iterator[Heard]:
+        if message != self._message and not self._cut_off:
+            yield NEW_MESSAGE
+        if message != self._message:
+            self._text, self._thought = Grown(), Grown()
+            self._message, self._cut_off, self._streamed = message, False, False
+
+    def _assistant(self, message: Object, *, subagent: bool) -> Iterator[Heard]:
+        parts = objects(message.get("content"))
+        if message.get("model") != "<synthetic>" and not subagent:
+            yield from self._begin(str(message.get("id")))
+            yield from (heard for part in parts for heard in self._part(part))
+        yield from (tool for part in parts for tool in self._call_of_tool(part))
+
+    def _part(self, part: Object) -> Iterator[Heard]:
+        """A part as a whole; of a message in pieces only what the pieces have left out."""
+        if not self._streamed:
+            self._text, self._thought = Grown(), Grown()
+        match part:
+            case {"type": "text", "text": str(text)}:
+                yield from self._say(self._text.snapshot(text))
+            case {"type": "thinking", "thinking": str(text)} if rest := self._thought.snapshot(text):
+                yield Reasoning(delta=rest)
+
+    def _say(self, text: str) -> Iterator[Heard]:
+        if text:
+            self._said = True
+            yield text
+
+    def _call_of_tool(self, part: Object) -> Iterator[Heard]:
+        match part:
+            case {"type": "tool_use" | "server_tool_use", "id": str(call), "name": str(name)}:
+                self._tools[call] = name
+                yield Tool(phase="start", name=name, tool_call_id=call, args=part.get("input"))
+
+    def _result_of_tool(self, part: Object) -> Iterator[Heard]:
+        match part:
+            case {"type": "tool_result", "tool_use_id": str(call)}:
+                content = part.get("content")
+                result = {"error": content} if part.get("is_error") is True else content
+                yield Tool(phase="result", name=self._tools.get(call, ""), tool_call_id=call, result=result)
+
+    def _result(self, printed: Object) -> Iterator[Heard]:
+        yield from _counted(printed)
+        if printed.get("is_error") is True or printed.get("subtype") != "success":
+            raise _failure(printed)
+        self._done = True
+        yield finished(printed.get("stop_reason"))
+        text = printed.get("result")
+        if isinstance(text, str) and not self._said:  # such as what a slash command answers
+            yield text
+
+
+def _counted(printed: Object) -> Iterator[Usage]:
+    match printed.get("usage"):
+        case dict(usage):
+            cached = count(usage.get("cache_creation_input_tokens")) + count(usage.get("cache_read_input_tokens"))
+            yield tokens(prompt=count(usage.get("input_tokens")) + cached, completion=count(usage.get("output_tokens")))
+
+
+def _failure(printed: Object) -> RunError:
+    subtype, words, errors = printed.get("subtype"), printed.get("result"), printed.get("errors")
+    if isinstance(subtype, str) and subtype in _LIMITS:
+        return RunError(ErrorCode.AGENT_FAILED, _LIMITS[subtype])
+    if not isinstance(words, str):
+        words = "\n".join(map(str, errors)) if isinstance(errors, list) else ""
+    return failed(words, count(printed.get("api_error_status")))

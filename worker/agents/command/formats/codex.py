@@ -1,0 +1,105 @@
+"""Codex: `codex exec --json`.
+
+A thread has turns, ours exactly one, and a turn has items, which are started, updated and completed. Text comes by
+whole messages: this CLI tells no pieces. An `error` line may be a retry, and an item of type `error` is a warning; only
+`turn.failed` is the end. Tokens are counted from the beginning of the thread, which may be an earlier run's.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from shared.run.errors import RunError
+from shared.run.events import Reasoning, Tokens, Tool
+from worker.agents.command.formats.cli_failures import failed, incomplete
+from worker.agents.command.formats.format import NEW_MESSAGE, Heard, Object, count, skipped, tokens
+from worker.agents.command.formats.grown import Grown
+from worker.agents.protocol import OwnConversation
+
+# The items that are tools, with what of them is given to the tool. The rest is what comes of it.
+_TOOLS: dict[str, tuple[str, ...]] = {
+    "command_execution": ("command",),
+    "file_change": ("changes",),
+    "mcp_tool_call": ("server", "tool", "arguments"),
+    "web_search": ("query", "action"),
+    "todo_list": ("items",),
+    "collab_tool_call": ("tool", "prompt"),
+}
+
+
+class Codex:
+    def __init__(self) -> None:
+        self._texts: dict[str, Grown] = defaultdict(Grown)  # by item
+        self._started: set[str] = set()  # tools, by item
+        self._error = ""  # the last one, which may have been overcome
+        self._done = False
+        self._thread = ""
+
+    def read(self, printed: Object) -> Iterator[Heard]:
+        match printed:
+            case {"type": "item.started" | "item.updated" | "item.completed" as act, "item": dict(item)}:
+                yield from self._item(act.removeprefix("item."), str(item.get("id")), item)
+            case {"type": "turn.completed"}:
+                self._done = True
+                yield from self._counted(printed.get("usage"))
+            case {"type": "turn.failed"}:
+                raise failed(_message(printed.get("error")) or self._error)
+            case {"type": "error"}:
+                self._error = _message(printed)
+            case {"type": "thread.started", "thread_id": str(thread)}:
+                self._thread = thread
+                yield OwnConversation(id=thread)
+            case {"type": "thread.started" | "turn.started"}:
+                pass
+            case _:
+                yield skipped(printed)
+
+    def failure(self, code: int) -> RunError | None:
+        if self._error and not self._done:
+            return failed(self._error)
+        return None if code or self._done else incomplete()
+
+    def _counted(self, usage: object) -> Iterator[Heard]:
+        match usage:
+            case dict():
+                spent = tokens(prompt=count(usage.get("input_tokens")), completion=count(usage.get("output_tokens")))
+                if self._thread:
+                    yield OwnConversation(id=self._thread, spent=Tokens(**spent.model_dump()))
+                yield spent
+
+    def _item(self, act: str, name: str, item: Object) -> Iterator[Heard]:
+        match item:
+            case {"type": "agent_message", "text": str(text)}:
+                if name not in self._texts:
+                    yield NEW_MESSAGE
+                yield self._texts[name].snapshot(text)
+            case {"type": "reasoning", "text": str(text)}:
+                if rest := self._texts[name].snapshot(text):
+                    yield Reasoning(delta=rest)
+            case {"type": str(tool)} if tool in _TOOLS:
+                yield from self._tool(act, name, tool, item)
+            case {"type": "error"}:
+                pass
+            case _:
+                yield skipped({"type": "item", "item": item.get("type")}, "item")
+
+    def _tool(self, act: str, name: str, tool: str, item: Object) -> Iterator[Heard]:
+        """Some tools are told only when they are completed."""
+        given = {key: value for key, value in item.items() if key in _TOOLS[tool]}
+        outcome = {key: value for key, value in item.items() if key not in {"id", "type", *_TOOLS[tool]}}
+        if name not in self._started:
+            self._started.add(name)
+            yield Tool(phase="start", name=tool, tool_call_id=name, args=given)
+        if act == "updated":
+            yield Tool(phase="update", name=tool, tool_call_id=name, result=outcome or given)
+        if act == "completed":
+            yield Tool(phase="result", name=tool, tool_call_id=name, result=outcome or given)
+
+
+def _message(error: object) -> str:
+    match error:
+        case {"message": str(message)}:
+            return message
+        case _:
+            return ""

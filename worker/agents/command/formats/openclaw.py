@@ -1,0 +1,57 @@
+"""OpenClaw: `openclaw agent exec --json`, and `openclaw agent --local --json`.
+
+One object at the end, with the answer as `payloads`, of which each is a message. The second command has the counts in
+`meta`. The CLI tells neither pieces nor tools nor thoughts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from shared.run.errors import RunError
+from shared.run.events import Usage
+from worker.agents.command.formats.cli_failures import failed, incomplete
+from worker.agents.command.formats.format import NEW_MESSAGE, Heard, Object, count, objects, skipped, tokens
+
+
+class OpenClaw:
+    def __init__(self) -> None:
+        self._done = False
+
+    def read(self, printed: Object) -> Iterator[Heard]:
+        match printed:
+            case {"payloads": list(payloads)}:
+                yield from _counted(printed)
+                if failure := _failure(printed):
+                    raise failure
+                yield from (heard for payload in objects(payloads) for heard in _text(payload))
+                self._done = True
+            case _:
+                yield skipped(printed)
+
+    def failure(self, code: int) -> RunError | None:
+        return None if code or self._done else incomplete()
+
+
+def _text(payload: Object) -> Iterator[Heard]:
+    match payload:
+        case {"text": str(text)} if payload.get("isError") is not True:
+            yield NEW_MESSAGE
+            yield text
+
+
+def _counted(printed: Object) -> Iterator[Usage]:
+    match printed:
+        case {"usage": dict(usage)} | {"meta": {"agentMeta": {"usage": dict(usage)}}}:
+            prompt = sum(count(usage.get(name)) for name in ("input", "cacheRead", "cacheWrite"))
+            yield tokens(prompt=prompt, completion=count(usage.get("output")))
+
+
+def _failure(printed: Object) -> RunError | None:
+    match printed:
+        case {"error": {"message": str(message)}} | {"meta": {"error": {"message": str(message)}}}:
+            return failed(message)
+        case {"ok": False} | {"meta": {"aborted": True}}:
+            return failed("")
+        case _:
+            return None

@@ -1,0 +1,84 @@
+"""opencode: `opencode run --format json`.
+
+Each line has one part of a message: `text` and `reasoning` as a whole, when the part is complete; `tool_use` when the
+tool has ended; `step_finish` with what the step has cost. There is no line at the end of an answer: an exit code of 0
+after a step that was the last is that. Whatever follows an `error`, the CLI exits with 1.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from shared.run.errors import RunError
+from shared.run.events import Reasoning, Tool
+from worker.agents.command.formats.cli_failures import failed, incomplete
+from worker.agents.command.formats.format import NEW_MESSAGE, Heard, Object, count, finished, skipped, tokens
+from worker.agents.command.formats.grown import Grown
+from worker.agents.protocol import OwnConversation
+
+
+class OpenCode:
+    def __init__(self) -> None:
+        self._message = ""  # id of the assistant message that is being told
+        self._texts: dict[str, Grown] = defaultdict(Grown)  # by part
+        self._prompt = 0  # tokens of all steps so far
+        self._completion = 0
+        self._error: RunError | None = None
+        self._done = False
+
+    def read(self, printed: Object) -> Iterator[Heard]:
+        match printed.get("sessionID"):
+            case str(conversation):
+                yield OwnConversation(id=conversation)
+        match printed:
+            case {"type": "text", "part": {"id": str(part), "messageID": str(message), "text": str(text)}}:
+                if message != self._message:
+                    self._message = message
+                    yield NEW_MESSAGE
+                yield self._texts[part].snapshot(text)
+            case {"type": "reasoning", "part": {"id": str(part), "text": str(text)}}:
+                if rest := self._texts[part].snapshot(text):
+                    yield Reasoning(delta=rest)
+            case {"type": "tool_use", "part": {"tool": str(name), "callID": str(call), "state": dict(state)}}:
+                yield Tool(phase="start", name=name, tool_call_id=call, args=state.get("input"))
+                yield Tool(phase="result", name=name, tool_call_id=call, result=_outcome(state))
+            case {"type": "step_finish", "part": dict(part)}:
+                yield self._counted(part)
+                yield finished(part.get("reason"))
+                self._done = part.get("reason") != "tool-calls"
+            case {"type": "error", "error": error}:
+                self._error = self._error or _failure(error)
+            case {"type": "step_start"}:
+                self._done = False
+            case _:
+                yield skipped(printed)
+
+    def failure(self, code: int) -> RunError | None:
+        if self._error:
+            return self._error
+        return None if code or self._done else incomplete()
+
+    def _counted(self, part: Object) -> Heard:
+        match part.get("tokens"):
+            case dict(spent):
+                match spent.get("cache"):
+                    case dict(cache):
+                        self._prompt += count(cache.get("read")) + count(cache.get("write"))
+                self._prompt += count(spent.get("input"))
+                self._completion += count(spent.get("output")) + count(spent.get("reasoning"))
+        return tokens(prompt=self._prompt, completion=self._completion)
+
+
+def _outcome(state: Object) -> object:
+    return {"error": state.get("error")} if state.get("status") == "error" else state.get("output")
+
+
+def _failure(error: object) -> RunError:
+    match error:
+        case {"data": {"message": str(message)} as data}:
+            return failed(message, count(data.get("statusCode")))
+        case {"name": str(name)}:
+            return failed(name)
+        case _:
+            return failed("")

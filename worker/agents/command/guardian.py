@@ -1,0 +1,79 @@
+"""The guardian: a process beside each worker that ends the worker's commands when the worker cannot.
+
+A worker that is killed outright leaves its commands behind, and they would go on, unseen, while their run is told to be
+lost or is executed again. Nothing that the worker does can prevent that, so another process has to notice: its stdin is
+a pipe that ends when the worker, which holds the other end, is gone, however it went. It lives in a session of its own,
+out of reach of what is sent to the worker's group, and does not heed being asked to stop: it ends after the worker.
+
+Other workers on the machine see to such commands as well (`agents/orphans.py`), some seconds later. Neither is enough
+alone: there need not be another worker, and `killall -9 python` ends a guardian with its worker, but not the commands.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+READY = b"ready\n"  # from here on it heeds no signal
+FAREWELL = b"all have ended"  # said by a worker that needs no guardian any more
+
+
+# --- the worker's half ------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def guarded(mark: str) -> Iterator[None]:
+    """Commands whose mark begins with `mark` do not outlive this process. Nor does the guardian."""
+    # Not the worker's own stdout and stderr: whoever reads those waits until everybody has closed them.
+    guardian = subprocess.Popen(
+        [sys.executable, "-m", __spec__.name, mark],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    farewell = b""
+    try:
+        _wait_for(guardian)
+        yield
+        farewell = FAREWELL
+    finally:
+        guardian.communicate(farewell)
+
+
+def _wait_for(guardian: subprocess.Popen[bytes]) -> None:
+    assert guardian.stdout is not None
+    if guardian.stdout.readline() != READY:
+        raise RuntimeError(f"the guardian ended at its start with code {guardian.wait()}")
+
+
+# --- its own ----------------------------------------------------------------------------------------------------------
+
+
+def main(mark: str) -> None:
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    sys.stdout.buffer.write(READY)
+    sys.stdout.flush()
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    if sys.stdin.buffer.read() != FAREWELL:
+        _end(mark)
+
+
+def _end(mark: str) -> None:
+    # Only now: these take 20 MB, and nearly every guardian ends without having needed them.
+    from functools import partial
+
+    import anyio
+
+    from worker.agents.command.processes import GRACE_SECONDS, NO_GROUP, Family, end
+
+    anyio.run(partial(end, Family(NO_GROUP, None, mark), grace=GRACE_SECONDS))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,74 @@
+"""Ends what the agents of a dead worker had started.
+
+A worker that is killed outright cannot end its commands. Its guardian (`guardian.py`) ends them at once, unless the
+guardian was killed as well: `pkill -9 -f "python -m worker"`, say, matches both of them and no command. The commands
+would go on, unseen, while their run counts as lost or is executed again. So every worker looks for such processes on
+its machine, more often than the default lease lasts: an operator who starts workers again has the old commands ended,
+too. A container takes its processes with it and needs none of this.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
+from uuid import uuid4
+
+import anyio
+import psutil
+import structlog
+from anyio import to_thread
+
+from worker.agents.command.processes import GRACE_SECONDS, MARK, NO_GROUP, End, Family, end, environment
+
+log = structlog.get_logger()
+
+SWEEP_SECONDS = 3.0
+
+_STARTED_WITHIN = 5.0  # seconds; psutil reckons a start from the time of boot, which moves a little when clocks are set
+_MARKED = re.compile(rf"(?:^|\0){MARK}=((\d+)-(\d+)-\w+)".encode())
+
+
+def new_mark() -> str:
+    """Of one start of a command: names this worker, so that others can tell when it is gone."""
+    return f"{worker_mark()}{uuid4().hex}"
+
+
+def worker_mark() -> str:
+    """What all marks of this worker begin with."""
+    return f"{os.getpid()}-{_start()}-"
+
+
+@cache
+def _start() -> int:
+    return int(psutil.Process().create_time())
+
+
+async def sweep_forever(end: End = end) -> None:
+    while True:
+        for mark in await to_thread.run_sync(orphaned):
+            log.warning("agent.orphaned", mark=mark)
+            await end(Family(NO_GROUP, None, mark), grace=GRACE_SECONDS)
+        await anyio.sleep(SWEEP_SECONDS)
+
+
+def orphaned() -> set[str]:
+    """The marks of commands whose worker is gone. Looks at every process of the machine."""
+    return {mark for mark, pid, start in _marks() if not _lives(pid, start)}
+
+
+def _marks() -> Iterator[tuple[str, int, int]]:
+    for pid in psutil.pids():
+        with suppress(OSError):
+            if marked := _MARKED.search(environment(pid)):
+                mark, worker, start = marked.groups()
+                yield mark.decode(), int(worker), int(start)
+
+
+def _lives(pid: int, start: int) -> bool:
+    with suppress(psutil.Error):
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - start) < _STARTED_WITHIN
+    return False

@@ -1,0 +1,106 @@
+"""Agents of kind `openai`: a model behind any OpenAI-compatible API."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import openai
+import structlog
+from openai import AsyncOpenAI, AsyncStream
+from openai.types.chat import ChatCompletionChunk
+
+from shared.run.errors import SettingsError
+from shared.run.json_object import JsonObject
+from shared.run.model_params import TOOL_PARAMS, TOOLS
+from worker.agents.config import OpenAIConfig
+from worker.agents.openai.upstream_answer import Answer
+from worker.agents.openai.upstream_errors import upstream_errors
+from worker.agents.openai.upstream_messages import messages
+from worker.agents.protocol import AgentInput, Spoken
+
+log = structlog.get_logger()
+
+CONNECT_SECONDS = 10.0
+SILENCE_SECONDS = 600.0  # a model may think for long; the run's own timeout is usually shorter
+NO_KEY = "no-key-needed"  # the client insists on a key, local servers ignore it
+
+_SAME = ({"max_tokens", "max_completion_tokens"},)  # two names of one thing
+
+
+class OpenAIAgent:
+    """Asks the model with the conversation and says its answer. What the server refuses is a RunError.
+
+    The client asks again after a failure before the first byte of an answer, so nothing is said twice.
+    """
+
+    def __init__(self, client: AsyncOpenAI, config: OpenAIConfig) -> None:
+        self._client = client
+        self._config = config
+        self._counted = True  # whether usage is asked for: not of servers that refuse to be asked
+
+    async def run(self, input: AgentInput) -> AsyncGenerator[Spoken, None]:
+        answer, key = Answer(), self._client.api_key
+        with upstream_errors(key, answering=False):
+            stream = await self._asked(input)
+        with upstream_errors(key, answering=True):
+            async with stream:
+                async for chunk in stream:
+                    for spoken in answer.feed(chunk):
+                        yield spoken
+        for spoken in answer.end():
+            yield spoken
+
+    async def _asked(self, input: AgentInput) -> AsyncStream[ChatCompletionChunk]:
+        try:
+            return await self._create(input)
+        except (openai.BadRequestError, openai.UnprocessableEntityError) as refused:
+            if not self._counted or "stream_options" not in f"{refused.message} {refused.body}":
+                raise
+            self._counted = False
+            log.info("upstream.not_counted", agent=input.agent_id, model=self._config.model)
+            return await self._create(input)
+
+    async def _create(self, input: AgentInput) -> AsyncStream[ChatCompletionChunk]:
+        fields = fields_of(input, self._config)
+        options: JsonObject = {"stream_options": {"include_usage": True}} if self._counted else {}
+        response = await self._client.chat.completions.with_raw_response.create(
+            model=self._config.model, messages=messages(input), stream=True, extra_body={**fields, **options}
+        )
+        if response.retries_taken:
+            log.info("upstream.asked_again", run=input.run_id, agent=input.agent_id, times=response.retries_taken)
+        return response.parse()
+
+
+@asynccontextmanager
+async def open_openai(config: OpenAIConfig, environment: Mapping[str, str]) -> AsyncIterator[OpenAIAgent]:
+    """The agent with a client of its own. Raises SettingsError when the key's variable is not set."""
+    timeout = openai.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
+    async with AsyncOpenAI(
+        api_key=_key(config, environment), base_url=config.base_url, max_retries=config.max_retries, timeout=timeout
+    ) as client:
+        # The client takes these from the process's environment; they are no business of another upstream.
+        client.organization = client.project = None
+        yield OpenAIAgent(client, config)
+
+
+def _key(config: OpenAIConfig, environment: Mapping[str, str]) -> str:
+    if config.api_key_env is None:
+        return NO_KEY
+    key = environment.get(config.api_key_env, "").strip()
+    if not key:
+        raise SettingsError(f"api_key_env: the environment variable {config.api_key_env} is not set")
+    return key
+
+
+def fields_of(input: AgentInput, config: OpenAIConfig) -> JsonObject:
+    """What is asked beside the conversation: what the client says as far as it may, and what the operator says, which
+    counts more."""
+    allowed, fixed = set(config.allowed_params), config.params
+    for names in _SAME:
+        allowed -= names if names & fixed.keys() else set()
+    said = {name: value for name, value in input.params.items() if name in allowed}
+    if TOOLS in allowed and input.tools:
+        said[TOOLS] = [*input.tools]
+    asked = {**said, **fixed}
+    return asked if asked.get(TOOLS) else {name: asked[name] for name in asked if name not in TOOL_PARAMS}

@@ -1,0 +1,91 @@
+"""Somebody else's asynchronous code, at arm's length: in a task of its own, in an event loop of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from contextvars import copy_context
+from typing import Generic, TypeVar
+
+import structlog
+
+from worker.agents.cleanup import to_its_end
+from worker.agents.python.handover import Handover
+from worker.agents.python.loops import Loop, Loops
+
+log = structlog.get_logger()
+
+CLOSE_SECONDS = 5.0
+
+Item = TypeVar("Item")
+
+
+async def in_task(
+    items: AsyncGenerator[Item, None], *, loops: Loops, name: str, close_seconds: float = CLOSE_SECONDS
+) -> AsyncGenerator[Item, None]:
+    """Iterates `items` in a task, not far ahead of the reader. Raises what `items` raises.
+
+    When the reader goes, the task is cancelled once, as asyncio does it. anyio's scopes, which stop our runs, would
+    cancel each `await` of its cleanup again. A task that has not ended after `close_seconds` is left to itself, and
+    `agent.stuck` is logged; if it blocks its loop, the loop is left to it, too.
+
+    `items` is made, iterated and closed in one and the same task, so that it may hold task groups and scopes open.
+    """
+    speaker = _Speaker(items, loops.current(), name)
+    try:
+        async for item in speaker.handover.read():
+            yield item
+    finally:
+        await to_its_end(speaker.stop(close_seconds), name=f"end of {name}")
+
+
+class _Speaker(Generic[Item]):
+    """A task in another loop. What begins with an underscore happens there."""
+
+    def __init__(self, items: AsyncGenerator[Item, None], loop: Loop, name: str) -> None:
+        self.handover = Handover[Item](lambda: loop.call(self._room.release))
+        self._items = items
+        self._loop = loop
+        self._name = name
+        self._room = asyncio.Semaphore(0)
+        self._reacted = False
+        loop.call(self._begin, context=copy_context())
+
+    async def stop(self, seconds: float) -> None:
+        self.handover.leave()
+        self._loop.call(self._cancel)
+        ended = await self.handover.end_within(seconds)
+        self.handover.forget()
+        if not ended:
+            self._loop.blocked = True
+            if self._reacted:  # looked at last: it may do so just now
+                self._loop.blocked = False
+            at = self._loop.place() if self._loop.blocked else ""
+            log.error("agent.stuck", task=self._name, blocks=self._loop.blocked, at=at)
+
+    def _begin(self) -> None:
+        self._task = self._loop.create_task(self._speak(), name=self._name)
+        self._task.add_done_callback(self._end)
+
+    def _cancel(self) -> None:
+        self._reacted, self._loop.blocked = True, False
+        self._task.cancel()
+
+    async def _speak(self) -> None:
+        async with aclosing(self._items) as items:
+            async for item in items:
+                if self.handover.left:
+                    break
+                if not self.handover.put(item):
+                    await self._room.acquire()
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self.handover.end(_error(task))
+
+
+def _error(task: asyncio.Task[None]) -> BaseException | None:
+    try:
+        return task.exception()
+    except asyncio.CancelledError as cancelled:
+        return cancelled

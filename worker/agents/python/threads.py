@@ -1,0 +1,58 @@
+"""Blocking code beside the event loop."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncGenerator, Generator
+from contextlib import closing
+from contextvars import copy_context
+from types import TracebackType
+from typing import Generic, Literal, Self, TypeVar
+
+from worker.agents.python.handover import Handover
+
+Item = TypeVar("Item")
+
+
+async def in_thread(items: Generator[Item, None, None], *, name: str) -> AsyncGenerator[Item, None]:
+    """Iterates `items` in a thread of its own, not far ahead of the reader. Raises what `items` raises.
+
+    A thread cannot be killed. When the reader goes, the thread is left to itself: at its next item it closes
+    `items` and ends. It is a daemon, and none of a pool's, so that until then it takes no other run's place
+    and does not keep a stopping worker alive.
+    """
+    room = threading.Semaphore(0)
+    handover = Handover[Item](room.release)
+    speaker = _Speaker(handover, room)
+    threading.Thread(target=copy_context().run, args=(speaker.say, items), name=name, daemon=True).start()
+    try:
+        async for item in handover.read():
+            yield item
+    finally:
+        handover.leave()
+        handover.forget()
+
+
+class _Speaker(Generic[Item]):
+    """The thread's side: hands over the items, and then the error, if that was the end of them."""
+
+    def __init__(self, handover: Handover[Item], room: threading.Semaphore) -> None:
+        self._handover = handover
+        self._room = room
+
+    def say(self, items: Generator[Item, None, None]) -> None:
+        with self, closing(items):
+            for item in items:
+                if self._handover.left:
+                    break
+                if not self._handover.put(item):
+                    self._room.acquire()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Literal[True]:
+        self._handover.end(error)  # whatever it is, it is for the reader to raise
+        return True

@@ -1,0 +1,56 @@
+"""An event log that makes small what was closed: one run's log after the other, beside the runs.
+
+No run waits for it, and no stop does. A log that stays as it was written, because its worker was gone first, is whole
+and merely large.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+
+import structlog
+from structlog.contextvars import get_contextvars
+
+from shared.log.event_log import Head
+from shared.redis.client import Refused
+from shared.redis.keys import Keys
+from shared.redis.pipe import Pipe
+from shared.redis.retry import patiently
+from shared.run.errors import LogLost
+from shared.run.events import Event
+from shared.run.run import End
+from worker.attempt.counted_log import CountedLog
+
+log = structlog.get_logger()
+
+WORTH_IT = 64  # events; fewer take little room as they are
+WAITING = 1_000  # logs; where more are closed than can be compacted, the oldest of them stay as they are
+
+
+class CompactedLog(CountedLog):
+    def __init__(self, pipe: Pipe, keys: Keys, *, retention_ms: int, waiting: int = WAITING) -> None:
+        super().__init__(pipe, keys, retention_ms=retention_ms)
+        self._closed: deque[tuple[str, dict[str, object]]] = deque(maxlen=waiting)
+        self._wake = asyncio.Event()
+
+    async def close(self, events: Sequence[Event], head: Head, end: End) -> None:
+        await super().close(events, head, end)
+        if head.seq > WORTH_IT:
+            self._closed.append((events[0].run_id, get_contextvars()))
+            self._wake.set()
+
+    async def compact_forever(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._closed:
+                await self._make_small(*self._closed.popleft())
+
+    async def _make_small(self, run_id: str, facts: dict[str, object]) -> None:
+        """`facts` are what every line about the run says."""
+        try:
+            await patiently(lambda: self.compact(run_id))
+        except (LogLost, Refused, ValueError) as why:
+            log.warning("run.not_compacted", **facts, why=type(why).__name__)

@@ -1,0 +1,241 @@
+"""The job: runs one attempt of one run, and ends it with exactly one terminal record, whatever the agent does.
+
+First the log is closed, then the ledger is settled. A worker that dies between the two is repaired by whoever takes
+over the lease: it finds the log closed and only settles.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+import anyio
+import structlog
+
+from shared.ledger.finish import conclude
+from shared.ledger.ledger import Claim, Ledger
+from shared.ledger.presence import ANY
+from shared.ledger.takeover import may_retry
+from shared.log.event_log import EventLog, Head
+from shared.observe.logging import how, speak_of
+from shared.observe.tracing import NoTracing, Tracer
+from shared.redis.retry import patiently
+from shared.run.clock import now_ms
+from shared.run.errors import Closed, ErrorCode, Fenced, LogLost, RunError
+from shared.run.events import Cancelled, Completed, Delta, Event, Failed, Queued, Started, Stop, Terminal, event
+from shared.run.run import End
+from shared.run.states import State
+from worker.agents.protocol import Agent, AgentInput, OwnConversation
+from worker.attempt.emitter import Emitter
+from worker.attempt.execution import Execution
+from worker.attempt.history import history_of
+from worker.attempt.run_instrumentation import Unwatched, Watch
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt ended: by the run's last event, or by None when another attempt shall end the run."""
+
+    terminal: Terminal | None
+    detail: str = ""  # for operators
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every attempt on this worker needs. `agents` may hold `*`; `timeouts` are seconds by agent, where it has
+    its own."""
+
+    worker: str
+    ledger: Ledger
+    events: EventLog
+    agents: Mapping[str, Agent]
+    timeouts: Mapping[str, float]
+    timeout_seconds: float
+    lease_seconds: float
+    watch: Watch = field(default_factory=Unwatched)
+    tracer: Tracer = field(default_factory=NoTracing)
+
+    async def run(self, execution: Execution) -> None:
+        """Brings a claimed run to its end or back to the queue, or leaves it to the worker that owns it by now."""
+        claim = execution.claim
+        speak_of(claim.run, claim.attempt)
+        self.watch.taken(execution)
+        try:
+            match await conclude(claim, self.ledger, self.events, start=self._start(claim)):
+                case Head() as head:
+                    head = await self._begin(claim) if claim.lost else head
+                    await self._attempt(execution, Emitter(self.events, claim.run, claim.attempt, head))
+                case End() as end:
+                    self._ended(execution, end)
+        except (Fenced, Closed):  # another attempt has taken the run, or ended it
+            self.watch.fenced(execution)
+            log.warning("run.fenced")
+        except LogLost:
+            await self._settle(execution, End(state=State.FAILED, code=ErrorCode.RUN_LOST))
+
+    async def _attempt(self, execution: Execution, emitter: Emitter) -> None:
+        claim = execution.claim
+        await self._be_in_time(execution)
+        with self.tracer.invocation(claim.run, claim.attempt, waited=claim.waited) as span:
+            execution.traceparent = span.traceparent
+            outcome = await self._write_along(execution, emitter)
+            if outcome.terminal is not None:
+                continuity = execution.continuity
+                end = await emitter.close(
+                    outcome.terminal,
+                    detail=outcome.detail,
+                    resumed=continuity.resumed,
+                    conversation=continuity.left(outcome.terminal),
+                )
+                span.ended(end)
+                await self._settle(execution, end)
+        if outcome.terminal is None and execution.stopped is Stop.DRAIN:
+            await emitter.hand_back(Queued(reason=Stop.DRAIN))
+            await patiently(lambda: self.ledger.release(execution.run_id, execution.claim.token, spend=False))
+            self.watch.handed_back(execution)
+            log.info("run.handed_back")
+
+    def _start(self, claim: Claim) -> Event:
+        """Says that an agent starts. It is in the log before that; there it gets its number."""
+        return event(
+            Started(attempt=claim.attempt, worker=self.worker),
+            run_id=claim.run.run_id,
+            session_key=claim.run.session_key,
+            attempt=claim.attempt,
+            seq=1,
+            ts=now_ms(),
+        )
+
+    async def _begin(self, claim: Claim) -> Head:
+        """Says in ledger and log that an agent starts for a lost run. Raises Fenced."""
+        if not await patiently(lambda: self.ledger.begin(claim)):
+            raise Fenced
+        start = self._start(claim)
+        return await patiently(lambda: self.events.fence(claim.run.run_id, claim.attempt, start=start))
+
+    async def _be_in_time(self, execution: Execution) -> None:
+        """An agent must not start on a lease that has run out while the answers of Redis were under way: another worker
+        may have run it by now, or a client was told that it will not run. Raises Fenced."""
+        claim, lease_ms = execution.claim, int(self.lease_seconds * 1000)
+        while time.monotonic() - execution.asked_at > self.lease_seconds / 2:
+            execution.asked_at = time.monotonic()
+            renewals = await patiently(lambda: self.ledger.renew({claim.run.run_id: claim.token}, lease_ms=lease_ms))
+            if not renewals[claim.run.run_id].held:
+                raise Fenced
+
+    async def _settle(self, execution: Execution, end: End) -> None:
+        if await patiently(lambda: self.ledger.settle(execution.claim, end)):
+            self._ended(execution, end)
+
+    def _ended(self, execution: Execution, end: End) -> None:
+        self.watch.ended(execution, end)
+        log.info("run.ended", **how(end))
+
+    async def _write_along(self, execution: Execution, emitter: Emitter) -> Outcome:
+        """The outcome, with the log written meanwhile. A log that refuses stops the agent and is raised."""
+        try:
+            async with anyio.create_task_group() as pen:
+                pen.start_soon(emitter.flush_forever, name=f"flush {execution.run_id}")
+                outcome = await self._outcome(execution, emitter)
+                pen.cancel_scope.cancel()
+        except ExceptionGroup as refused:
+            raise refused.exceptions[0] from None  # of two tasks, only the flush raises
+        return outcome
+
+    async def _outcome(self, execution: Execution, emitter: Emitter) -> Outcome:
+        """Lets the agent speak until it ends, fails, is stopped or is out of time.
+
+        What it does once it was told to stop does not count: an answer that was cut off must not look whole.
+        """
+        limit = self.timeouts.get(execution.claim.run.agent_id, self.timeout_seconds)
+        outcome = Outcome(Completed())
+        try:
+            with anyio.move_on_after(limit) as time, execution.scope:
+                await self._speak(execution, emitter)
+        except RunError as failure:
+            outcome = _failed(failure.code, failure.message, failure.detail)
+        except asyncio.CancelledError as stray:
+            if _cancelled():
+                raise
+            outcome = _raised(stray)
+        except Exception as bug:  # the agent's own code: whatever it raises is a failed run, never a dead worker
+            outcome = _raised(bug)
+        if execution.stopped is None and time.cancel_called:
+            return _failed(ErrorCode.RUN_TIMEOUT, f"The run took longer than {limit:g} seconds.")
+        return _stopped(execution, emitter) or outcome
+
+    async def _speak(self, execution: Execution, emitter: Emitter) -> None:
+        run, silent = execution.claim.run, True
+        agent = self.agents.get(run.agent_id) or self.agents.get(ANY)
+        if agent is None:
+            raise RunError(ErrorCode.AGENT_NOT_FOUND, f"No agent {run.agent_id!r} is served here any more.")
+        given = await self._input(execution)
+        self.watch.started(execution)
+        log.info("run.started")
+        async with aclosing(agent.run(given)) as speech:
+            async for heard in speech:
+                if isinstance(heard, OwnConversation):
+                    execution.continuity.note(heard)
+                    continue
+                if silent and isinstance(heard, Delta):
+                    silent = False
+                    self.watch.first_delta(execution)
+                await emitter.say(heard)
+
+    async def _input(self, execution: Execution) -> AgentInput:
+        run, continuity = execution.claim.run, execution.continuity
+        history = run.history
+        if run.keeps_transcript:
+            transcript = await patiently(lambda: self.ledger.transcript(run.session_key))
+            kept = await patiently(lambda: self.ledger.take_conversation(run.session_key, transcript))
+            history = history_of(run, transcript)
+            continuity.begin(kept if history == transcript else None)
+        return AgentInput(
+            message=run.message,
+            extra_system_prompt=run.extra_system_prompt,
+            history=history,
+            current=run.current,
+            tools=run.tools,
+            params=run.params,
+            run_id=run.run_id,
+            session_key=run.session_key,
+            agent_id=run.agent_id,
+            named_session=run.keeps_transcript,
+            earlier=continuity.earlier,
+            traceparent=execution.traceparent,
+        )
+
+
+def _stopped(execution: Execution, emitter: Emitter) -> Outcome | None:
+    """What a stop from outside makes of the run; it counts more than what the agent raised while it was ended."""
+    match execution.stopped:
+        case None:
+            return None
+        case Stop.LEASE_LOST:
+            return Outcome(None)
+        case Stop.DRAIN if may_retry(execution.claim.policy, silent=emitter.silent, called=emitter.called):
+            return Outcome(None)
+        case Stop.DRAIN:
+            return _failed(ErrorCode.WORKER_LOST, "The worker was stopped before the run had ended.")
+        case reason:
+            return Outcome(Cancelled(reason=reason))
+
+
+def _cancelled() -> bool:
+    """Whether somebody cancelled this task: not so when the agent awaited a task of its own that was cancelled."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _raised(bug: BaseException) -> Outcome:
+    log.error("agent.raised", exc_info=bug)
+    return _failed(ErrorCode.AGENT_FAILED, f"The agent failed ({type(bug).__name__}).", repr(bug))
+
+
+def _failed(code: ErrorCode, message: str, detail: str = "") -> Outcome:
+    return Outcome(Failed(code=code, message=message), detail)

@@ -1,0 +1,85 @@
+"""Keeps the leases of all runs on this worker, by one call for all of them."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import anyio
+import structlog
+
+from shared.ledger.ledger import Ledger
+from shared.log.event_log import EventLog
+from shared.observe.logging import about
+from shared.redis.retry import patiently
+from shared.run.errors import Unavailable
+from shared.run.events import Stop
+from worker.attempt.execution import Execution
+from worker.attempt.run_instrumentation import Unwatched, Watch
+
+log = structlog.get_logger()
+
+TOUCH_SECONDS = 15.0  # a quarter of the shortest retention: how often the log of a silent run is kept from expiring
+
+
+class Leases:
+    def __init__(
+        self,
+        ledger: Ledger,
+        events: EventLog,
+        *,
+        lease_seconds: float,
+        touch_seconds: float = TOUCH_SECONDS,
+        watch: Watch | None = None,
+    ) -> None:
+        self._ledger = ledger
+        self._events = events
+        self._lease_ms = int(lease_seconds * 1000)
+        self._touch_seconds = touch_seconds
+        self._watch = watch or Unwatched()
+        self._held: dict[str, Execution] = {}
+
+    def hold(self, execution: Execution) -> None:
+        if earlier := self._held.get(execution.run_id):
+            earlier.stop(Stop.LEASE_LOST)  # to this very worker, after a pause longer than the lease
+        self._held[execution.run_id] = execution
+
+    def drop(self, execution: Execution) -> None:
+        if self._held.get(execution.run_id) is execution:
+            del self._held[execution.run_id]
+
+    def execution(self, run_id: str) -> Execution | None:
+        return self._held.get(run_id)
+
+    def stop_all(self, reason: Stop) -> None:
+        for execution in self._held.values():
+            execution.stop(reason)
+
+    async def keep(self) -> None:
+        """Renews at a third of the lease, so that two renewals may fail. Stops runs that were lost or are to be
+        stopped."""
+        while True:
+            await anyio.sleep(self._lease_ms / 3000)
+            if self._held:
+                await patiently(self._renew)
+
+    async def _renew(self) -> None:
+        asked = dict(self._held)
+        tokens = {run_id: execution.claim.token for run_id, execution in asked.items()}
+        for run_id, renewal in (await self._ledger.renew(tokens, lease_ms=self._lease_ms)).items():
+            execution = asked[run_id]
+            if self._held.get(run_id) is not execution or renewal.done:
+                continue  # it has ended or is about to, or this worker has claimed the run anew
+            if not renewal.held:
+                self._watch.lease_lost(execution)
+                log.warning("lease.lost", **about(execution.claim.run, execution.claim.attempt))
+                execution.stop(Stop.LEASE_LOST)
+            elif renewal.cancel is not None:
+                execution.stop(renewal.cancel)
+
+    async def touch_forever(self) -> None:
+        """Keeps the logs of silent runs alive."""
+        while True:
+            await anyio.sleep(self._touch_seconds)
+            if self._held:
+                with suppress(Unavailable):  # there are three more chances before anything expires
+                    await self._events.touch(tuple(self._held))

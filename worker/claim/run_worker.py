@@ -1,0 +1,200 @@
+"""An arq worker for runs.
+
+arq keeps its registry of tasks and slots, its counters, its health record and its keys. What differs, and why:
+- `main` sends no INFO at the start, because not every Redis has it; no error of Redis ends the process.
+- `_poll_iteration` claims as many runs as there are free slots with one script, which gives each a lease. Stock arq
+  takes a lock per job for the job's whole timeout, and keeps running jobs in the window that it polls. Between claims
+  the worker waits at the doorbell.
+- `worker/attempt/job.py` executes a claimed run and ends it in the log and the ledger. arq's `run_job` would bypass
+  every hook on its early failures, count a deploy as a try, and let any worker finish any job.
+- Signals: quiet, drain, stop. An operator's order to drain makes the worker quiet until the order is taken back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from functools import partial
+from signal import Signals
+from typing import Any, Literal
+
+import anyio
+import structlog
+from arq.connections import ArqRedis
+from arq.worker import Worker, func
+
+from shared.ledger.ledger import JOB, Claim
+from shared.ledger.presence import Order
+from shared.observe.logging import about
+from shared.redis.client import unavailable
+from shared.redis.outage import Outage
+from shared.run.errors import Unavailable
+from shared.run.events import Stop
+from shared.run.run import Policy
+from worker.attempt.execution import Execution
+from worker.attempt.job import Job
+from worker.claim.doorbell import POLL_SECONDS, Doorbell
+from worker.claim.leases import Leases
+
+log = structlog.get_logger()
+
+STOP_SECONDS = 8.0  # for ending agents and writing their ends, after the drain
+
+
+async def run_agent(ctx: dict[Any, Any], run_id: str) -> None:
+    """The name under which runs stand in arq's queue. A stock arq worker that takes one must not pretend to have run
+    it."""
+    raise NotImplementedError(f"{run_id} can only be run by a runrelay worker")
+
+
+class RunWorker(Worker):
+    """Runs agents until it is told to stop. Resources belong to the caller; `main` owns every task it starts."""
+
+    def __init__(
+        self,
+        job: Job,
+        leases: Leases,
+        doorbell: Doorbell,
+        *,
+        redis: ArqRedis,
+        serves: Mapping[str, Policy],
+        slots: int,
+        lease_seconds: float,
+        drain_seconds: float,
+    ) -> None:
+        super().__init__(
+            [func(run_agent, name=JOB)],
+            queue_name=job.ledger.keys.queue,
+            redis_pool=redis,
+            max_jobs=slots,
+            handle_signals=False,
+            health_check_interval=60,
+        )
+        self._job = job
+        self._leases = leases
+        self._doorbell = doorbell
+        self._serves = serves
+        self._lease_ms = int(lease_seconds * 1000)
+        self._drain_seconds = drain_seconds
+        self._taking = anyio.CancelScope()
+        self._draining = anyio.CancelScope()
+        self._slot_freed = anyio.Event()
+        self._drained = False
+        self._outage = Outage("redis")
+        self._may_take = anyio.Event()
+        self._may_take.set()
+
+    @property
+    def name(self) -> str:
+        return self._job.worker
+
+    @property
+    def state(self) -> Literal["serving", "draining", "gone"]:
+        if not self._taking.cancel_called:
+            return "draining" if self.ordered_to_drain else "serving"
+        return "gone" if self._drained else "draining"
+
+    @property
+    def ordered_to_drain(self) -> bool:
+        return not self._may_take.is_set()
+
+    def obey(self, order: Order) -> bool:
+        """From now on the worker takes runs, or takes none until another order comes. False when it did so already."""
+        if (order is Order.DRAIN) == self.ordered_to_drain:
+            return False
+        log.info("worker.ordered", order=order.value or "serve", running=self.job_counter)
+        if order is Order.DRAIN:
+            self._may_take = anyio.Event()
+        else:
+            self._may_take.set()
+        return True
+
+    # --- taking runs --------------------------------------------------------------------------------------------------
+
+    async def main(self) -> None:
+        """Takes runs until told to stop, then drains, then ends."""
+        with self._taking:
+            while True:
+                await self._poll_iteration()
+        await self._drain()
+
+    async def _poll_iteration(self) -> None:
+        try:
+            free = await self._free_slots()
+            if self.ordered_to_drain:
+                with anyio.move_on_after(POLL_SECONDS):
+                    await self._may_take.wait()
+            elif free and len(await self._claim(free)) < free:
+                await self._doorbell.wait()
+            with unavailable():
+                await self.heart_beat()
+            self._outage.worked()
+        except Unavailable as away:
+            self._outage.failed(away)
+            await anyio.sleep(POLL_SECONDS / 2)
+
+    async def _free_slots(self) -> int:
+        """How many runs may start now; waits a moment for the first."""
+        if self.job_counter == self.max_jobs:
+            self._slot_freed = anyio.Event()
+            with anyio.move_on_after(POLL_SECONDS):
+                await self._slot_freed.wait()
+        return self.max_jobs - self.job_counter
+
+    async def _claim(self, most: int) -> list[Claim]:
+        # Shielded: a claim whose answer nobody reads would leave its runs waiting for the end of their lease.
+        asked_at = time.monotonic()
+        with anyio.CancelScope(shield=True):
+            claims = await self._job.ledger.claim(
+                self._job.worker, serves=self._serves, lease_ms=self._lease_ms, most=most
+            )
+        for claim in claims:
+            self._start(Execution(claim, asked_at=asked_at))
+        return claims
+
+    # --- runs ---------------------------------------------------------------------------------------------------------
+
+    def _start(self, execution: Execution) -> None:
+        """Gives a run its slot and its task; both are arq's, so arq's counters and health record know of it."""
+        self.job_counter += 1
+        self._leases.hold(execution)
+        # Not by run alone: after a pause longer than its lease a worker may claim a run that it is about to let go of.
+        name = f"run {execution.run_id} attempt {execution.claim.attempt}"
+        task = self.loop.create_task(self._job.run(execution), name=name)
+        self.tasks[name] = task
+        task.add_done_callback(partial(self._ended, execution))
+
+    def _ended(self, execution: Execution, task: asyncio.Task[None]) -> None:
+        self.job_counter -= 1
+        self.jobs_complete += 1
+        self._leases.drop(execution)
+        del self.tasks[task.get_name()]
+        self._slot_freed.set()
+        if not task.cancelled() and (bug := task.exception()) is not None:
+            # Not the agent: it cannot get here. Its lease will run out and another worker finds out what stands.
+            log.error("run.bug", **about(execution.claim.run, execution.claim.attempt), exc_info=bug)
+
+    # --- stopping: quiet, drain, stop ---------------------------------------------------------------------------------
+
+    def handle_sig(self, signum: Signals) -> None:
+        """The first signal drains; the second stops the agents now."""
+        log.info("worker.stopping", signal=signum.name, running=self.job_counter)
+        if self._taking.cancel_called:
+            self._draining.cancel()
+        self._taking.cancel()
+
+    async def _drain(self) -> None:
+        with anyio.move_on_after(self._drain_seconds), self._draining:
+            await self._all_ended()
+        self._leases.stop_all(Stop.DRAIN)
+        with anyio.move_on_after(STOP_SECONDS):
+            await self._all_ended()
+        for task in self.tasks.values():  # Redis is away: whoever takes over the leases will end these runs
+            task.cancel()
+        await self._all_ended()
+        self._drained = True
+
+    async def _all_ended(self) -> None:
+        while self.tasks:
+            await asyncio.wait(self.tasks.values())

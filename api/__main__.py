@@ -17,11 +17,11 @@ from api.app import Application, create_app
 from api.fleet.api_metrics import ApiMetrics
 from shared.bind import bind, is_loopback
 from shared.ledger.presence import process_name
-from shared.observe.garbage import spare_what_is_here
-from shared.observe.logging import configure_logs, log_errors_of
+from shared.observe.garbage import freeze_startup_objects
+from shared.observe.logging import configure_logging, log_errors_of
 from shared.observe.tracing import Tracer, tracing
-from shared.redis.client import opened
-from shared.redis.pipe import piped
+from shared.redis.client import open_redis
+from shared.redis.pipe import open_pipes
 from shared.run.errors import SettingsError
 from shared.settings import Settings, read_settings
 
@@ -34,8 +34,8 @@ async def serve(settings: Settings, bound: list[socket.socket], tracer: Tracer |
     log_errors_of(asyncio.get_running_loop())
     metrics = ApiMetrics(CollectorRegistry())
     async with (
-        piped(settings.redis_url, settings.events_url, watch=metrics) as pipes,
-        opened(settings.events_url, socket_timeout=None) as pubsub,
+        open_pipes(settings.redis_url, settings.events_url, instrumentation=metrics) as pipes,
+        open_redis(settings.events_url, socket_timeout=None) as pubsub,
     ):
         application = create_app(settings, pipes, pubsub, name=process_name("api"), metrics=metrics, tracer=tracer)
         config = uvicorn.Config(
@@ -46,7 +46,7 @@ async def serve(settings: Settings, bound: list[socket.socket], tracer: Tracer |
             timeout_graceful_shutdown=math.ceil(settings.drain_seconds),
         )
         server = uvicorn.Server(config)
-        spare_what_is_here()
+        freeze_startup_objects()
         async with anyio.create_task_group() as beside:
             beside.start_soon(_end_streams_in_time, server, application, settings.drain_seconds)
             await server.serve(bound)
@@ -83,7 +83,7 @@ def main() -> None:
         bound = bind(settings.bind, "PORT", settings.port)
     except SettingsError as wrong:
         sys.exit(f"runrelay: {wrong}")
-    configure_logs(settings.log_format, content=settings.log_content, role="web")
+    configure_logging(settings.log_format, content=settings.log_content, role="web")
     with tracing(os.environ, "web") as tracer:
         uvloop.run(serve(settings, bound, tracer))
 

@@ -16,32 +16,32 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from api.admin.routes import admin
+from api.admin.admin_routes import admin
 from api.chat.chat_completions import ChatCompletions
 from api.chat.models import Models
-from api.fleet.agent_directory import Directory
+from api.fleet.agent_directory import AgentDirectory
 from api.fleet.api_metrics import ApiMetrics
 from api.fleet.health import Health
 from api.fleet.metrics_page import MetricsPage
-from api.fleet.web_announcer import Announcer
+from api.fleet.web_announcer import WebAnnouncer
 from api.http import api_errors
-from api.http.access_log import Access, route_names
-from api.http.api_errors import Failure
-from api.http.auth import Credentials, Gate, LoopbackOnly, Noted, Scope
-from api.http.request_tracing import Traced
-from api.http.shutdown_response import Farewell
+from api.http.access_log import AccessLog, route_names
+from api.http.api_errors import ApiError
+from api.http.auth import Authenticator, Credentials, LoggingAuthenticator, LoopbackOnly, Scope
+from api.http.request_tracing import RequestTracing
+from api.http.shutdown_response import ShutdownResponse
 from api.intake.janitor import Janitor
-from api.intake.submission import Front
-from api.monitor.routes import monitor
+from api.intake.submission import Submission
+from api.monitor.monitor_routes import monitor
 from api.openapi import document
 from api.relay.hub import Hub
-from api.relay.reader_heartbeat import Readers
+from api.relay.reader_heartbeat import ReaderHeartbeat
 from api.relay.relay import Relay
-from api.runs.run_endpoints import Runs
-from shared.ledger.ledger import Bounds, Ledger
+from api.runs.run_endpoints import RunEndpoints
+from shared.ledger.ledger import Ledger, QueueLimits
 from shared.ledger.presence import Presence
 from shared.ledger.queue_depth import QueueDepth
-from shared.ledger.reader_leases import Attendance
+from shared.ledger.reader_leases import ReaderLeases
 from shared.ledger.run_index import RunIndex
 from shared.log.event_log import EventLog
 from shared.observe.loop_lag import LoopLag
@@ -54,14 +54,14 @@ from shared.settings import Settings
 Loop = Callable[[], Coroutine[None, None, None]]
 
 
-def gate(settings: Settings) -> Credentials | LoopbackOnly:
+def api_authenticator(settings: Settings) -> Credentials | LoopbackOnly:
     if settings.auth == "none":
         return LoopbackOnly()
     monitor, operate = _named(settings.monitor_tokens), _named(settings.operate_tokens)
     return Credentials({Scope.API: settings.credentials, Scope.MONITOR: monitor, Scope.OPERATE: operate})
 
 
-def metrics_gate(settings: Settings) -> Gate:
+def metrics_authenticator(settings: Settings) -> Authenticator:
     """Whoever may look at everything, and the scraper, whose token opens nothing else."""
     if settings.auth == "none":
         return LoopbackOnly()
@@ -102,23 +102,25 @@ def create_app(
     queue_timeout_ms = int(settings.queue_timeout_seconds * 1000)
     ledger = Ledger(pipes.ledger, keys)
     events = EventLog(pipes.events, keys, retention_ms=retention_ms)
-    attendance = Attendance(pipes.ledger, keys)
-    bounds = Bounds(retention_ms, queue_timeout_ms, settings.max_waiting_runs, settings.max_waiting_per_session)
+    attendance = ReaderLeases(pipes.ledger, keys)
+    bounds = QueueLimits(retention_ms, queue_timeout_ms, settings.max_waiting_runs, settings.max_waiting_per_session)
     hub = Hub(pubsub, resting=keys.channel(name))
-    relay, readers = Relay(hub, events, ledger, watch=metrics), Readers(attendance)
-    janitor = Janitor(name, ledger, events, attendance, queue_timeout_ms=queue_timeout_ms, watch=metrics)
+    relay, readers = Relay(hub, events, ledger, instrumentation=metrics), ReaderHeartbeat(attendance)
+    janitor = Janitor(name, ledger, events, attendance, queue_timeout_ms=queue_timeout_ms, instrumentation=metrics)
     presence, lag = Presence(pipes.ledger, keys), LoopLag(metrics.lagged)
-    directory, announcer = Directory(presence), Announcer(name, presence, readers, lag)
-    front = Front(relay, readers, ledger, events, bounds, watch=metrics)
-    keeper = gate(settings)
-    door = Noted(keeper)
+    directory, announcer = AgentDirectory(presence), WebAnnouncer(name, presence, readers, lag)
+    submission = Submission(relay, readers, ledger, events, bounds, instrumentation=metrics)
+    credentials = api_authenticator(settings)
+    authenticator = LoggingAuthenticator(credentials)
     index = RunIndex(pipes.ledger, keys)
-    chat = ChatCompletions(door, directory, front, janitor, settings.max_body_bytes, settings.empty_answer)
-    runs = Runs(door, directory, front, janitor, events, index, settings.max_body_bytes)
-    operated = admin(door, directory, front, janitor, events, pipes.ledger, keys)
-    watched = monitor(keeper, operated, front, events)
-    models, health = Models(door, directory), Health(directory)
-    page = MetricsPage(metrics_gate(settings), metrics, QueueDepth(pipes.ledger, keys), directory)
+    chat = ChatCompletions(
+        authenticator, directory, submission, janitor, settings.max_body_bytes, settings.empty_answer
+    )
+    runs = RunEndpoints(authenticator, directory, submission, janitor, events, index, settings.max_body_bytes)
+    operated = admin(authenticator, directory, submission, janitor, events, pipes.ledger, keys)
+    watched = monitor(credentials, operated, submission, events)
+    models, health = Models(authenticator, directory), Health(directory)
+    page = MetricsPage(metrics_authenticator(settings), metrics, QueueDepth(pipes.ledger, keys), directory)
     routes = [
         Route("/v1/chat/completions", chat.create, methods=["POST"]),
         Route("/v1/chat/completions/{run_id}", chat.retrieve, methods=["GET"]),
@@ -141,12 +143,12 @@ def create_app(
     app = Starlette(
         routes=routes,
         middleware=[
-            Middleware(Access, metrics, names),
-            *([Middleware(Traced, tracer, names)] if tracer else []),
-            Middleware(Farewell),
+            Middleware(AccessLog, metrics, names),
+            *([Middleware(RequestTracing, tracer, names)] if tracer else []),
+            Middleware(ShutdownResponse),
         ],
         exception_handlers={
-            Failure: _failure,
+            ApiError: _failure,
             Refused: _refused,
             Unavailable: _refused,
             HTTPException: _http,
@@ -180,7 +182,7 @@ def _beside(*loops: Loop) -> Callable[[Starlette], AbstractAsyncContextManager[N
 
 
 async def _failure(_: Request, failure: Exception) -> Response:
-    assert isinstance(failure, Failure)
+    assert isinstance(failure, ApiError)
     return Response(failure.body, failure.status, headers=failure.headers)
 
 
@@ -192,7 +194,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
-        return await _failure(request, Failure(404, "Not Found", api_errors.INVALID))
+        return await _failure(request, ApiError(404, "Not Found", api_errors.INVALID))
     return PlainTextResponse(error.detail, error.status_code, headers=error.headers)
 
 

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from bench.exchange import Exchange, read, request, request_again, run_id_of
 from bench.figures import Figures, p50, p99
 from bench.load import connected, loaded, undisturbed
-from bench.services import RUNRELAY, TOKEN, Service, running
+from bench.services import RUNRELAY, TOKEN, BenchService, running
 from bench.work import Work
 
 MS = 1e3
@@ -165,7 +165,7 @@ async def _kept(folder: Path) -> Figures:
 
 def _service(
     folder: Path, *, workers: int = 1, redis_delay: float = 0.0, settings: Mapping[str, str] | None = None
-) -> AbstractAsyncContextManager[Service]:
+) -> AbstractAsyncContextManager[BenchService]:
     return running("runrelay", RUNRELAY, folder, workers=workers, redis_delay=redis_delay, settings=settings)
 
 

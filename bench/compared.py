@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench.figures import Figures, p50, p99
 from bench.load import Load, loaded
-from bench.services import Service
+from bench.services import BenchService
 from bench.work import Work
 
 MS = 1e3
@@ -19,24 +19,24 @@ class Case:
 
     name: str
     title: str
-    play: Callable[[Service], Awaitable[Figures]]
+    play: Callable[[BenchService], Awaitable[Figures]]
     naive: bool = True
 
 
-async def _one_client(service: Service) -> Figures:
+async def _one_client(service: BenchService) -> Figures:
     """20 deltas at once, one request after the other."""
     load = await loaded(service, Work(20), requests=10 if service.name == "naive" else 200)
     return {**_firsts(load), **_costs(load)}
 
 
-async def _many_deltas(service: Service) -> Figures:
+async def _many_deltas(service: BenchService) -> Figures:
     load = await loaded(service, Work(2_000), requests=10)
     deltas = 2_000 * len(load.answers)
     chunks = p50(answer.content_frames for answer in load.answers)
     return {"deltas/s": deltas / load.seconds, **_per_delta(load, deltas), "chunks per answer": chunks, **_costs(load)}
 
 
-async def _many_clients(service: Service) -> Figures:
+async def _many_clients(service: BenchService) -> Figures:
     """They come within a second, as an answer takes; that all come at the same moment is the burst's case."""
     load = await loaded(service, Work(50, interval=0.02), clients=100, within=1.0)
     delays = [delay * MS for delay in load.delays]
@@ -49,12 +49,12 @@ async def _many_clients(service: Service) -> Figures:
     }
 
 
-async def _burst(service: Service) -> Figures:
+async def _burst(service: BenchService) -> Figures:
     load = await loaded(service, Work(1), clients=500)
     return {"last first delta, s": max(answer.first for answer in load.answers), **_costs(load)}
 
 
-async def _short_runs(service: Service) -> Figures:
+async def _short_runs(service: BenchService) -> Figures:
     load = await loaded(service, Work(1), clients=50, requests=2 if service.name == "naive" else 40)
     runs = len(load.answers)
     return {"runs/s": runs / load.seconds, "runs per API CPU s": runs / load.parts["API"], **_costs(load)}

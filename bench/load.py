@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import cycle
 
 from bench.exchange import Answer, Connection, Exchange, read, request
-from bench.services import TOKEN, Service
+from bench.services import TOKEN, BenchService
 from bench.work import Work
 
 
@@ -32,7 +32,9 @@ class Load:
         return [delay for answer in self.answers for delay in answer.delays]
 
 
-async def loaded(service: Service, work: Work, *, clients: int = 1, requests: int = 1, within: float = 0.0) -> Load:
+async def loaded(
+    service: BenchService, work: Work, *, clients: int = 1, requests: int = 1, within: float = 0.0
+) -> Load:
     """So many clients, each with so many requests one after the other. They come `within` so many seconds, evenly: all
     at once by default. Raises ValueError for a wrong answer."""
     connections = await connected(service.ports, clients)

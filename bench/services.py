@@ -39,7 +39,7 @@ SETTINGS = {
 
 
 @dataclass(frozen=True)
-class Service:
+class BenchService:
     name: str
     ports: list[int]
     webs: list[Process]
@@ -85,7 +85,7 @@ async def running(
     workers: int = 1,
     redis_delay: float = 0.0,
     settings: Mapping[str, str] | None = None,
-) -> AsyncIterator[Service]:
+) -> AsyncIterator[BenchService]:
     """A service that is ready. Redis is `redis_delay` seconds away, there and back."""
     folder.mkdir(parents=True)
     async with AsyncExitStack() as stack:
@@ -106,7 +106,7 @@ async def running(
 
         ports = [free_port() for _ in range(webs)]
         crew = [start("worker", number) for number in range(workers if valkey else 0)]
-        service = Service(name, ports, [start("web", n, port) for n, port in enumerate(ports)], crew, valkey)
+        service = BenchService(name, ports, [start("web", n, port) for n, port in enumerate(ports)], crew, valkey)
         await _ready(service)
         yield service
 
@@ -120,7 +120,7 @@ async def _way(port: int, delay: float, stack: AsyncExitStack) -> int:
     return proxy.port
 
 
-async def _ready(service: Service) -> None:
+async def _ready(service: BenchService) -> None:
     async with asyncio.timeout(READY_SECONDS), httpx.AsyncClient() as http:
         for port in service.ports:
             while not await succeeds(http, f"http://127.0.0.1:{port}/readyz"):

@@ -13,7 +13,7 @@ from functools import cached_property
 from itertools import pairwise
 
 from api.chat.chat_view import EMPTY_ANSWER
-from chaos.history import Asked, Entry, History, Kept, Piece, Reading
+from chaos.history import ClientRequest, Entry, History, Piece, Reading, StoredRun
 from chaos.journal import Note
 from chaos.script import script
 
@@ -32,7 +32,7 @@ class Offence:
     size: int = 1
 
 
-class Told:
+class IndexedHistory:
     """A history with its parts found by each other."""
 
     def __init__(self, history: History) -> None:
@@ -40,11 +40,11 @@ class Told:
         self.by_id = {kept.run_id: kept for kept in history.kept}
 
     @cached_property
-    def asked(self) -> dict[int, Asked]:
+    def asked(self) -> dict[int, ClientRequest]:
         return {asked.order.seed: asked for asked in self.history.asked}
 
     @cached_property
-    def by_seed(self) -> dict[int, list[Kept]]:
+    def by_seed(self) -> dict[int, list[StoredRun]]:
         found = defaultdict(list)
         for kept in self.history.kept:
             found[kept.order.seed].append(kept)
@@ -59,7 +59,7 @@ class Told:
                 found[note.run_id].append(note.at)
         return found
 
-    def in_time(self, kept: Kept) -> list[int]:
+    def in_time(self, kept: StoredRun) -> list[int]:
         """Starts before the run had ended."""
         return [at for at in self.starts.get(kept.run_id, ()) if at <= _end(kept)]
 
@@ -70,13 +70,13 @@ class Told:
             if note.act == "start" and kept is not None and note.at > _end(kept):
                 yield note
 
-    def readings(self) -> Iterator[tuple[Asked, Reading]]:
+    def readings(self) -> Iterator[tuple[ClientRequest, Reading]]:
         for asked in self.history.asked:
             for reading in asked.readings:
                 yield asked, reading
 
 
-def _end(kept: Kept) -> int:
+def _end(kept: StoredRun) -> int:
     return kept.entries[-1].at if kept.entries else 0
 
 
@@ -92,14 +92,14 @@ def flat(entries: tuple[Entry, ...]) -> str:
 # --- runs -------------------------------------------------------------------------------------------------------------
 
 
-def lost_runs(told: Told) -> Iterator[Offence]:
+def lost_runs(told: IndexedHistory) -> Iterator[Offence]:
     """A run that a client was told of is there."""
     for _, reading in told.readings():
         if reading.run_id and reading.run_id not in told.by_id:
             yield Offence("runs lost", reading.run_id, "a client was told of it, and no record of it is left")
 
 
-def unended(told: Told) -> Iterator[Offence]:
+def unended(told: IndexedHistory) -> Iterator[Offence]:
     """Exactly one terminal event, the last one, of which record and log agree."""
     for kept in told.history.kept:
         last = [entry.seq for entry in kept.entries if entry.last]
@@ -111,14 +111,14 @@ def unended(told: Told) -> Iterator[Offence]:
             yield Offence("runs without one end", kept.run_id, f"{len(kept.entries)} events, terminal are {last}")
 
 
-def holes(told: Told) -> Iterator[Offence]:
+def holes(told: IndexedHistory) -> Iterator[Offence]:
     for kept in told.history.kept:
         seqs = [entry.seq for entry in kept.entries]
         if seqs != list(range(1, len(seqs) + 1)):
             yield Offence("logs with holes", kept.run_id, f"numbers {seqs}")
 
 
-def wrong_words(told: Told) -> Iterator[Offence]:
+def wrong_words(told: IndexedHistory) -> Iterator[Offence]:
     """Each attempt says the script's text, or the beginning of it; the last one of a completed run all of it."""
     for kept in told.history.kept:
         whole = script(kept.order).text
@@ -136,7 +136,7 @@ def wrong_words(told: Told) -> Iterator[Offence]:
                 yield Offence("logs with wrong text", kept.run_id, f"ended, but {_differs(said, whole)}")
 
 
-def needless_ends(told: Told) -> Iterator[Offence]:
+def needless_ends(told: IndexedHistory) -> Iterator[Offence]:
     """A run ends as its agent ends it, unless somebody cancelled it or its worker was lost at a bad time."""
     for kept in told.history.kept:
         asked, last = told.asked.get(kept.order.seed), kept.entries[-1:] and kept.entries[-1]
@@ -147,7 +147,7 @@ def needless_ends(told: Told) -> Iterator[Offence]:
             yield Offence("runs that ended without need", kept.run_id, reason)
 
 
-def _needless(kept: Kept, last: Entry, asked: Asked | None) -> str:
+def _needless(kept: StoredRun, last: Entry, asked: ClientRequest | None) -> str:
     match last.phase, last.code or last.reason:
         case "end", _:
             return "completed, but its script fails" if script(kept.order).fails else ""
@@ -168,7 +168,7 @@ def _needless(kept: Kept, last: Entry, asked: Asked | None) -> str:
 # --- once -------------------------------------------------------------------------------------------------------------
 
 
-def accepted_twice(told: Told) -> Iterator[Offence]:
+def accepted_twice(told: IndexedHistory) -> Iterator[Offence]:
     """What a client asked for once, however often it posted it, is one run. Only with a key can that be sure."""
     for seed, runs in told.by_seed.items():
         asked = told.asked.get(seed)
@@ -177,7 +177,7 @@ def accepted_twice(told: Told) -> Iterator[Offence]:
             yield Offence(count, runs[0].run_id, f"also {[kept.run_id for kept in runs[1:]]}", len(runs) - 1)
 
 
-def executed_twice(told: Told) -> Iterator[Offence]:
+def executed_twice(told: IndexedHistory) -> Iterator[Offence]:
     for kept in told.history.kept:
         starts = [entry for entry in kept.entries if entry.phase == "start" and entry.stream == "lifecycle"]
         noted = len(told.starts.get(kept.run_id, ()))
@@ -192,7 +192,7 @@ def executed_twice(told: Told) -> Iterator[Offence]:
             yield Offence("runs executed twice", kept.run_id, f"{noted} starts of the agent, {len(starts)} in the log")
 
 
-def late_starts(told: Told) -> Iterator[Offence]:
+def late_starts(told: IndexedHistory) -> Iterator[Offence]:
     """A worker that is paused between the log's leave to start an agent and the start itself starts it when it goes on,
     although it has lost the run. It is told within a third of a lease, and nothing that this agent says is taken. No
     lease can prevent that; but nothing else may bring it about.
@@ -206,7 +206,7 @@ def late_starts(told: Told) -> Iterator[Offence]:
 # --- sessions ---------------------------------------------------------------------------------------------------------
 
 
-def sessions(told: Told) -> Iterator[Offence]:
+def sessions(told: IndexedHistory) -> Iterator[Offence]:
     """In a session the runs go one after the other, in the order in which they were accepted."""
     lines = defaultdict(list)
     for kept in told.history.kept:
@@ -226,21 +226,21 @@ def sessions(told: Told) -> Iterator[Offence]:
 # --- readers ----------------------------------------------------------------------------------------------------------
 
 
-def hung(told: Told) -> Iterator[Offence]:
+def hung(told: IndexedHistory) -> Iterator[Offence]:
     for asked, reading in told.readings():
         if reading.outcome == "hung":
             ways = [(piece.way, piece.end, len(piece.text), piece.seqs[-1:]) for piece in reading.pieces]
             yield Offence("clients hung", reading.run_id or f"seed {asked.order.seed}", f"never heard an end: {ways}")
 
 
-def faulty(told: Told) -> Iterator[Offence]:
+def faulty(told: IndexedHistory) -> Iterator[Offence]:
     """What no client may ever see."""
     for _, reading in told.readings():
         for fault in reading.faults:
             yield Offence("answers that must not be", reading.run_id, fault)
 
 
-def misread(told: Told) -> Iterator[Offence]:
+def misread(told: IndexedHistory) -> Iterator[Offence]:
     """What came is what the log says: all of it when an end came, else the beginning of it."""
     for _, reading in told.readings():
         kept = told.by_id.get(reading.run_id)
@@ -251,7 +251,7 @@ def misread(told: Told) -> Iterator[Offence]:
         yield from _outcome(reading, kept)
 
 
-def _numbers(piece: Piece, kept: Kept) -> Iterator[Offence]:
+def _numbers(piece: Piece, kept: StoredRun) -> Iterator[Offence]:
     """Each number once, each in its turn, each with the words of the log."""
     if piece.seqs != sorted(piece.seqs):
         yield Offence("order violations", kept.run_id, f"events came as {piece.seqs}")
@@ -268,7 +268,7 @@ def _numbers(piece: Piece, kept: Kept) -> Iterator[Offence]:
         yield Offence("events that differ from the log", kept.run_id, f"{other}", len(other))
 
 
-def _words(piece: Piece, kept: Kept) -> Iterator[Offence]:
+def _words(piece: Piece, kept: StoredRun) -> Iterator[Offence]:
     log = flat(kept.entries) or (EMPTY_ANSWER if kept.state == "completed" and piece.way != "wait" else "")
     if piece.seqs != sorted(piece.seqs) or (piece.seqs and piece.after and piece.seqs[0] <= piece.after):
         yield Offence("order violations", kept.run_id, f"after {piece.after} came {piece.seqs}")
@@ -278,7 +278,7 @@ def _words(piece: Piece, kept: Kept) -> Iterator[Offence]:
         yield Offence("readers with wrong text", kept.run_id, f"{piece.way} looks whole: {_differs(piece.text, log)}")
 
 
-def _outcome(reading: Reading, kept: Kept) -> Iterator[Offence]:
+def _outcome(reading: Reading, kept: StoredRun) -> Iterator[Offence]:
     """A reader is told the end that the run had."""
     if reading.outcome in ("hung", "left") or not kept.entries:
         return
@@ -298,7 +298,7 @@ def _differs(text: str, whole: str) -> str:
 # --- what is left -----------------------------------------------------------------------------------------------------
 
 
-def left_over(told: Told) -> Iterator[Offence]:
+def left_over(told: IndexedHistory) -> Iterator[Offence]:
     history = told.history
     for count, names in {
         "processes left": history.processes,
@@ -338,7 +338,7 @@ MUST_BE_ZERO = (
     "connections left",
     "things no process may say",
 )
-RULES: tuple[Callable[[Told], Iterator[Offence]], ...] = (
+RULES: tuple[Callable[[IndexedHistory], Iterator[Offence]], ...] = (
     lost_runs,
     unended,
     holes,
@@ -356,7 +356,7 @@ RULES: tuple[Callable[[Told], Iterator[Offence]], ...] = (
 
 
 def offences(history: History) -> list[Offence]:
-    told = Told(history)
+    told = IndexedHistory(history)
     return [offence for rule in RULES for offence in rule(told)]
 
 

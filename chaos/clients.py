@@ -16,7 +16,7 @@ import httpx
 
 from chaos.commands import LOOK_SECONDS, ms_until_gone, processes
 from chaos.faults import now_ms
-from chaos.history import Asked, Piece, Reading
+from chaos.history import ClientRequest, Piece, Reading
 from chaos.script import Order
 from chaos.web import CutError, SilentError, Web, error_code, frames
 
@@ -33,7 +33,7 @@ class LeftError(Exception):
 class Client:
     """One client with one wish. `asked` is what the checker gets to see of it."""
 
-    def __init__(self, web: Web, random: Random, asked: Asked) -> None:
+    def __init__(self, web: Web, random: Random, asked: ClientRequest) -> None:
         self.asked = asked
         self._web = web
         self._random = random
@@ -346,7 +346,7 @@ class Crowd:
         self._web = web
         self._seed = seed
         self._patience = patience
-        self.asked: list[Asked] = []
+        self.asked: list[ClientRequest] = []
 
     async def one(self, number: int) -> None:
         """One client, from its first request to its last answer."""
@@ -362,9 +362,11 @@ class Crowd:
                 asked.foreground = not asked.keyed
                 await behave(Client(self._web, random, asked), random)
 
-    def _wish(self, number: int, place: int, random: Random, shapes: tuple[str, ...], agents: tuple[str, ...]) -> Asked:
+    def _wish(
+        self, number: int, place: int, random: Random, shapes: tuple[str, ...], agents: tuple[str, ...]
+    ) -> ClientRequest:
         seed = (self._seed * 1_000_000 + number) * 10 + place
-        asked = Asked(Order(seed, random.choice(shapes)), random.choice(self._agents or agents), place=place)
+        asked = ClientRequest(Order(seed, random.choice(shapes)), random.choice(self._agents or agents), place=place)
         self.asked.append(asked)
         return asked
 

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from chaos.service import SETTINGS, Service
 from shared.redis.pipe import Pipe
-from shared.redis.retry import patiently
+from shared.redis.retry import retry_until_available
 from tests.e2e.process import Process
 
 
@@ -182,7 +182,7 @@ class Faults:
             try:
                 await self._lasts(0.5, 4)
             finally:
-                await patiently(lambda: told.command(*mend.split()))  # another fault may have cut this link
+                await retry_until_available(lambda: told.command(*mend.split()))  # another fault may have cut this link
         return 0
 
     # --- connections of clients ---------------------------------------------------------------------------------------

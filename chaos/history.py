@@ -40,7 +40,7 @@ class Reading:
 
 
 @dataclass
-class Asked:
+class ClientRequest:
     """One thing a client wanted done, however often it had to post it."""
 
     order: Order
@@ -77,7 +77,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredRun:
     """What Redis holds of a run: the ledger's record and the log."""
 
     run_id: str
@@ -97,8 +97,8 @@ class Kept:
 @dataclass
 class History:
     seed: int
-    asked: Sequence[Asked]
-    kept: Sequence[Kept]
+    asked: Sequence[ClientRequest]
+    kept: Sequence[StoredRun]
     notes: Sequence[Note]
     faults: Sequence[Fault]
     immortal: Sequence[str] = ()  # keys that would stay for ever

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from statistics import median, quantiles
 
-from chaos.checker import MUST_BE_ZERO, Told, counted, offences
+from chaos.checker import MUST_BE_ZERO, IndexedHistory, counted, offences
 from chaos.history import History
 from chaos.times import TIMES
 
@@ -46,7 +46,7 @@ def _happened(history: History) -> Iterator[tuple[str, int]]:
     for reading in readings:
         counts[f"  ended as {reading.outcome}" if reading.outcome == "stop" else f"  told {reading.outcome}"] += 1
     counts["agents started"] = sum(note.act == "start" for note in history.notes)
-    counts["  too late, by a worker that was paused"] = len(list(Told(history).late()))
+    counts["  too late, by a worker that was paused"] = len(list(IndexedHistory(history).late()))
     counts["faults"] = len(history.faults)
     for fault in history.faults:
         counts[f"  {fault.kind}"] += 1

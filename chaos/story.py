@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chaos.history import History, Kept, Reading
+from chaos.history import History, Reading, StoredRun
 
 SHOWN = 60  # characters of a text
 
@@ -26,7 +26,7 @@ def story(history: History, run_id: str) -> Iterator[str]:
                 yield from _read(reading)
 
 
-def _happened(history: History, kept: Kept) -> Iterator[tuple[int, str]]:
+def _happened(history: History, kept: StoredRun) -> Iterator[tuple[int, str]]:
     begun = min((note.at for note in history.notes if note.run_id == kept.run_id), default=kept.accepted)
     first = min(begun, kept.accepted)
     last = max((entry.at for entry in kept.entries), default=first)

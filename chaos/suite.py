@@ -17,8 +17,8 @@ import psutil
 from chaos.clients import Crowd
 from chaos.faults import KINDS, Scheduler
 from chaos.history import History
-from chaos.kept import immortal_keys, kept_runs, waiting
 from chaos.service import MARK, Service, running
+from chaos.stored_runs import immortal_keys, read_stored_runs, waiting
 from chaos.web import opened
 from tests.e2e.process import COMMANDS
 from tests.e2e.service import SLIPS
@@ -66,7 +66,7 @@ async def play(round: Round) -> History:
             history = History(
                 seed=round.seed,
                 asked=crowd.asked,
-                kept=await kept_runs(look),
+                kept=await read_stored_runs(look),
                 notes=service.journal.notes(),
                 faults=scheduler.done,
                 immortal=await immortal_keys(look),

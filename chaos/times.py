@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from chaos.history import History, Kept, Piece
+from chaos.history import History, Piece, StoredRun
 
 
 def killed_until_told(history: History) -> list[float]:
@@ -13,7 +13,7 @@ def killed_until_told(history: History) -> list[float]:
     return [told - kill.begun for kill in kills for kept in history.kept for told in _told(kept, kill.pid, kill.begun)]
 
 
-def _told(kept: Kept, pid: int, killed: int) -> Iterator[float]:
+def _told(kept: StoredRun, pid: int, killed: int) -> Iterator[float]:
     before = [entry for entry in kept.entries if entry.at <= killed]
     after = [entry for entry in kept.entries if entry.at > killed]
     starts = [entry for entry in before if entry.worker]

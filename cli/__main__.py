@@ -9,16 +9,18 @@ from pathlib import Path
 import typer
 
 from cli.application import application
-from cli.problem import Problem
-from cli.world import World
+from cli.cli_error import CliError
+from cli.command_context import CommandContext
 from shared.local_session import FOLDER
 
 
 def main() -> None:
     folders = [folder / FOLDER for folder in (Path.cwd(), Path(__file__).parents[1])]
     try:
-        typer.main.get_command(application()).main(prog_name="runrelay", obj=World(os.environ, folders=folders))
-    except Problem as problem:
+        typer.main.get_command(application()).main(
+            prog_name="runrelay", obj=CommandContext(os.environ, folders=folders)
+        )
+    except CliError as problem:
         print(f"runrelay: {problem}", file=sys.stderr)
         sys.exit(problem.code)
 

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from cli.commands import queue, runs, workers
+from cli.command_context import command_context
+from cli.commands import queue_commands, runs_commands, workers_commands
 from cli.commands.doctor import doctor
-from cli.commands.run import run
+from cli.commands.run_command import run
 from cli.commands.top import top
-from cli.world import world
 from shared.run.release import RELEASE
 
 
@@ -20,9 +20,9 @@ def application() -> typer.Typer:
     app.callback()(_common)
     for command in (run, top, doctor):
         app.command()(command)
-    app.add_typer(runs.app, name="runs")
-    app.add_typer(queue.app, name="queue")
-    app.add_typer(workers.app, name="workers")
+    app.add_typer(runs_commands.app, name="runs")
+    app.add_typer(queue_commands.app, name="queue")
+    app.add_typer(workers_commands.app, name="workers")
     return app
 
 
@@ -44,4 +44,4 @@ def _common(
 
     Beside a service that `make run` has started, nothing has to be set.
     """
-    context.obj = replace(world(context), url=url, token=token)
+    context.obj = replace(command_context(context), url=url, token=token)

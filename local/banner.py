@@ -4,12 +4,12 @@ import json
 import shlex
 from collections.abc import Sequence
 
-from worker.agents.discovery import Found
+from worker.agents.discovery import DiscoveredAgent
 
 GREETING = "Say hello"
 
 
-def banner(url: str, token: str | None, agent: str, found: Sequence[Found]) -> str:
+def banner(url: str, token: str | None, agent: str, found: Sequence[DiscoveredAgent]) -> str:
     """`token` is None when any value will do (`AUTH=none`). `agent` is whom to ask first."""
     return f"""
 runrelay is ready: {url}
@@ -27,7 +27,7 @@ Ctrl-C stops it.
 """
 
 
-def agents(found: Sequence[Found]) -> str:
+def agents(found: Sequence[DiscoveredAgent]) -> str:
     """What is served when nobody has said it, and how to say it."""
     if not found:
         return ""

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from shared.log.event_log import Head
-from shared.run.events import Call, Delta, Event, Said, event
+from shared.run.events import Delta, Event, EventData, ToolCallDelta, make_event
 
 RUN_ID = "chatcmpl_made_up"
 
 
-def said(*all_said: Said, first: int = 1, attempt: int = 1, run_id: str = RUN_ID) -> list[Event]:
+def said(*all_said: EventData, first: int = 1, attempt: int = 1, run_id: str = RUN_ID) -> list[Event]:
     """These things, numbered from `first`."""
     return [
-        event(one, run_id=run_id, session_key="s", attempt=attempt, seq=seq, ts=seq)
+        make_event(one, run_id=run_id, session_key="s", attempt=attempt, seq=seq, ts=seq)
         for seq, one in enumerate(all_said, first)
     ]
 
@@ -29,5 +29,7 @@ def head_after(events: Sequence[Event], before: Head | None = None) -> Head:
     spoken = [one.data for one in events if isinstance(one.data, Delta)]
     chars = before.chars + sum(len(delta.delta) for delta in spoken)
     message = spoken[-1].message if spoken else before.message
-    calls = before.calls + len({one.data.index for one in events if isinstance(one.data, Call) and one.data.id})
+    calls = before.calls + len(
+        {one.data.index for one in events if isinstance(one.data, ToolCallDelta) and one.data.id}
+    )
     return replace(before, seq=events[-1].seq, chars=chars, message=message, calls=calls)

@@ -8,9 +8,9 @@ from typing import Literal
 from redis.asyncio import Redis
 
 from shared.redis.client import Argument
+from shared.redis.lua_script import LuaScript
 from shared.redis.pipe import Pipe
 from shared.redis.replies import Reply
-from shared.redis.script import Script
 from shared.run.errors import Unavailable
 
 Fault = Literal["", "before", "after"]  # before the call gets to Redis, or after, so that only the answer is lost
@@ -27,7 +27,7 @@ class LossyPipe(Pipe):
         fault = self._before()
         return _after(fault, await super().command(name, *arguments))
 
-    async def run(self, script: Script, keys: tuple[str, ...] = (), args: tuple[Argument, ...] = ()) -> Reply:
+    async def run(self, script: LuaScript, keys: tuple[str, ...] = (), args: tuple[Argument, ...] = ()) -> Reply:
         fault = self._before()
         return _after(fault, await super().run(script, keys, args))
 

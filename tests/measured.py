@@ -10,16 +10,16 @@ from prometheus_client.metrics_core import Metric
 
 from api.fleet.api_metrics import ApiMetrics
 from shared.ledger.ledger import Claim
-from shared.ledger.presence import Announcement, Seen
+from shared.ledger.presence import Announcement, SeenWorker
 from shared.ledger.queue_depth import Depth, FleetDepth
-from shared.run.events import Stop
+from shared.run.events import StopReason
 from shared.run.run import End, Policy
 from shared.run.states import State
 from tests.runs import a_run
 from worker.attempt.execution import Execution
 from worker.worker_metrics import WorkerMetrics
 
-END = End(state=State.CANCELLED, reason=Stop.USER)
+END = End(state=State.CANCELLED, reason=StopReason.USER)
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def measured_by_api() -> dict[str, Measured]:
     metrics.sent(1)
     metrics.know(["main"])
     word = Announcement(worker="w", host="h", pid=1, version="1", slots=1, running=0, since_ms=0, agents={})
-    metrics.show_fleet(FleetDepth(Depth(), {}), [Seen(word, 0)])
+    metrics.show_fleet(FleetDepth(Depth(), {}), [SeenWorker(word, 0)])
     return _measured(registry)
 
 

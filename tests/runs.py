@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from itertools import count
 
-from shared.ledger.ledger import Accepted, Bounds, Claim, Ledger, Once
+from shared.ledger.ledger import Accepted, Claim, Ledger, QueueLimits, RequestIdentity
 from shared.run.run import End, Policy, Run
 from shared.run.states import State
 from tests.broker import KEYS, Look
 
 LEASE_MS = 60_000  # longer than any test: leases end when a test ends them
-BOUNDS = Bounds(retention_ms=60_000, queue_timeout_ms=60_000, max_waiting=10_000, max_waiting_per_session=100)
-ONCE = Once(digest="digest")
+BOUNDS = QueueLimits(retention_ms=60_000, queue_timeout_ms=60_000, max_waiting=10_000, max_waiting_per_session=100)
+ONCE = RequestIdentity(digest="digest")
 ANYTHING = {"*": Policy()}
 DONE = End(state=State.COMPLETED, text="Done.")
 
@@ -34,7 +34,7 @@ def a_run(session: str | None = None, **fields: object) -> Run:
 
 
 async def submit(
-    ledger: Ledger, run: Run, *, once: Once = ONCE, bounds: Bounds = BOUNDS, bell: str = "main"
+    ledger: Ledger, run: Run, *, once: RequestIdentity = ONCE, bounds: QueueLimits = BOUNDS, bell: str = "main"
 ) -> Accepted:
     return await ledger.submit(run, bell=bell, once=once, bounds=bounds)
 

@@ -16,14 +16,14 @@ import structlog
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from shared.observe.garbage import spare_what_is_here
-from shared.observe.logging import configure_logs, log_errors_of
+from shared.observe.garbage import freeze_startup_objects
+from shared.observe.logging import configure_logging, log_errors_of
 from shared.observe.tracing import Tracer, tracing
-from shared.redis.client import opened
-from shared.redis.pipe import piped
+from shared.redis.client import open_redis
+from shared.redis.pipe import open_pipes
 from shared.run.errors import SettingsError
 from shared.settings import Settings, read_settings
-from worker.agents.command.guardian import guarded
+from worker.agents.command.guardian import with_guardian
 from worker.agents.command.orphans import worker_mark
 from worker.agents.config import AgentConfig, CommandConfig
 from worker.agents.discovery import served_agents
@@ -32,7 +32,7 @@ from worker.assembly import Connections, assemble
 from worker.status_server import StatusServer, status_sockets
 from worker.worker_metrics import WorkerMetrics
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 
 async def work(
@@ -48,15 +48,17 @@ async def work(
     async with AsyncExitStack() as stack:
         # First, so that it is there as long as any command: agents may start some when they are opened.
         if any(isinstance(config, CommandConfig) for config in configs.values()):
-            stack.enter_context(guarded(worker_mark()))
+            stack.enter_context(with_guardian(worker_mark()))
         agents = await stack.enter_async_context(open_agents(configs, environment))
-        pipes = await stack.enter_async_context(piped(settings.redis_url, settings.events_url, watch=metrics))
-        bell = await stack.enter_async_context(opened(settings.redis_url))
-        control = await stack.enter_async_context(opened(settings.redis_url, socket_timeout=None))
+        pipes = await stack.enter_async_context(
+            open_pipes(settings.redis_url, settings.events_url, instrumentation=metrics)
+        )
+        bell = await stack.enter_async_context(open_redis(settings.redis_url))
+        control = await stack.enter_async_context(open_redis(settings.redis_url, socket_timeout=None))
         assembled = assemble(settings, configs, agents, Connections(pipes, bell, control), metrics, tracer)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, assembled.worker.handle_sig, number)
-        spare_what_is_here()
+        freeze_startup_objects()
         async with anyio.create_task_group() as beside:
             if bound:
                 beside.start_soon(StatusServer(metrics.registry, token=settings.metrics_token).serve, bound)
@@ -69,9 +71,9 @@ def main() -> None:
         settings = read_settings(os.environ)
         served = served_agents(settings.agents_file, required="AGENTS_FILE" in os.environ, environment=os.environ)
         bound = status_sockets(settings)
-        configure_logs(settings.log_format, content=settings.log_content, role="worker")
+        configure_logging(settings.log_format, content=settings.log_content, role="worker")
         for one in served.found:
-            log.info("agent.found", agent=one.agent_id, what=one.config.description, why=one.why)
+            logger.info("agent.found", agent=one.agent_id, what=one.config.description, why=one.why)
         with tracing(os.environ, "worker") as tracer:
             uvloop.run(work(settings, served.configs, os.environ, bound, tracer))
     except SettingsError as wrong:

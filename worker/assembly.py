@@ -22,9 +22,9 @@ from shared.redis.pipe import Pipes
 from shared.run.clock import now_ms
 from shared.run.release import RELEASE
 from shared.settings import Settings
-from worker.agents.command.expiry import Expiry
 from worker.agents.command.orphans import sweep_forever
 from worker.agents.command.workdir import ROOT
+from worker.agents.command.workdir_expiry import Expiry
 from worker.agents.config import AgentConfig
 from worker.agents.protocol import Agent
 from worker.attempt.compacted_log import CompactedLog
@@ -34,7 +34,7 @@ from worker.claim.control import Control
 from worker.claim.doorbell import Doorbell
 from worker.claim.leases import Leases
 from worker.claim.run_worker import RunWorker
-from worker.worker_announcer import Announcer
+from worker.worker_announcer import WorkerAnnouncer
 from worker.worker_metrics import WorkerMetrics
 
 
@@ -54,7 +54,7 @@ class Assembled:
     worker: RunWorker
     leases: Leases
     control: Control
-    announcer: Announcer
+    announcer: WorkerAnnouncer
     events: CompactedLog
     expiry: Expiry
     metrics: WorkerMetrics
@@ -92,7 +92,7 @@ def assemble(
     name, keys = process_name("worker"), Keys(settings.namespace)
     ledger = Ledger(links.pipes.ledger, keys)
     events = CompactedLog(links.pipes.events, keys, retention_ms=int(settings.retention_seconds * 1000))
-    leases = Leases(ledger, events, lease_seconds=settings.lease_seconds, watch=metrics)
+    leases = Leases(ledger, events, lease_seconds=settings.lease_seconds, instrumentation=metrics)
     timeouts = {agent: config.timeout_seconds for agent, config in configs.items() if config.timeout_seconds}
     worker = RunWorker(
         Job(
@@ -117,7 +117,9 @@ def assemble(
     metrics.slots(settings.worker_concurrency, lambda: worker.job_counter)
     served = {agent: _served(config) for agent, config in configs.items()}
     word = partial(_announcement, worker, served, now_ms(), Process())
-    announcer = Announcer(Presence(links.pipes.ledger, keys), word, obey=worker.obey, deltas=lambda: events.deltas)
+    announcer = WorkerAnnouncer(
+        Presence(links.pipes.ledger, keys), word, obey=worker.obey, deltas=lambda: events.deltas
+    )
     control = Control(links.control, keys, leases, worker=name, news=announcer.soon)
     expiry = Expiry(ROOT, settings.workdir_ttl_seconds)
     return Assembled(worker, leases, control, announcer, events, expiry, metrics)

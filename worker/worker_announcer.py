@@ -6,17 +6,17 @@ from collections.abc import Callable
 
 import anyio
 
-from shared.ledger.presence import ANNOUNCE_SECONDS, Announcement, Order, Presence
+from shared.ledger.presence import ANNOUNCE_SECONDS, Announcement, Presence, WorkerOrder
 from shared.redis.outage import Outage
 from shared.run.errors import Unavailable
 
 
-class Announcer:
+class WorkerAnnouncer:
     def __init__(
         self,
         presence: Presence,
         announcement: Callable[[], Announcement],
-        obey: Callable[[Order], bool],
+        obey: Callable[[WorkerOrder], bool],
         deltas: Callable[[], int],
     ) -> None:
         """`announcement` makes the worker's current word. `obey` is told the worker's order with each answer, and says

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from shared.ledger.operator_views import Step, What
-from shared.run.events import Call, Cancelled, Completed, Delta, Event, Failed, Queued, Started, Tool
+from shared.ledger.operator_views import StepKind, TimelineStep
+from shared.run.events import Cancelled, Completed, Delta, Event, Failed, Queued, Started, ToolCallDelta, ToolUse
 
 
 class Timeline:
@@ -14,7 +14,7 @@ class Timeline:
     def __init__(self) -> None:
         self._speaking = 0  # the last attempt that has said something
 
-    def add(self, events: Iterable[Event]) -> Iterator[Step]:
+    def add(self, events: Iterable[Event]) -> Iterator[TimelineStep]:
         """What these events, the next ones of the run, add to it."""
         for event in events:
             if isinstance(event.data, Delta):
@@ -25,21 +25,21 @@ class Timeline:
                 yield _step(event, *told)
 
 
-def timeline(events: Iterable[Event]) -> Iterator[Step]:
+def timeline(events: Iterable[Event]) -> Iterator[TimelineStep]:
     return Timeline().add(events)
 
 
-def _told(event: Event) -> tuple[What, str] | None:
+def _told(event: Event) -> tuple[StepKind, str] | None:
     match event.data:
         case Queued(reason=reason):
             return "queued", reason or ""
         case Started(worker=worker):
             return "start", worker
-        case Tool(phase="start", name=name):
+        case ToolUse(phase="start", name=name):
             return "tool", name
-        case Tool(phase="result", name=name):
+        case ToolUse(phase="result", name=name):
             return "tool_result", name
-        case Call(name=name) if name:
+        case ToolCallDelta(name=name) if name:
             return "call", name
         case Completed(finish_reason=reason):
             return "end", reason
@@ -50,5 +50,5 @@ def _told(event: Event) -> tuple[What, str] | None:
     return None
 
 
-def _step(event: Event, what: What, note: str = "") -> Step:
-    return Step(seq=event.seq, at_ms=event.ts, attempt=event.attempt, what=what, note=note)
+def _step(event: Event, what: StepKind, note: str = "") -> TimelineStep:
+    return TimelineStep(seq=event.seq, at_ms=event.ts, attempt=event.attempt, what=what, note=note)

@@ -12,22 +12,22 @@ from starlette.responses import Response
 from api.chat.chat_request import ChatRequest, chat_request
 from api.chat.chat_view import ChatFold, ChatStream
 from api.chat.streamed_answer import chat_frames
-from api.chat.whole_answer import folded
-from api.fleet.agent_directory import Directory
+from api.chat.whole_answer import completion_response
+from api.fleet.agent_directory import AgentDirectory
 from api.http import api_errors
-from api.http.auth import Gate
+from api.http.auth import Authenticator
 from api.http.body import BODY_SECONDS, parse_json, read_body
 from api.http.disconnect import while_connected
 from api.http.json_value import JsonObject
 from api.http.query import flag, number
 from api.intake.janitor import Janitor
-from api.intake.new_run import digest, new_run
-from api.intake.submission import Front
-from api.relay.event_stream import KEEP_ALIVE_SECONDS, FollowingResponse
-from api.relay.relay import Reader
-from shared.ledger.ledger import Once
+from api.intake.new_run import new_run, request_digest
+from api.intake.submission import Submission
+from api.relay.event_stream import KEEP_ALIVE_SECONDS, EventStreamResponse
+from api.relay.relay import RunReader
+from shared.ledger.ledger import RequestIdentity
 from shared.ledger.presence import ServedAgent
-from shared.run.events import Stop
+from shared.run.events import StopReason
 from shared.run.run import Run
 
 ANSWER_MARGIN = 0.9  # of the client's patience: the rest is for our error to reach it
@@ -35,9 +35,9 @@ ANSWER_MARGIN = 0.9  # of the client's patience: the rest is for our error to re
 
 @dataclass(frozen=True)
 class ChatCompletions:
-    gate: Gate
-    directory: Directory
-    front: Front
+    authenticator: Authenticator
+    directory: AgentDirectory
+    submission: Submission
     janitor: Janitor
     max_body_bytes: int
     empty_answer: str
@@ -45,12 +45,14 @@ class ChatCompletions:
 
     async def create(self, request: Request) -> Response:
         """Checks in this order: method and path (the router), credential, body, user message, agent and session."""
-        owner = self.gate.authenticate(request.headers)
+        owner = self.authenticator.authenticate(request.headers)
         body = parse_json(await read_body(request, limit=self.max_body_bytes, seconds=self.body_seconds))
         asked = chat_request(body, request.headers, await self.directory.known())
         bell, agent = await self.directory.find(asked.session.agent_id)
         async with AsyncExitStack() as owned:
-            following = self.front.submitted(_run(asked, owner, agent, request), bell=bell, once=_once(asked, body))
+            following = self.submission.submitted(
+                _run(asked, owner, agent, request), bell=bell, once=_once(asked, body)
+            )
             run, reader = await owned.enter_async_context(following)
             if not asked.stream:
                 rejoins = asked.rejoins
@@ -58,32 +60,32 @@ class ChatCompletions:
             chat = ChatStream(run, include_usage=asked.include_usage, empty_answer=self.empty_answer)
             frames = chat_frames(reader, chat, patience=_heartbeat(asked.read_timeout))
             headers = api_errors.run_headers(run.run_id)
-            return FollowingResponse(frames, owned.pop_all(), headers, over=lambda: chat.done)
+            return EventStreamResponse(frames, owned.pop_all(), headers, over=lambda: chat.done)
 
     async def retrieve(self, request: Request) -> Response:
         """The answer of a run that was accepted before: whole, or as a stream from an event on."""
-        owner = self.gate.authenticate(request.headers)
+        owner = self.authenticator.authenticate(request.headers)
         run_id, query = request.path_params["run_id"], request.query_params
         stream, after = flag(query.get("stream"), "stream"), number(query.get("starting_after"), "starting_after")
         async with AsyncExitStack() as owned:
-            run, reader = await owned.enter_async_context(self.front.owned(run_id, owner))
+            run, reader = await owned.enter_async_context(self.submission.owned(run_id, owner))
             if not stream:
                 return await self._whole(request, run, reader, patience=None, repeatable=True)
-            await self.front.place(run_id, after, "starting_after")
+            await self.submission.place(run_id, after, "starting_after")
             chat = ChatStream(run, include_usage=True, empty_answer=self.empty_answer, with_seq=True)
             frames = chat_frames(reader, chat, after=after)
             headers = api_errors.run_headers(run.run_id)
-            return FollowingResponse(frames, owned.pop_all(), headers, over=lambda: chat.done)
+            return EventStreamResponse(frames, owned.pop_all(), headers, over=lambda: chat.done)
 
     async def _whole(
-        self, request: Request, run: Run, reader: Reader, *, patience: float | None, repeatable: bool
+        self, request: Request, run: Run, reader: RunReader, *, patience: float | None, repeatable: bool
     ) -> Response:
         """The completion, in time for the client: one whose own timer runs out would post again."""
         fold = ChatFold(run, empty_answer=self.empty_answer)
         with anyio.move_on_after(patience and patience * ANSWER_MARGIN):
-            return await while_connected(request, lambda: folded(run, reader, fold, repeatable=repeatable))
+            return await while_connected(request, lambda: completion_response(run, reader, fold, repeatable=repeatable))
         if run.foreground and await reader.alone():  # if not, it ends with its last reader
-            await self.janitor.cancel(run.run_id, Stop.TIMEOUT)
+            await self.janitor.cancel(run.run_id, StopReason.TIMEOUT)
         raise api_errors.client_out_of_time(run.run_id, patience or 0)
 
 
@@ -104,8 +106,8 @@ def _run(asked: ChatRequest, owner: str, agent: ServedAgent, request: Request) -
     )
 
 
-def _once(asked: ChatRequest, body: JsonObject) -> Once:
+def _once(asked: ChatRequest, body: JsonObject) -> RequestIdentity:
     """`stream` does not count: a client may come back for the other form of the answer."""
     said = {name: value for name, value in body.items() if name not in ("stream", "stream_options")}
-    identity = digest(asked.session, "chat", said)
-    return Once(identity, key=asked.idempotency_key, join=asked.retry_count > 0, counted=asked.rejoins)
+    identity = request_digest(asked.session, "chat", said)
+    return RequestIdentity(identity, key=asked.idempotency_key, join=asked.retry_count > 0, counted=asked.rejoins)

@@ -14,7 +14,7 @@ from pydantic import JsonValue
 
 from api.http import api_errors
 from api.http.json_value import JsonObject, truthy
-from api.intake.model_options import ForModel, for_model
+from api.intake.model_options import ModelOptions, read_model_options
 from api.intake.prompt import Prompt, read_prompt
 from shared.run.agent_ids import requested_agent
 from shared.run.sessions import IllegalSessionKey, Session, resolve_session
@@ -31,7 +31,7 @@ class ChatRequest:
     stream: bool
     include_usage: bool
     prompt: Prompt
-    ask: ForModel
+    ask: ModelOptions
     session: Session  # names the agent, too
     idempotency_key: str | None
     retry_count: int  # 0 in a first try and for clients that do not count
@@ -49,7 +49,7 @@ def chat_request(body: JsonObject, headers: Mapping[str, str], served: Container
         stream=truthy(body.get("stream")),
         include_usage=_include_usage(body.get("stream_options")),
         prompt=prompt,
-        ask=for_model(body),
+        ask=read_model_options(body),
         session=_session(model, _string(body.get("user")), headers, served),
         idempotency_key=key,
         retry_count=_count(headers.get("x-stainless-retry-count", "")),

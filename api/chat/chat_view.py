@@ -12,10 +12,10 @@ from __future__ import annotations
 from pydantic import JsonValue
 
 from api.http import sse
-from api.http.api_errors import Failure, run_ended
+from api.http.api_errors import ApiError, run_ended
 from api.http.json_value import JsonObject, compact
-from shared.run.calls import Calls
-from shared.run.events import Call, Cancelled, Completed, Delta, Event, Failed, Tokens
+from shared.run.calls import ToolCallAssembler
+from shared.run.events import Cancelled, Completed, Delta, Event, Failed, Tokens, ToolCallDelta
 from shared.run.flat_text import FlatText
 from shared.run.run import Run, ToolCall
 
@@ -56,7 +56,7 @@ class ChatStream:
         match event.data:
             case Delta() as delta:
                 return self._content(self._text.add(delta), event.seq)
-            case Call() as piece:
+            case ToolCallDelta() as piece:
                 self._called = True
                 return self._chunk(compact(_choice("delta", {"tool_calls": [_piece(piece)]})), event.seq)
             case Completed() as end:
@@ -66,7 +66,7 @@ class ChatStream:
             case _:
                 return b""
 
-    def fail(self, failure: Failure) -> bytes:
+    def fail(self, failure: ApiError) -> bytes:
         """Ends the stream with an error, also one that is no event of the run."""
         self.done = True
         return sse.data(failure.body) + sse.DONE
@@ -96,7 +96,7 @@ class ChatFold:
         self._run = run
         self._text = FlatText()
         self._parts: list[str] = []
-        self._calls = Calls()
+        self._calls = ToolCallAssembler()
         self._empty_answer = empty_answer
 
     def feed(self, event: Event) -> bytes | None:
@@ -104,7 +104,7 @@ class ChatFold:
         match event.data:
             case Delta() as delta:
                 self._parts.append(self._text.add(delta))
-            case Call() as piece:
+            case ToolCallDelta() as piece:
                 self._calls.add(piece)
             case Completed() as end:
                 return self._completion(end)
@@ -132,7 +132,7 @@ def _choice(name: str, said: JsonValue, finish_reason: str | None = None) -> Jso
     return {"index": 0, name: said, "finish_reason": finish_reason}
 
 
-def _piece(piece: Call) -> JsonObject:
+def _piece(piece: ToolCallDelta) -> JsonObject:
     """Clients add up what comes: what is told once must not come again."""
     first: JsonObject = {"id": piece.id, "type": "function"} if piece.id else {}
     function: JsonObject = {"name": piece.name} if piece.name else {}

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.fleet.agent_directory import Directory
+from api.fleet.agent_directory import AgentDirectory
 from api.http import api_errors
-from api.http.auth import Gate
+from api.http.auth import Authenticator
 from api.http.json_value import JsonObject, compact
 from shared.ledger.presence import ANY, ServedAgent
 
@@ -18,17 +18,17 @@ _JSON = {"Content-Type": api_errors.JSON}
 
 @dataclass(frozen=True)
 class Models:
-    gate: Gate
-    directory: Directory
+    authenticator: Authenticator
+    directory: AgentDirectory
 
     async def index(self, request: Request) -> Response:
-        self.gate.authenticate(request.headers)
+        self.authenticator.authenticate(request.headers)
         agents = await self.directory.live()
         models = [_model(name, agent) for name, agent in sorted(agents.items()) if name != ANY]
         return Response(compact({"object": "list", "data": list(models)}), headers=_JSON)
 
     async def show(self, request: Request) -> Response:
-        self.gate.authenticate(request.headers)
+        self.authenticator.authenticate(request.headers)
         name = request.path_params["model"]
         agents = await self.directory.live()
         if name == ANY or name not in agents:

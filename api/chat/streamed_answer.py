@@ -8,13 +8,13 @@ from api.chat.chat_view import ChatStream
 from api.http import sse
 from api.http.api_errors import reading_ended
 from api.relay.event_stream import KEEP_ALIVE_SECONDS
-from api.relay.relay import Reader, is_last
+from api.relay.relay import RunReader, is_terminal
 from shared.run.errors import Draining, LogLost
 from shared.run.events import Event
 
 
 async def chat_frames(
-    reader: Reader, chat: ChatStream, *, after: int = 0, patience: float = KEEP_ALIVE_SECONDS
+    reader: RunReader, chat: ChatStream, *, after: int = 0, patience: float = KEEP_ALIVE_SECONDS
 ) -> AsyncIterator[bytes]:
     """Chat chunks of the events above `after`. `reader` starts at the first: how messages join needs all of them.
 
@@ -36,4 +36,4 @@ async def chat_frames(
 def _above(after: int, event: Event, frames: bytes) -> bytes:
     if event.seq > after:
         return frames
-    return sse.DONE if is_last(event) else b""
+    return sse.DONE if is_terminal(event) else b""

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from api.chat.chat_view import ChatFold
 from api.http import api_errors
 from api.relay.event_stream import KEEP_ALIVE_SECONDS
-from api.relay.relay import Reader
+from api.relay.relay import RunReader
 from shared.redis.keys import JOIN_WINDOW_MS
 from shared.run.clock import now_ms
 from shared.run.errors import Draining, LogLost
@@ -16,7 +16,7 @@ from shared.run.run import Run
 REJOIN_MS = JOIN_WINDOW_MS - 60_000  # less than the window: the next try takes its time, and clocks differ
 
 
-async def folded(run: Run, reader: Reader, fold: ChatFold, *, repeatable: bool) -> Response:
+async def completion_response(run: Run, reader: RunReader, fold: ChatFold, *, repeatable: bool) -> Response:
     """The completion. Raises Failure when the run ends in any other way.
 
     `repeatable`: another try of the request would join the run, as long as the run is young. A client of a process that

@@ -7,20 +7,20 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from api.http import api_errors
-from shared.ledger.presence import ANY, Presence, Seen, ServedAgent, known_agents, live_agents
+from shared.ledger.presence import ANY, Presence, SeenWorker, ServedAgent, known_agents, live_agents
 from shared.run.errors import Unavailable
 
 FRESH_SECONDS = 1.0
 
 
-class Directory:
+class AgentDirectory:
     def __init__(self, presence: Presence) -> None:
         self._presence = presence
-        self._workers: list[Seen] = []
+        self._workers: list[SeenWorker] = []
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
 
-    async def workers(self, *, at_most: float = FRESH_SECONDS) -> list[Seen]:
+    async def workers(self, *, at_most: float = FRESH_SECONDS) -> list[SeenWorker]:
         """The workers as they were at most so many seconds ago. Raises Unavailable."""
         clock = asyncio.get_running_loop().time
         if clock() - self._read_at > at_most:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from shared.ledger.presence import ANY, Seen
+from shared.ledger.presence import ANY, SeenWorker
 from shared.ledger.queue_depth import Depth, FleetDepth
 from shared.observe.process_metrics import TRIP_BUCKETS, ProcessMetrics, agent_label
 from shared.run.run import End, Run
@@ -91,7 +91,7 @@ class ApiMetrics(ProcessMetrics):
         """The agents that workers announce: the others count as `*`."""
         self._agents = agents
 
-    def show_fleet(self, depth: FleetDepth, workers: Iterable[Seen]) -> None:
+    def show_fleet(self, depth: FleetDepth, workers: Iterable[SeenWorker]) -> None:
         self._forget_fleet()
         self._redis_up.set(1)
         for agent, part in _by_label(depth, self._agents).items():
@@ -137,5 +137,5 @@ def _by_label(depth: FleetDepth, agents: Collection[str]) -> Mapping[str, Depth]
     return labelled
 
 
-def _state(seen: Seen) -> str:
+def _state(seen: SeenWorker) -> str:
     return seen.announcement.state if seen.heard else "silent"

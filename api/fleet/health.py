@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.fleet.agent_directory import Directory
+from api.fleet.agent_directory import AgentDirectory
 from api.http.api_errors import JSON
 from api.http.json_value import JsonObject, compact
 from shared.run.errors import Unavailable
@@ -15,7 +15,7 @@ from shared.run.errors import Unavailable
 
 @dataclass(frozen=True)
 class Health:
-    directory: Directory
+    directory: AgentDirectory
 
     async def live(self, _: Request) -> Response:
         return _answer(200, {"status": "ok"})

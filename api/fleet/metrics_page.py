@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.fleet.agent_directory import Directory
+from api.fleet.agent_directory import AgentDirectory
 from api.fleet.api_metrics import ApiMetrics
-from api.http.auth import Gate, Scope
+from api.http.auth import Authenticator, Scope
 from shared.ledger.presence import known_agents
 from shared.ledger.queue_depth import QueueDepth
 from shared.observe.process_metrics import exposition
@@ -18,14 +18,14 @@ from shared.run.errors import Unavailable
 
 @dataclass(frozen=True)
 class MetricsPage:
-    gate: Gate
+    authenticator: Authenticator
     metrics: ApiMetrics
     depth: QueueDepth
-    directory: Directory
+    directory: AgentDirectory
 
     async def show(self, request: Request) -> Response:
         """200 also while Redis is away, with `runrelay_redis_up 0` and without what only Redis knows."""
-        self.gate.authenticate(request.headers, Scope.MONITOR)
+        self.authenticator.authenticate(request.headers, Scope.MONITOR)
         try:
             workers, depth = await self.directory.workers(), await self.depth.read()
         except Unavailable:

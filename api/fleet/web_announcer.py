@@ -9,7 +9,7 @@ from contextlib import suppress
 import anyio
 from psutil import Process
 
-from api.relay.reader_heartbeat import Readers
+from api.relay.reader_heartbeat import ReaderHeartbeat
 from shared.ledger.presence import ANNOUNCE_SECONDS, Presence, WebAnnouncement
 from shared.observe.loop_lag import LoopLag
 from shared.run.clock import now_ms
@@ -17,8 +17,8 @@ from shared.run.errors import Unavailable
 from shared.run.release import RELEASE
 
 
-class Announcer:
-    def __init__(self, name: str, presence: Presence, readers: Readers, lag: LoopLag) -> None:
+class WebAnnouncer:
+    def __init__(self, name: str, presence: Presence, readers: ReaderHeartbeat, lag: LoopLag) -> None:
         self._name = name
         self._presence = presence
         self._readers = readers

@@ -10,13 +10,13 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import clear_contextvars
 
-from api.http.instrumentation import Watch
+from api.http.instrumentation import ApiInstrumentation
 
 NO_ROUTE = "none"  # what fits no route is a client's text, and no label
 QUIET = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few seconds by machines; a line when they fail
 BUG = 500  # an exception passes by here on its way to the answer that the server makes of it
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 
 def route_names(routes: Iterable[Route]) -> dict[object, str]:
@@ -24,12 +24,12 @@ def route_names(routes: Iterable[Route]) -> dict[object, str]:
     return {route.endpoint: route.path for route in routes}
 
 
-class Access:
+class AccessLog:
     """ASGI middleware."""
 
-    def __init__(self, app: ASGIApp, watch: Watch, names: Mapping[object, str]) -> None:
+    def __init__(self, app: ASGIApp, instrumentation: ApiInstrumentation, names: Mapping[object, str]) -> None:
         self._app = app
-        self._watch = watch
+        self._instrumentation = instrumentation
         self._names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -37,24 +37,24 @@ class Access:
             await self._app(scope, receive, send)
             return
         clear_contextvars()  # a request that comes on the heels of another is begun in the context of that one
-        answer = Answer(send, self._watch)
+        answer = MeteredResponse(send, self._instrumentation)
         try:
             await self._app(scope, receive, answer.send)
         finally:
             route = self._names.get(scope.get("endpoint"), NO_ROUTE)
-            self._watch.answered_request(scope["method"], route, answer.status, answer.began_after)
+            self._instrumentation.answered_request(scope["method"], route, answer.status, answer.began_after)
             answer.end()
             if route not in QUIET or answer.status >= 400:
-                log.info("http.request", method=scope["method"], path=_path(scope), **answer.facts)
+                logger.info("http.request", method=scope["method"], path=_path(scope), **answer.facts)
 
 
-class Answer:
+class MeteredResponse:
     """What is sent to a client, on its way."""
 
-    def __init__(self, send: Send, watch: Watch) -> None:
+    def __init__(self, send: Send, instrumentation: ApiInstrumentation) -> None:
         self.status = BUG
         self._send = send
-        self._watch = watch
+        self._instrumentation = instrumentation
         self._asked_at = time.perf_counter()
         self._began_at: float | None = None
         self._streams = False
@@ -76,7 +76,7 @@ class Answer:
             self._begin(message)
         elif body := message.get("body"):
             self._sent += len(body)
-            self._watch.sent(len(body))
+            self._instrumentation.sent(len(body))
         await self._send(message)
 
     def _begin(self, message: Message) -> None:
@@ -85,11 +85,11 @@ class Answer:
             name == b"content-type" and value.startswith(b"text/event-stream") for name, value in message["headers"]
         )
         if self._streams:
-            self._watch.stream_began()
+            self._instrumentation.stream_began()
 
     def end(self) -> None:
         if self._streams:
-            self._watch.stream_ended()
+            self._instrumentation.stream_ended()
 
 
 def _path(scope: Scope) -> str:

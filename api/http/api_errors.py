@@ -1,6 +1,6 @@
 """The error answers, all of them: status, `{"error": {...}}` and headers, as values.
 
-A `Failure` is raised where something is found out and becomes an answer in one place, the app. Before a run
+A `ApiError` is raised where something is found out and becomes an answer in one place, the app. Before a run
 was accepted a client may try again; afterwards it must not, or its agent would run twice.
 """
 
@@ -21,7 +21,7 @@ from shared.run.errors import (
     SessionTaken,
     Unavailable,
 )
-from shared.run.events import Cancelled, Failed, Stop
+from shared.run.events import Cancelled, Failed, StopReason
 
 JSON = "application/json; charset=utf-8"
 
@@ -30,7 +30,7 @@ API = "api_error"
 LIMITED = "rate_limit_error"
 
 
-class Failure(Exception):
+class ApiError(Exception):
     """One error answer."""
 
     def __init__(
@@ -61,89 +61,89 @@ _NO_RETRY = {"x-should-retry": "false"}  # OpenAI's clients heed it; else they r
 _RETRY = {"x-should-retry": "true"}
 
 
-def unauthorized() -> Failure:
-    return Failure(401, "Unauthorized", "unauthorized", headers={"WWW-Authenticate": "Bearer"})
+def unauthorized() -> ApiError:
+    return ApiError(401, "Unauthorized", "unauthorized", headers={"WWW-Authenticate": "Bearer"})
 
 
-def forbidden(message: str) -> Failure:
-    return Failure(403, message, "forbidden")
+def forbidden(message: str) -> ApiError:
+    return ApiError(403, message, "forbidden")
 
 
 _SCOPE_SETTINGS = {"api": "API_TOKENS", "monitor": "MONITOR_TOKENS or OPERATE_TOKENS", "operate": "OPERATE_TOKENS"}
 
 
-def scope_missing(scope: str) -> Failure:
+def scope_missing(scope: str) -> ApiError:
     message = f"This credential does not have the scope `{scope}`. Tokens get it in {_SCOPE_SETTINGS[scope]}."
-    return Failure(403, message, "forbidden", code="scope_missing")
+    return ApiError(403, message, "forbidden", code="scope_missing")
 
 
-def payload_too_large() -> Failure:
-    return Failure(413, "payload too large", INVALID, headers=_CLOSE)
+def payload_too_large() -> ApiError:
+    return ApiError(413, "payload too large", INVALID, headers=_CLOSE)
 
 
-def invalid_json() -> Failure:
-    return Failure(400, "invalid json", INVALID)
+def invalid_json() -> ApiError:
+    return ApiError(400, "invalid json", INVALID)
 
 
-def body_not_finished() -> Failure:
-    return Failure(408, "request body not finished in time", INVALID, headers=_CLOSE)
+def body_not_finished() -> ApiError:
+    return ApiError(408, "request body not finished in time", INVALID, headers=_CLOSE)
 
 
-def missing_user_message() -> Failure:
-    return Failure(400, "Missing user message in `messages`.", INVALID)
+def missing_user_message() -> ApiError:
+    return ApiError(400, "Missing user message in `messages`.", INVALID)
 
 
-def agent_not_found(agent_id: str, *, param: str = "model") -> Failure:
+def agent_not_found(agent_id: str, *, param: str = "model") -> ApiError:
     message = f"No worker serves the agent `{agent_id}`; GET /v1/models names those that are served."
-    return Failure(404, message, INVALID, code=ErrorCode.AGENT_NOT_FOUND, param=param)
+    return ApiError(404, message, INVALID, code=ErrorCode.AGENT_NOT_FOUND, param=param)
 
 
-def illegal_session_key(reason: str) -> Failure:
-    return Failure(400, reason, INVALID, code="illegal_session_key")
+def illegal_session_key(reason: str) -> ApiError:
+    return ApiError(400, reason, INVALID, code="illegal_session_key")
 
 
-def internal_error() -> Failure:
-    return Failure(500, "Internal error.", API, code=ErrorCode.INTERNAL_ERROR, headers=_NO_RETRY)
+def internal_error() -> ApiError:
+    return ApiError(500, "Internal error.", API, code=ErrorCode.INTERNAL_ERROR, headers=_NO_RETRY)
 
 
-def refused(error: Refused | Unavailable) -> Failure:
+def refused(error: Refused | Unavailable) -> ApiError:
     """Why a run was not accepted, or could not be looked at."""
     match error:
         case SessionTaken():
             message = "The session key belongs to another credential."
-            return Failure(403, message, INVALID, code="session_taken")
+            return ApiError(403, message, INVALID, code="session_taken")
         case KeyReused():
             message = "The idempotency key was used with another request body."
-            return Failure(409, message, INVALID, code="idempotency_key_reused", headers=_NO_RETRY)
+            return ApiError(409, message, INVALID, code="idempotency_key_reused", headers=_NO_RETRY)
         case QueueFull(scope=scope):
             message = "Too many runs wait in this session." if scope == "session" else "Too many runs wait."
-            return Failure(429, message, LIMITED, code="queue_full", headers={"Retry-After": "5"})
+            return ApiError(429, message, LIMITED, code="queue_full", headers={"Retry-After": "5"})
         case _:
             message = "The service cannot do this now. Try again."
-            return Failure(503, message, API, code="unavailable", headers={"Retry-After": "2"})
+            return ApiError(503, message, API, code="unavailable", headers={"Retry-After": "2"})
 
 
-def run_not_found(run_id: str) -> Failure:
+def run_not_found(run_id: str) -> ApiError:
     """Also for a run of another credential: whether it exists is not for everybody to know."""
-    return Failure(404, f"No run `{run_id}`.", INVALID, code="run_not_found")
+    return ApiError(404, f"No run `{run_id}`.", INVALID, code="run_not_found")
 
 
-def invalid_value(param: str, reason: str) -> Failure:
-    return Failure(400, f"`{param}`: {reason}", INVALID, code="invalid_value", param=param)
+def invalid_value(param: str, reason: str) -> ApiError:
+    return ApiError(400, f"`{param}`: {reason}", INVALID, code="invalid_value", param=param)
 
 
-def worker_not_found(worker: str) -> Failure:
-    return Failure(404, f"No worker `{worker}`.", INVALID, code="worker_not_found")
+def worker_not_found(worker: str) -> ApiError:
+    return ApiError(404, f"No worker `{worker}`.", INVALID, code="worker_not_found")
 
 
-def run_not_ended(run_id: str) -> Failure:
+def run_not_ended(run_id: str) -> ApiError:
     message = f"Run `{run_id}` has not ended. Cancel it first."
-    return Failure(409, message, INVALID, code="run_not_ended", headers=_NO_RETRY)
+    return ApiError(409, message, INVALID, code="run_not_ended", headers=_NO_RETRY)
 
 
-def too_many_pauses() -> Failure:
+def too_many_pauses() -> ApiError:
     message = "So many agents are paused already that no more can be. Pause the whole queue."
-    return Failure(409, message, INVALID, code="too_many_pauses", headers=_NO_RETRY)
+    return ApiError(409, message, INVALID, code="too_many_pauses", headers=_NO_RETRY)
 
 
 # --- after ------------------------------------------------------------------------------------------------------------
@@ -168,12 +168,12 @@ RUN_STATUS: dict[str, int] = {
 
 # A wish is no fault of the server, so no 5xx; 499 is nginx's own and no standard's; 409 says that the
 # state of the run stands in the way of an answer.
-STOP_STATUS: dict[Stop, tuple[int, str]] = {
-    Stop.USER: (409, "was cancelled"),
-    Stop.DISCONNECT: (409, "was cancelled because its client had left"),
-    Stop.TIMEOUT: (504, "was cancelled because its client's time was up"),
-    Stop.DRAIN: (503, "was stopped with its worker"),
-    Stop.LEASE_LOST: (503, "was stopped because its worker had lost it"),
+STOP_STATUS: dict[StopReason, tuple[int, str]] = {
+    StopReason.USER: (409, "was cancelled"),
+    StopReason.DISCONNECT: (409, "was cancelled because its client had left"),
+    StopReason.TIMEOUT: (504, "was cancelled because its client's time was up"),
+    StopReason.DRAIN: (503, "was stopped with its worker"),
+    StopReason.LEASE_LOST: (503, "was stopped because its worker had lost it"),
 }
 
 
@@ -182,17 +182,17 @@ def run_headers(run_id: str) -> dict[str, str]:
     return {"X-Run-Id": run_id, **_NO_RETRY}
 
 
-def run_ended(run_id: str, end: Failed | Cancelled) -> Failure:
+def run_ended(run_id: str, end: Failed | Cancelled) -> ApiError:
     """Why an accepted run has no whole answer."""
     if isinstance(end, Failed):
         return run_failed(run_id, end.code, end.message)
     status, how = STOP_STATUS[end.reason]
-    return Failure(status, f"Run {run_id} {how}.", API, code="cancelled", headers=run_headers(run_id))
+    return ApiError(status, f"Run {run_id} {how}.", API, code="cancelled", headers=run_headers(run_id))
 
 
-def run_failed(run_id: str, code: str, message: str) -> Failure:
+def run_failed(run_id: str, code: str, message: str) -> ApiError:
     status = RUN_STATUS.get(code, 500)  # a later release may know more codes
-    return Failure(
+    return ApiError(
         status,
         f"Run {run_id} failed: {_for_clients(message) or code}",
         API if status >= 500 else LIMITED if status == 429 else INVALID,
@@ -201,7 +201,7 @@ def run_failed(run_id: str, code: str, message: str) -> Failure:
     )
 
 
-def reading_ended(run_id: str, why: LogLost | Draining, *, again: bool = False) -> Failure:
+def reading_ended(run_id: str, why: LogLost | Draining, *, again: bool = False) -> ApiError:
     """Why a reader gets no more of a run that has not ended for it. `again`: it is to repeat its request."""
     match why:
         case EventsGone():
@@ -211,17 +211,17 @@ def reading_ended(run_id: str, why: LogLost | Draining, *, again: bool = False) 
         case _:
             message, code = "goes on, but this server is restarting: read on with the run's id", "server_restarting"
     headers = run_headers(run_id) | (_RETRY if again else {})
-    return Failure(503, f"Run {run_id} {message}.", API, code=code, headers=headers)
+    return ApiError(503, f"Run {run_id} {message}.", API, code=code, headers=headers)
 
 
-def run_unseen(run_id: str) -> Failure:
+def run_unseen(run_id: str) -> ApiError:
     message = f"Run {run_id} was accepted, but how it is cannot be said now."
-    return Failure(503, message, API, code="unavailable", headers=run_headers(run_id) | {"Retry-After": "2"})
+    return ApiError(503, message, API, code="unavailable", headers=run_headers(run_id) | {"Retry-After": "2"})
 
 
-def client_out_of_time(run_id: str, seconds: float) -> Failure:
+def client_out_of_time(run_id: str, seconds: float) -> ApiError:
     message = f"Run {run_id} took longer than the {seconds:g} s that the client waits for an answer."
-    return Failure(504, message, API, code="client_timeout", headers=run_headers(run_id))
+    return ApiError(504, message, API, code="client_timeout", headers=run_headers(run_id))
 
 
 # A worker is to send clean messages; but agents write some of them, and this is the last door.

@@ -25,7 +25,7 @@ class Scope(StrEnum):
     OPERATE = "operate"  # and changing it
 
 
-class Gate(Protocol):
+class Authenticator(Protocol):
     def authenticate(self, headers: Mapping[str, str], scope: Scope = Scope.API) -> str:
         """The name of the credential that asks. `headers` are looked up in lower case. Raises Failure: 401 for an
         unknown credential, 403 for one without the scope."""
@@ -41,7 +41,7 @@ _GRANTS = {
 
 
 @dataclass(frozen=True)
-class Known:
+class Credential:
     """A credential: its name, the hash of its token, and what it is good for."""
 
     name: str
@@ -54,7 +54,7 @@ class Credentials:
 
     def __init__(self, tokens: Mapping[Scope, Mapping[str, Collection[str]]]) -> None:
         self._known = [
-            Known(name, digest_of(token.encode()), _GRANTS[scope])
+            Credential(name, digest_of(token.encode()), _GRANTS[scope])
             for scope, names in tokens.items()
             for name, some in names.items()
             for token in some
@@ -67,7 +67,7 @@ class Credentials:
         given = digest_of(bearer[1].encode("latin-1"))  # the bytes the client sent
         return self.chosen(scope, lambda known: compare_digest(known.digest, given))
 
-    def chosen(self, scope: Scope, is_meant: Callable[[Known], bool]) -> str:
+    def chosen(self, scope: Scope, is_meant: Callable[[Credential], bool]) -> str:
         """The name of the credential that is meant, of those the one with the scope. Raises Failure 401 and 403."""
         # Every hash is compared every time, so that the time taken tells nothing about the tokens.
         owners = [known for known in self._known if is_meant(known)]
@@ -102,14 +102,14 @@ class LoopbackOnly:
         return self.OWNER
 
 
-class Noted:
+class LoggingAuthenticator:
     """A gate that puts who asks on all further lines of the request's log."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
 
     def authenticate(self, headers: Mapping[str, str], scope: Scope = Scope.API) -> str:
-        owner = self._gate.authenticate(headers, scope)
+        owner = self._authenticator.authenticate(headers, scope)
         bind_contextvars(owner=owner)
         return owner
 

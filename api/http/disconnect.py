@@ -15,12 +15,12 @@ from shared.run.errors import RunrelayError
 async def while_connected(request: Request, answer: Callable[[], Awaitable[Response]]) -> Response:
     """The answer; an empty one, which nobody reads, as soon as the client has left."""
     answers: list[Response] = []
-    problems: list[api_errors.Failure | RunrelayError] = []
+    problems: list[api_errors.ApiError | RunrelayError] = []
 
     async def get_answer(scope: anyio.CancelScope) -> None:
         try:
             answers.append(await answer())
-        except (api_errors.Failure, RunrelayError) as problem:  # raised outside, where no group wraps it
+        except (api_errors.ApiError, RunrelayError) as problem:  # raised outside, where no group wraps it
             problems.append(problem)
         scope.cancel()
 

@@ -7,7 +7,7 @@ from typing import Protocol
 from shared.run.run import End, Run
 
 
-class Watch(Protocol):
+class ApiInstrumentation(Protocol):
     """Is told what happens in this process, as it happens. No method waits or raises."""
 
     def accepted(self, bell: str) -> None:
@@ -35,7 +35,7 @@ class Watch(Protocol):
         ...
 
 
-class Unwatched:
+class NoApiInstrumentation:
     """Nobody counts."""
 
     def accepted(self, bell: str) -> None: ...

@@ -8,5 +8,5 @@ from starlette.responses import Response
 from api.http import api_errors
 
 
-def answer(body: BaseModel, status: int = 200) -> Response:
+def json_response(body: BaseModel, status: int = 200) -> Response:
     return Response(body.model_dump_json(), status, headers={"Content-Type": api_errors.JSON})

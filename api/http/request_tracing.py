@@ -13,7 +13,7 @@ from shared.observe.tracing import Tracer
 HEADER = b"traceparent"
 
 
-class Traced:
+class RequestTracing:
     """ASGI middleware."""
 
     def __init__(self, app: ASGIApp, tracer: Tracer, names: Mapping[object, str]) -> None:

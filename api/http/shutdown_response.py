@@ -15,7 +15,7 @@ from api.http.api_errors import refused
 from shared.run.errors import Unavailable
 
 
-class Farewell:
+class ShutdownResponse:
     """ASGI middleware. A response that has begun is cut off, as nothing else could be said in it."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -10,18 +10,18 @@ from __future__ import annotations
 import anyio
 import structlog
 
-from api.http.instrumentation import Unwatched, Watch
-from shared.ledger.finish import conclude
+from api.http.instrumentation import ApiInstrumentation, NoApiInstrumentation
+from shared.ledger.finish import finish
 from shared.ledger.ledger import Ledger
-from shared.ledger.reader_leases import Attendance
+from shared.ledger.reader_leases import ReaderLeases
 from shared.log.event_log import EventLog
-from shared.observe.logging import about, how
+from shared.observe.logging import end_fields, run_fields
 from shared.run.errors import LogRefused, Unavailable
-from shared.run.events import Stop
+from shared.run.events import StopReason
 from shared.run.run import End
 from shared.run.states import State
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 ROUND_SECONDS = 1.0
 WORKERS_FIRST_MS = (
@@ -37,10 +37,10 @@ class Janitor:
         name: str,
         ledger: Ledger,
         events: EventLog,
-        attendance: Attendance,
+        attendance: ReaderLeases,
         *,
         queue_timeout_ms: int,
-        watch: Watch | None = None,
+        instrumentation: ApiInstrumentation | None = None,
     ) -> None:
         """`name` is the owner that its claims show."""
         self._name = name
@@ -48,7 +48,7 @@ class Janitor:
         self._events = events
         self._attendance = attendance
         self._queue_timeout_ms = queue_timeout_ms
-        self._watch = watch or Unwatched()
+        self._instrumentation = instrumentation or NoApiInstrumentation()
         self._rounds = 0  # in a row that Redis has answered
 
     async def tidy_forever(self) -> None:
@@ -72,7 +72,7 @@ class Janitor:
             for run_id in await self._attendance.abandon():
                 await self.end(run_id)
 
-    async def cancel(self, run_id: str, reason: Stop, *, note: str = "") -> State | None:
+    async def cancel(self, run_id: str, reason: StopReason, *, note: str = "") -> State | None:
         """Asks for a run to be stopped, and ends it when it still waits. Answers its state by then; None: no run.
         `note` is the audit's entry when an operator asks."""
         state = await self._ledger.cancel(run_id, reason, note=note)
@@ -86,12 +86,12 @@ class Janitor:
         if claim is None:
             return
         try:
-            ended = await conclude(claim, self._ledger, self._events)
+            ended = await finish(claim, self._ledger, self._events)
         except LogRefused as refused:
-            log.warning("janitor.refused", **about(claim.run, claim.attempt), why=type(refused).__name__)
+            logger.warning("janitor.refused", **run_fields(claim.run, claim.attempt), why=type(refused).__name__)
             return
         if isinstance(ended, End):
-            self._watch.ended(claim.run, ended)
-            log.info("run.ended", **about(claim.run, claim.attempt), **how(ended))
+            self._instrumentation.ended(claim.run, ended)
+            logger.info("run.ended", **run_fields(claim.run, claim.attempt), **end_fields(ended))
         else:
             await self._ledger.release(run_id, claim.token, spend=False)

@@ -15,17 +15,17 @@ from shared.run.model_params import PARAMS, TOOLS
 
 
 @dataclass(frozen=True, slots=True)
-class ForModel:
+class ModelOptions:
     tools: tuple[JsonObject, ...] = ()
     params: JsonObject = field(default_factory=dict)
 
 
-def for_model(fields: JsonObject) -> ForModel:
+def read_model_options(fields: JsonObject) -> ModelOptions:
     """Of a request's fields. Raises Failure 400."""
     params = {name: fields[name] for name in PARAMS if fields.get(name) is not None}
     for name, value in params.items():
         _check_depth(name, value)
-    return ForModel(_tools(fields.get(TOOLS)), params)
+    return ModelOptions(_tools(fields.get(TOOLS)), params)
 
 
 def _tools(tools: JsonValue) -> tuple[JsonObject, ...]:

@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from pydantic import JsonValue
 
-from api.intake.model_options import ForModel
+from api.intake.model_options import ModelOptions
 from api.intake.prompt import Prompt
 from shared.observe.tracing import valid_traceparent
 from shared.run.clock import now_ms
@@ -21,7 +21,7 @@ def new_run(
     owner: str,
     session: Session,
     prompt: Prompt,
-    ask: ForModel,
+    ask: ModelOptions,
     model: str,
     foreground: bool,
     headers: Mapping[str, str],
@@ -46,7 +46,7 @@ def new_run(
     )
 
 
-def digest(session: Session, *said: JsonValue) -> str:
+def request_digest(session: Session, *said: JsonValue) -> str:
     """What two requests have in common that ask for the same. A session that is fresh per request does not count."""
     place: list[JsonValue] = [session.agent_id, session.key if session.stable else None]
     return sha256(json.dumps([*place, *said], sort_keys=True).encode()).hexdigest()

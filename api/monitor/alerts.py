@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote
 
-from api.monitor import figures
-from shared.ledger.operator_views import QueueView, Row, StatsView, WorkersView
+from api.monitor import formatting
+from shared.ledger.operator_views import AdminRunView, QueueView, StatsView, WorkersView
 from shared.ledger.presence import ANY
 
 SILENT_MS = 60_000  # an agent that says nothing for this long may be stuck
@@ -21,7 +21,7 @@ FULL = 0.8  # of the memory or the clients that Redis allows
 class AtWork:
     """A run at work, and for how long nothing was heard of it."""
 
-    row: Row
+    row: AdminRunView
     running_ms: int
     silent_ms: int
 
@@ -54,8 +54,8 @@ def alerts(stats: StatsView, workers: WorkersView, queue: QueueView, longest: Se
 def _stuck(longest: Sequence[AtWork]) -> Iterator[Alert]:
     for one in longest:
         if one.stuck:
-            run, silent = one.row, figures.span(one.silent_ms)
-            text = f"Run {figures.short_id(run.id)} of {run.agent} has said nothing for {silent}"
+            run, silent = one.row, formatting.format_duration(one.silent_ms)
+            text = f"Run {formatting.short_id(run.id)} of {run.agent} has said nothing for {silent}"
             yield Alert("bad", text, f"/monitor/runs/{run.id}", "Look at the run")
 
 
@@ -66,7 +66,7 @@ def _unserved(workers: WorkersView, queue: QueueView) -> Iterator[Alert]:
         return
     for agent in queue.agents:
         if agent.waiting and not served & {agent.agent, ANY}:
-            text = f"{figures.count(agent.waiting)} runs wait for {agent.agent}, which no worker serves"
+            text = f"{formatting.format_number(agent.waiting)} runs wait for {agent.agent}, which no worker serves"
             yield Alert("bad", text, f"/monitor/runs?state=queued&agent={quote(agent.agent)}", "Look at these runs")
 
 
@@ -89,7 +89,7 @@ def _paused(queue: QueueView) -> Iterator[Alert]:
 
 def _late(stats: StatsView) -> Iterator[Alert]:
     if stats.now.oldest_wait_ms >= WAIT_MS:
-        text = f"A run has waited {figures.span(stats.now.oldest_wait_ms)} for a worker"
+        text = f"A run has waited {formatting.format_duration(stats.now.oldest_wait_ms)} for a worker"
         yield Alert("warn", text, "/monitor/runs?state=queued", "Look at waiting runs")
 
 
@@ -106,5 +106,5 @@ def _redis(stats: StatsView) -> Iterator[Alert]:
 def _lagging(workers: WorkersView) -> Iterator[Alert]:
     for web in workers.webs:
         if web.state == "serving" and web.lag_ms >= LAG_MS:
-            text = f"API process {web.name} was held up for {figures.span(web.lag_ms)}"
+            text = f"API process {web.name} was held up for {formatting.format_duration(web.lag_ms)}"
             yield Alert("warn", text, "/monitor/workers", "Look at the processes")

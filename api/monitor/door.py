@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.http import api_errors
-from api.http.api_errors import Failure
+from api.http.api_errors import ApiError
 from api.http.auth import Credentials, LoopbackOnly, Scope
 from api.monitor.passes import PASS_SECONDS, Passes
 
@@ -48,7 +48,7 @@ class PassDoor:
         shown, now = request.cookies.get(COOKIE, ""), int(time.time())
         try:
             return Visitor(self._passes.holder(shown, Scope.OPERATE, now=now), may_operate=True, may_leave=True)
-        except Failure as failure:
+        except ApiError as failure:
             if failure.status != 403:
                 raise
         return Visitor(self._passes.holder(shown, Scope.MONITOR, now=now), may_operate=False, may_leave=True)

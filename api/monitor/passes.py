@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 import re
 
-from api.http.auth import Credentials, Known, Scope, digest_of
+from api.http.auth import Credential, Credentials, Scope, digest_of
 
 PASS_SECONDS = 12 * 3600
 
@@ -34,7 +34,7 @@ class Passes:
         parts = _PASS.fullmatch(shown)
         until, code = (int(parts[1]), parts[2]) if parts else (0, "")
 
-        def is_meant(known: Known) -> bool:
+        def is_meant(known: Credential) -> bool:
             return hmac.compare_digest(_code(known.digest, until), code) and until > now
 
         return self._credentials.chosen(scope, is_meant)

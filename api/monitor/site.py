@@ -11,16 +11,16 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from api.http import api_errors, sse
-from api.http.api_errors import Failure
+from api.http.api_errors import ApiError
 from api.http.body import BODY_SECONDS, read_body
 from api.http.query import number
-from api.intake.submission import Front
-from api.monitor.acts import TOLD, Done, Form
+from api.intake.submission import Submission
+from api.monitor.actions import MESSAGES, ActionResult, Form
 from api.monitor.door import PATH, Door, Visitor, came_from_elsewhere, check_own, leave
-from api.monitor.live import Live, Parts, TooManyLooks
-from api.monitor.page import Asked, Page
-from api.monitor.sheets import Sheets
-from api.monitor.stream import LiveResponse, Source, changing, speaking
+from api.monitor.live_views import LiveViews, Parts, TooManyLooks
+from api.monitor.monitor_page import MonitorPage, PageRequest
+from api.monitor.page_stream import LiveResponse, Source, changing, speaking
+from api.monitor.rendering import Templates
 from shared.log.event_log import EventLog
 from shared.run.errors import Refused, Unavailable
 
@@ -38,16 +38,16 @@ HEADERS = {
 }
 
 Handler = Callable[[Request], Awaitable[Response]]
-Act = Callable[[Request, Form, str], Awaitable[Done]]
+Act = Callable[[Request, Form, str], Awaitable[ActionResult]]
 
 
-def guarded(handler: Handler, site: Site) -> Handler:
+def html_handler(handler: Handler, site: Site) -> Handler:
     """Answers in HTML, also when it fails, and never without the headers that keep others out."""
 
     async def guarded(request: Request) -> Response:
         try:
             answer = await handler(request)
-        except Failure as failure:
+        except ApiError as failure:
             answer = site.refusal(request, failure)
         except (Refused, Unavailable) as why:
             answer = site.refusal(request, api_errors.refused(why))
@@ -60,12 +60,12 @@ def guarded(handler: Handler, site: Site) -> Handler:
 @dataclass(frozen=True)
 class Site:
     door: Door
-    sheets: Sheets
-    live: Live
-    front: Front
+    sheets: Templates
+    live: LiveViews
+    submission: Submission
     events: EventLog
-    pages: Mapping[str, Page]  # by path
-    run: Page
+    pages: Mapping[str, MonitorPage]  # by path
+    run: MonitorPage
 
     # --- pages --------------------------------------------------------------------------------------------------------
 
@@ -73,27 +73,27 @@ class Site:
         visitor = self.door.visitor(request)
         page, asked = self._found(request.url.path, request.query_params)
         view = await page.view(asked)
-        told = TOLD.get(request.query_params.get("told", ""), "").format_map(_Counts(request.query_params))
+        told = MESSAGES.get(request.query_params.get("told", ""), "").format_map(_Counts(request.query_params))
         stream = f"{PATH}/live?{urlencode({'page': _address(request, without=('told', 'count', 'refused'))})}"
         html = self.sheets.page(
             page.template, view=view, visitor=visitor, path=request.url.path, told=told, stream=stream
         )
         return HTMLResponse(html)
 
-    def _found(self, path: str, query: Mapping[str, str]) -> tuple[Page, Asked]:
+    def _found(self, path: str, query: Mapping[str, str]) -> tuple[MonitorPage, PageRequest]:
         """Raises Failure 404."""
         if path in self.pages:
-            return self.pages[path], Asked(query)
+            return self.pages[path], PageRequest(query)
         run_id = path.removeprefix(RUN)
         if run_id == path or not run_id or "/" in run_id:
-            raise Failure(404, "There is no such page.", api_errors.INVALID)
-        return self.run, Asked(query, run_id)
+            raise ApiError(404, "There is no such page.", api_errors.INVALID)
+        return self.run, PageRequest(query, run_id)
 
     async def stream(self, request: Request) -> Response:
         """What changes on the page of the parameter `page`, from the run's event number `after` on."""
         try:
             visitor = self.door.visitor(request)
-        except Failure:
+        except ApiError:
             return Response(sse.event("bye", b"{}"), headers=sse.HEADERS)
         address = urlsplit(request.query_params.get("page", PATH))
         query = dict(parse_qsl(address.query))
@@ -102,22 +102,22 @@ class Site:
         key = (address.path, tuple(sorted(query.items())), visitor)
 
         async def look() -> Parts:
-            return self.sheets.parts(page.template, view=await page.glance(asked), visitor=visitor)
+            return self.sheets.parts(page.template, view=await page.live_view(asked), visitor=visitor)
 
         async with AsyncExitStack() as owned:
             try:
-                watch = await owned.enter_async_context(self.live.watching(key, look))
+                watch = await owned.enter_async_context(self.live.subscribe(key, look))
             except TooManyLooks:
-                raise Failure(503, "Too many different pages are looked at.", api_errors.API) from None
+                raise ApiError(503, "Too many different pages are looked at.", api_errors.API) from None
             sources = [changing(watch)]
             if asked.target and after >= 0:
                 sources.append(await self._speaking(owned, asked.target, after))
             return LiveResponse(sources, owned.pop_all())
 
     async def _speaking(self, owned: AsyncExitStack, run_id: str, after: int) -> Source:
-        head = await self.front.place(run_id, after, "after")
-        record = await self.front.any_record(run_id)
-        _, reader = await owned.enter_async_context(self.front.observed(run_id, after=min(after, head.seq)))
+        head = await self.submission.place(run_id, after, "after")
+        record = await self.submission.any_record(run_id)
+        _, reader = await owned.enter_async_context(self.submission.observed(run_id, after=min(after, head.seq)))
         return speaking(reader, self.events, self.sheets, after=after, queued_ms=record.queued_ms)
 
     # --- acts ---------------------------------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ class Site:
         answer = RedirectResponse(_own(form.get("next")), 303)
         try:
             self.door.admit(request, form.get("token", "").strip(), answer)
-        except Failure as failure:
+        except ApiError as failure:
             wrong = "No credential has this token." if failure.status == 401 else str(failure)
             page = self.sheets.page("login.html", next=_own(form.get("next")), wrong=wrong)
             return HTMLResponse(page, failure.status)
@@ -159,7 +159,7 @@ class Site:
 
     # --- what went wrong ----------------------------------------------------------------------------------------------
 
-    def refusal(self, request: Request, failure: Failure) -> Response:
+    def refusal(self, request: Request, failure: ApiError) -> Response:
         if failure.status == 401:
             if came_from_elsewhere(request):
                 return HTMLResponse(self.sheets.page("again.html"))
@@ -167,7 +167,7 @@ class Site:
         headers = {name: value for name, value in failure.headers.items() if name == "Retry-After"}
         try:
             visitor: Visitor | None = self.door.visitor(request)
-        except Failure:
+        except ApiError:
             visitor = None
         html = self.sheets.page("refusal.html", visitor=visitor, path="", status=failure.status, message=str(failure))
         return HTMLResponse(html, failure.status, headers=headers)

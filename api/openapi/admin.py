@@ -9,10 +9,10 @@ from typing import Literal
 from openapi_pydantic import DataType, Operation, Parameter, PathItem, Response, Schema
 from pydantic import BaseModel
 
-from api.admin import runs as admin_runs
-from api.admin import sessions
-from api.admin.again import Filter
-from api.admin.queue import WhichAgent
+from api.admin import admin_runs as admin_runs
+from api.admin import admin_sessions
+from api.admin.admin_queue import WhichAgent
+from api.admin.rerun import RerunFilter
 from api.http.auth import Scope
 from api.openapi.parts import (
     CURSOR,
@@ -30,14 +30,14 @@ from api.openapi.parts import (
 )
 from api.openapi.runs import EVENTS, NOTHING_LEFT
 from shared.ledger.operator_views import (
+    AdminRunDetail,
+    AdminRunList,
     AuditView,
     Deleted,
     QueueView,
-    Rows,
-    RunAgain,
+    RerunResult,
     SessionsView,
     StatsView,
-    Whole,
     WorkersView,
 )
 from shared.ledger.tallies import Window
@@ -103,7 +103,7 @@ _ROWS = (
         "searchRuns",
         "Every run, newest first. A page may be short when very many were looked at for it.",
         Scope.MONITOR,
-        {200: answer(Rows, "A page of runs.")},
+        {200: answer(AdminRunList, "A page of runs.")},
         (400,),
         [
             *_RUN_FILTERS,
@@ -117,7 +117,7 @@ _ROWS = (
         "inspectRun",
         "A run with what was asked and said, its steps, and what operators alone get to know of its failure.",
         Scope.MONITOR,
-        {200: answer(Whole, "The run.")},
+        {200: answer(AdminRunDetail, "The run.")},
         (404,),
         [RUN_ID],
     ),
@@ -141,7 +141,7 @@ _ROWS = (
         "cancelAnyRun",
         "Stop a run and every process of it.",
         Scope.OPERATE,
-        {200: answer(Whole, "It had ended already."), 202: answer(Whole, "It ends in a moment.")},
+        {200: answer(AdminRunDetail, "It had ended already."), 202: answer(AdminRunDetail, "It ends in a moment.")},
         (404,),
         [RUN_ID],
     ),
@@ -151,7 +151,7 @@ _ROWS = (
         "retryRun",
         "Make a new run that asks for the same, for the same owner and in its turn in the same session.",
         Scope.OPERATE,
-        {202: answer(Whole, "The new run.")},
+        {202: answer(AdminRunDetail, "The new run.")},
         (404, 409, 429),
         [RUN_ID],
     ),
@@ -161,9 +161,9 @@ _ROWS = (
         "retryRuns",
         "The same for all runs that fit, a hundred at most. Those that were run again before are left out.",
         Scope.OPERATE,
-        {202: answer(RunAgain, "Which runs were run again, and which were not.")},
+        {202: answer(RerunResult, "Which runs were run again, and which were not.")},
         _BODY,
-        asks=Filter,
+        asks=RerunFilter,
     ),
     _Row(
         "delete",
@@ -183,7 +183,7 @@ _ROWS = (
         Scope.MONITOR,
         {200: answer(SessionsView, "The sessions.")},
         (400,),
-        [query("limit", "Most sessions.", count(default=50, most=sessions.MOST))],
+        [query("limit", "Most sessions.", count(default=50, most=admin_sessions.MOST))],
     ),
     _Row(
         "get",

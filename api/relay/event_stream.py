@@ -12,14 +12,14 @@ from starlette.types import Receive, Scope, Send
 
 from api.http import sse
 from api.http.api_errors import reading_ended
-from api.relay.relay import Reader, is_last
+from api.relay.relay import RunReader, is_terminal
 from shared.run.errors import Draining, LogLost
 from shared.run.events import to_json
 
 KEEP_ALIVE_SECONDS = 10.0  # proxies cut a silent response after 30 to 60
 
 
-class FollowingResponse(StreamingResponse):
+class EventStreamResponse(StreamingResponse):
     """A stream that owns what it reads from, and lets go of it however the response ends.
 
     A client that leaves cancels what is awaited, as Starlette has it. Starlette's own takes a task group for that, by
@@ -61,7 +61,7 @@ class FollowingResponse(StreamingResponse):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def event_frames(reader: Reader) -> AsyncIterator[bytes]:
+async def event_frames(reader: RunReader) -> AsyncIterator[bytes]:
     """The run's own events with their numbers as ids, for clients of runrelay."""
     yield sse.comment("connected")
     while True:
@@ -72,5 +72,5 @@ async def event_frames(reader: Reader) -> AsyncIterator[bytes]:
             return
         frames = b"".join(sse.event(event.stream, to_json(event), id=event.seq) for event in events)
         yield frames or sse.comment("keep-alive")
-        if any(map(is_last, events)):
+        if any(map(is_terminal, events)):
             return

@@ -17,7 +17,7 @@ import anyio
 from redis.asyncio import Redis
 
 from api.relay.inbox import Inbox
-from shared.redis.client import Link, linked, unavailable
+from shared.redis.client import PubSubLink, open_link, redis_errors_as_unavailable
 from shared.redis.outage import Outage
 from shared.redis.replies import Reply
 from shared.run.errors import Unavailable
@@ -57,7 +57,7 @@ class Hub:
         self._resting = resting
         self._ping_seconds = ping_seconds
         self._topics: dict[str, Topic] = {}
-        self._link: Link | None = None
+        self._link: PubSubLink | None = None
         self._outage = Outage("hub")
         self._last = math.inf  # when reading ends, by the loop's clock
         self._lasting: set[anyio.CancelScope] = set()
@@ -112,14 +112,14 @@ class Hub:
         """Follows the link for ever; takes it anew when it breaks."""
         while True:
             try:
-                with unavailable():
+                with redis_errors_as_unavailable():
                     await self._listen()
             except Unavailable as away:
                 self._outage.failed(away)
                 await anyio.sleep(RETRY_SECONDS)
 
     async def _listen(self) -> None:
-        async with linked(self._redis) as link:
+        async with open_link(self._redis) as link:
             self._link = link  # by now: a reader that comes while it is told of the channels tells it of its own
             try:
                 link.subscribe(self._resting, *self._topics)

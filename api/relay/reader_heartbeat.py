@@ -9,22 +9,22 @@ from typing import Protocol
 
 import anyio
 
-from shared.ledger.reader_leases import Attendance
+from shared.ledger.reader_leases import ReaderLeases
 from shared.run.errors import Unavailable
 
 ATTEND_SECONDS = 3.0
 LEAVE_SECONDS = 0.4  # the word is on its way by then, and nobody needs the answer: least of all a process that stops
 
 
-class Place(Protocol):
+class ReadPosition(Protocol):
     """Where a client is in a run; `ended`: it has read the last event."""
 
     run_id: str
     ended: bool
 
 
-class Readers:
-    def __init__(self, attendance: Attendance) -> None:
+class ReaderHeartbeat:
+    def __init__(self, attendance: ReaderLeases) -> None:
         self._attendance = attendance
         self._reading: Counter[str] = Counter()
 
@@ -34,7 +34,7 @@ class Readers:
         return self._reading.total()
 
     @asynccontextmanager
-    async def reading(self, place: Place, *, returning: bool = False) -> AsyncIterator[None]:
+    async def reading(self, place: ReadPosition, *, returning: bool = False) -> AsyncIterator[None]:
         """A client reads a run in this block. `returning`: to one that may be about to end for want of readers. Nobody
         need know that one leaves who has read to the end: a run that has ended is not watched."""
         run_id = place.run_id

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 
 import anyio
 
-from api.http.instrumentation import Unwatched, Watch
+from api.http.instrumentation import ApiInstrumentation, NoApiInstrumentation
 from api.relay.hub import Hub
 from api.relay.inbox import Inbox
 from shared.ledger.ledger import Ledger
@@ -27,7 +27,7 @@ AWAY_SECONDS = 0.25  # between attempts to read while Redis is away
 LOOK_SECONDS = 30.0  # between looks at a run that is silent; sooner after a gap, as a link that holds loses nothing
 
 
-def is_last(event: Event) -> bool:
+def is_terminal(event: Event) -> bool:
     """Only the terminal event is: lifecycle events before it end nothing."""
     return isinstance(event, LifecycleEvent) and isinstance(event.data, Completed | Failed | Cancelled)
 
@@ -39,31 +39,31 @@ class Relay:
         log: EventLog,
         ledger: Ledger,
         *,
-        watch: Watch | None = None,
+        instrumentation: ApiInstrumentation | None = None,
         look_seconds: float = LOOK_SECONDS,
     ) -> None:
         self._hub = hub
         self._log = log
         self._ledger = ledger
-        self._watch = watch or Unwatched()
+        self._instrumentation = instrumentation or NoApiInstrumentation()
         self._look_seconds = look_seconds
 
     @asynccontextmanager
-    async def follow(self, run_id: str, *, after: int | None = None) -> AsyncIterator[Reader]:
+    async def follow(self, run_id: str, *, after: int | None = None) -> AsyncIterator[RunReader]:
         """A reader of the run's events numbered above `after`; None for a run that has none yet.
 
         Redis has confirmed the subscription when this is entered, so whatever is queued afterwards is heard. Raises
         Unavailable when it does not confirm.
         """
         async with self._hub.subscribe(self._log.keys.channel(run_id)) as inbox:
-            yield Reader(
+            yield RunReader(
                 run_id,
                 inbox,
                 self._hub,
                 self._log,
                 self._ledger,
                 after,
-                self._watch,
+                self._instrumentation,
                 look_seconds=self._look_seconds,
             )
 
@@ -72,7 +72,7 @@ class Relay:
         self._hub.end()
 
 
-class Reader:
+class RunReader:
     """One client's place in a run."""
 
     def __init__(
@@ -83,7 +83,7 @@ class Reader:
         log: EventLog,
         ledger: Ledger,
         after: int | None,
-        watch: Watch | None = None,
+        instrumentation: ApiInstrumentation | None = None,
         *,
         look_seconds: float = LOOK_SECONDS,
     ) -> None:
@@ -93,7 +93,7 @@ class Reader:
         self._hub = hub
         self._log = log
         self._ledger = ledger
-        self._watch = watch or Unwatched()
+        self._instrumentation = instrumentation or NoApiInstrumentation()
         self._seq = after or 0
         self._behind = after is not None  # there may be events that only the stream has
         self._look_seconds = look_seconds
@@ -156,12 +156,12 @@ class Reader:
                 self._seq = event.seq
                 events.append(event)
         if events:
-            self.ended = is_last(events[-1])
+            self.ended = is_terminal(events[-1])
         return events
 
     def _fall_behind(self) -> None:
         if not self._behind:
-            self._watch.gap()
+            self._instrumentation.gap()
         self._behind = True
         self._looked_at = -math.inf  # who knows what became of the run
 
@@ -174,7 +174,7 @@ class Reader:
             raise EventsGone(self.run_id)
         self._behind = len(events) == PAGE
         if events:
-            self._seq, self.ended = events[-1].seq, is_last(events[-1])
+            self._seq, self.ended = events[-1].seq, is_terminal(events[-1])
         return events
 
     async def _look(self) -> list[Event]:

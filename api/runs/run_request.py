@@ -6,9 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from api.http import api_errors
 from api.http.json_value import JsonObject
-from api.intake.model_options import ForModel, for_model
+from api.intake.model_options import ModelOptions, read_model_options
 from api.intake.prompt import Prompt, read_prompt
-from shared.run.agent_ids import DEFAULT_AGENT, Requested, normalise_agent_id
+from shared.run.agent_ids import DEFAULT_AGENT, RequestedAgent, normalise_agent_id
 from shared.run.model_params import PARAMS, TOOLS
 from shared.run.sessions import IllegalSessionKey, Session, resolve_session
 from shared.run.text import js_trim
@@ -37,16 +37,16 @@ class RunRequest(BaseModel):
         return read_prompt(self.messages or [{"role": "user", "content": self.input}])
 
     @property
-    def ask(self) -> ForModel:
+    def ask(self) -> ModelOptions:
         """Raises Failure 400."""
         if unknown := [name for name in self.params if name not in PARAMS]:
             raise api_errors.invalid_value(f"params.{unknown[0]}", f"unknown; known are {', '.join(PARAMS)}")
-        return for_model({**self.params, TOOLS: [*(self.tools or ())]})
+        return read_model_options({**self.params, TOOLS: [*(self.tools or ())]})
 
     def resolved(self) -> Session:
         """Raises Failure 400."""
         try:
-            agent = Requested(normalise_agent_id(self.agent), explicit="agent" in self.model_fields_set)
+            agent = RequestedAgent(normalise_agent_id(self.agent), explicit="agent" in self.model_fields_set)
             return resolve_session(agent, header=self.session, user=None)
         except IllegalSessionKey as illegal:
             raise api_errors.illegal_session_key(str(illegal)) from None

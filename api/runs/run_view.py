@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.ledger.run_record import RunRecord, RunRow
 from shared.log.event_log import Head
 from shared.run.conversation import Resumed
-from shared.run.events import Stop, Tokens
+from shared.run.events import StopReason, Tokens
 from shared.run.run import ToolCall
 from shared.run.states import ENDS, State
 
@@ -40,7 +40,7 @@ class RunView(BaseModel):
         description="How many runs go before this one, while it waits: runs of its session, the one that runs included,"
         " until it is its turn there; from then on runs that a worker may take. Not in lists.",
     )
-    cancel_requested: Stop | None = None
+    cancel_requested: StopReason | None = None
     text: str | None = Field(None, description="What the agent has said so far. Not in lists.")
     last_event: int | None = Field(None, description="Number of the last event. Not in lists.")
     tool_calls: tuple[ToolCall, ...] | None = Field(

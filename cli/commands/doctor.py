@@ -7,10 +7,10 @@ import asyncio
 import typer
 from pydantic import BaseModel
 
+from cli.cli_error import CliError, ExitCode
+from cli.command_context import AsJson, CommandContext, command_context
 from cli.doctor.examination import examined
 from cli.doctor.finding import Finding
-from cli.problem import Code, Problem
-from cli.world import AsJson, World, world
 from shared.run.errors import SettingsError
 from shared.settings import Settings, read_settings
 
@@ -24,7 +24,7 @@ def doctor(context: typer.Context, as_json: AsJson = False) -> None:
 
     Exit code 1 when something has to be mended.
     """
-    here = world(context)
+    here = command_context(context)
     found = asyncio.run(examined(_settings(here)))
     if as_json:
         here.output.json(Findings(findings=found))
@@ -32,14 +32,14 @@ def doctor(context: typer.Context, as_json: AsJson = False) -> None:
         rows = ((one.level, one.check, one.seen, one.do) for one in found)
         here.output.table(("", "CHECK", "SEEN", "WHAT TO DO"), rows)
     if any(one.level == "bad" for one in found):
-        raise typer.Exit(Code.FAILED)
+        raise typer.Exit(ExitCode.FAILED)
 
 
-def _settings(here: World) -> Settings:
+def _settings(here: CommandContext) -> Settings:
     environment = dict(here.environment)
     if not environment.get("REDIS_URL") and (local := here.local):
         environment["REDIS_URL"] = local.redis_url
     try:
         return read_settings(environment)
     except SettingsError as wrong:
-        raise Problem(Code.USAGE, str(wrong)) from None
+        raise CliError(ExitCode.USAGE, str(wrong)) from None

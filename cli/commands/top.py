@@ -11,13 +11,13 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from cli.commands import queue, workers
-from cli.output import Output, table
-from cli.problem import Code, Problem
-from cli.service import Service
-from cli.words import duration, size
-from cli.world import AsJson, world
-from shared.ledger.operator_views import QueueView, Row, Rows, StatsView, WorkersView
+from cli.api_client import ApiClient
+from cli.cli_error import CliError, ExitCode
+from cli.command_context import AsJson, command_context
+from cli.commands import queue_commands, workers_commands
+from cli.terminal_output import Output, table
+from cli.text_format import duration, size
+from shared.ledger.operator_views import AdminRunList, AdminRunView, QueueView, StatsView, WorkersView
 
 RUNS = 12  # of each kind on the screen
 
@@ -26,8 +26,8 @@ class Snapshot(BaseModel):
     stats: StatsView
     queue: QueueView
     workers: WorkersView
-    running: list[Row]
-    waiting: list[Row]
+    running: list[AdminRunView]
+    waiting: list[AdminRunView]
 
 
 def top(
@@ -36,7 +36,7 @@ def top(
     as_json: AsJson = False,
 ) -> None:
     """The whole service on one screen, until Ctrl-C. Into a pipe, and with --json: once."""
-    here = world(context)
+    here = command_context(context)
     with here.service() as service:
         if as_json:
             here.output.json(_look(service))
@@ -46,7 +46,7 @@ def top(
             here.output.show(drawn(service.url, _look(service), here.output.screen.width))
 
 
-def _live(service: Service, output: Output, interval: float) -> None:
+def _live(service: ApiClient, output: Output, interval: float) -> None:
     shown: RenderableType = drawn(
         service.url, _look(service), output.screen.width
     )  # a first look that fails is told as any other
@@ -56,8 +56,8 @@ def _live(service: Service, output: Output, interval: float) -> None:
                 time.sleep(interval)
                 try:
                     shown = drawn(service.url, _look(service), output.screen.width)
-                except Problem as problem:
-                    if problem.code is not Code.UNREACHABLE:
+                except CliError as problem:
+                    if problem.code is not ExitCode.UNREACHABLE:
                         raise
                     shown = Text(f"{problem}", style="red")
                 screen.update(shown, refresh=True)
@@ -65,14 +65,14 @@ def _live(service: Service, output: Output, interval: float) -> None:
         return
 
 
-def _look(service: Service) -> Snapshot:
-    def runs(state: str) -> list[Row]:
-        return service.get(Rows, "/v1/admin/runs", {"state": state, "limit": RUNS}).data
+def _look(service: ApiClient) -> Snapshot:
+    def runs(state: str) -> list[AdminRunView]:
+        return service.get(AdminRunList, "/v1/admin/runs", {"state": state, "limit": RUNS}).data
 
     return Snapshot(
         stats=service.get(StatsView, "/v1/admin/stats"),
-        queue=service.get(QueueView, queue.QUEUE),
-        workers=service.get(WorkersView, workers.WORKERS),
+        queue=service.get(QueueView, queue_commands.QUEUE),
+        workers=service.get(WorkersView, workers_commands.WORKERS),
         running=runs("running"),
         waiting=runs("queued"),
     )
@@ -81,8 +81,8 @@ def _look(service: Service) -> Snapshot:
 def drawn(url: str, seen: Snapshot, width: int) -> RenderableType:
     title = Text(f"runrelay {url}  {time.strftime('%H:%M:%S')}", style="bold")
     parts = [
-        table(queue.COLUMNS, queue.rows(seen.queue), width),
-        table(workers.COLUMNS, workers.rows(seen.workers), width),
+        table(queue_commands.COLUMNS, queue_commands.queue_rows(seen.queue), width),
+        table(workers_commands.COLUMNS, workers_commands.worker_rows(seen.workers), width),
         table(("RUN", "STATE", "AGENT", "AGE", "WAIT", "WORKER", "SESSION"), _rows(seen), width),
     ]
     return Group(title, *_head(seen), *(line for part in parts for line in (Text(), part)))

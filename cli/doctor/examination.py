@@ -9,12 +9,12 @@ from cli.doctor import redis_checks, service_checks
 from cli.doctor.finding import Finding, bad
 from cli.doctor.permissions import permissions
 from shared.ledger.operations import Operations
-from shared.ledger.presence import Presence, Seen, SeenWeb
+from shared.ledger.presence import Presence, SeenWeb, SeenWorker
 from shared.ledger.queue_depth import QueueDepth
 from shared.log.event_log import EventLog
-from shared.redis.client import opened
+from shared.redis.client import open_redis
 from shared.redis.keys import Keys
-from shared.redis.pipe import Pipe, info
+from shared.redis.pipe import Pipe, info_command
 from shared.run.errors import Unavailable
 from shared.settings import Settings
 
@@ -33,7 +33,7 @@ async def examined(settings: Settings) -> list[Finding]:
 
 async def _redis(url: str, keys: Keys, setting: str, *, ledger: bool) -> list[Finding]:
     try:
-        async with opened(url, max_connections=2) as redis:
+        async with open_redis(url, max_connections=2) as redis:
             pipe = Pipe(redis)
             try:
                 return await _asked(pipe, keys, ledger=ledger)
@@ -46,20 +46,20 @@ async def _redis(url: str, keys: Keys, setting: str, *, ledger: bool) -> list[Fi
 async def _asked(pipe: Pipe, keys: Keys, *, ledger: bool) -> list[Finding]:
     allowed = await permissions(pipe, keys)
     if any(one.level == "bad" for one in allowed):
-        return [*redis_checks.looked_at(await info(pipe), webs=0, workers=0), *allowed]
+        return [*redis_checks.looked_at(await info_command(pipe), webs=0, workers=0), *allowed]
     presence = Presence(pipe, keys)
     workers, webs = await asyncio.gather(presence.workers(), presence.webs())
     live = len([one for one in webs if one.live]), len([one for one in workers if one.live])
     found = [
         redis_checks.round_trip(min([await _round_trip(pipe) for _ in range(ROUNDS)])),
-        *redis_checks.looked_at(await info(pipe), webs=live[0], workers=live[1]),
+        *redis_checks.looked_at(await info_command(pipe), webs=live[0], workers=live[1]),
         redis_checks.clock(await _skew_ms(pipe)),
         *allowed,
     ]
     return [*found, *await _service(pipe, keys, workers, webs)] if ledger else found
 
 
-async def _service(pipe: Pipe, keys: Keys, workers: list[Seen], webs: list[SeenWeb]) -> list[Finding]:
+async def _service(pipe: Pipe, keys: Keys, workers: list[SeenWorker], webs: list[SeenWeb]) -> list[Finding]:
     depth = await QueueDepth(pipe, keys).read()
     paused = await Operations(pipe, keys, EventLog(pipe, keys, retention_ms=1)).paused()
     return [

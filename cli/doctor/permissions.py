@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from cli.doctor.finding import Finding, bad, ok
 from shared.redis.client import Argument
 from shared.redis.keys import Keys
-from shared.redis.pipe import Pipe, refusal
+from shared.redis.pipe import Pipe, command_refusal
 
 TTL_MS = 10_000
 
@@ -46,7 +46,7 @@ async def permissions(pipe: Pipe, keys: Keys) -> list[Finding]:
 
 
 async def _permission(pipe: Pipe, place: str, key: str, channel: str) -> Finding:
-    tried = [(name, await refusal(pipe, name, *arguments)) for name, arguments in _tried(key, channel)]
+    tried = [(name, await command_refusal(pipe, name, *arguments)) for name, arguments in _tried(key, channel)]
     refused = {name: why for name, why in tried if why}
     check = f"permissions ({place})"
     if not refused:

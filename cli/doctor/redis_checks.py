@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 
 from cli.doctor.finding import Finding, bad, ok, warn
-from cli.words import duration, size
-from shared.redis.info import server
+from cli.text_format import duration, size
+from shared.redis.info import server_version
 
 OLDEST = (6, 2)
 SLOW_MS = 20.0  # a round trip; each of a run's first steps takes one
@@ -28,7 +28,7 @@ def looked_at(info: Info, *, webs: int, workers: int) -> list[Finding]:
 
 def version(info: Info) -> Finding:
     """Valkey gives the version of the Redis that it is compatible with as `redis_version`."""
-    name = server(dict(info)) or "unknown"
+    name = server_version(dict(info)) or "unknown"
     if tuple(map(int, re.findall(r"\d+", info.get("redis_version", ""))[:2])) >= OLDEST:
         return ok("version", name)
     return bad("version", name, "Use Redis 6.2 or later, or Valkey.")

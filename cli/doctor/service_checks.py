@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from cli.doctor.finding import Finding, bad, ok, warn
-from cli.words import duration
+from cli.text_format import duration
 from shared.ledger.operations import Pause
-from shared.ledger.presence import ANY, Seen, SeenWeb, live_agents
+from shared.ledger.presence import ANY, SeenWeb, SeenWorker, live_agents
 from shared.ledger.queue_depth import FleetDepth
 from shared.redis.keys import ALL
 
 LONG_WAIT_MS = 60_000
 
 
-def workers(seen: Sequence[Seen]) -> Finding:
+def workers(seen: Sequence[SeenWorker]) -> Finding:
     live = [one.announcement for one in seen if one.live]
     if not live:
         return bad("workers", "none takes runs", "Start one (`python -m worker`), or resume one that drains.")
@@ -32,7 +32,7 @@ def webs(seen: Sequence[SeenWeb]) -> Finding:
     return ok("web", f"{len(live)} with {sum(one.announcement.streams for one in live)} streams")
 
 
-def releases(seen: Iterable[Seen], web: Iterable[SeenWeb]) -> Finding:
+def releases(seen: Iterable[SeenWorker], web: Iterable[SeenWeb]) -> Finding:
     versions = {one.announcement.version for one in seen if one.live}
     versions |= {one.announcement.version for one in web if one.live}
     told = ", ".join(sorted(versions)) or "-"
@@ -41,7 +41,7 @@ def releases(seen: Iterable[Seen], web: Iterable[SeenWeb]) -> Finding:
     return ok("releases", told)
 
 
-def agents(seen: Sequence[Seen], depth: FleetDepth) -> Finding:
+def agents(seen: Sequence[SeenWorker], depth: FleetDepth) -> Finding:
     """A run whose agent nobody serves waits until its patience ends."""
     served = live_agents(seen)
     wanting = [name for name, load in depth.agents.items() if load.waiting and name not in served and ANY not in served]

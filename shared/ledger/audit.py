@@ -10,7 +10,7 @@ from shared.redis.replies import texts
 from shared.run.events import Value
 
 
-class Act(StrEnum):
+class AuditAction(StrEnum):
     PAUSE_QUEUE = "queue.pause"
     RESUME_QUEUE = "queue.resume"
     DRAIN_WORKER = "worker.drain"
@@ -20,7 +20,7 @@ class Act(StrEnum):
     DELETE_RUN = "run.delete"
 
 
-class Entry(Value):
+class AuditEntry(Value):
     """`target` is what the act was done to: a run, a worker, an agent, or `*` for the whole queue."""
 
     who: str  # name of the credential
@@ -28,16 +28,16 @@ class Entry(Value):
     target: str
 
 
-def note(act: Act, target: str, *, who: str) -> str:
+def audit_entry(act: AuditAction, target: str, *, who: str) -> str:
     """The entry as the scripts take it."""
-    return Entry(who=who, act=act, target=target).model_dump_json(by_alias=True)
+    return AuditEntry(who=who, act=act, target=target).model_dump_json(by_alias=True)
 
 
-class Noted(Value):
+class AuditRecord(Value):
     """An entry and when it was made, in ms since the epoch by Redis's clock."""
 
     at_ms: int
-    entry: Entry
+    entry: AuditEntry
 
 
 class Audit:
@@ -45,12 +45,12 @@ class Audit:
         self._pipe = pipe
         self._keys = keys
 
-    async def latest(self, most: int) -> list[Noted]:
+    async def latest(self, most: int) -> list[AuditRecord]:
         """Newest first; AUDIT_LENGTH are kept."""
         lines = texts(await self._pipe.command("LRANGE", self._keys.audit, 0, most - 1))
         return [_noted(line) for line in lines]
 
 
-def _noted(line: str) -> Noted:
+def _noted(line: str) -> AuditRecord:
     at, _, entry = line.partition(" ")
-    return Noted(at_ms=int(at), entry=Entry.model_validate_json(entry))
+    return AuditRecord(at_ms=int(at), entry=AuditEntry.model_validate_json(entry))

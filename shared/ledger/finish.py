@@ -6,40 +6,40 @@ from __future__ import annotations
 from dataclasses import replace
 
 from shared.ledger.ledger import Claim, Ledger
-from shared.ledger.takeover import Conclude, Settle, Start, may_start, verdict
+from shared.ledger.takeover import Finish, Settle, Start, decide, may_start
 from shared.log.event_log import EventLog, Head
-from shared.redis.retry import patiently
+from shared.redis.retry import retry_until_available
 from shared.run.clock import now_ms
 from shared.run.errors import Closed
-from shared.run.events import Cancelled, Completed, Event, Failed, Terminal, event
+from shared.run.events import Cancelled, Completed, Event, Failed, Terminal, make_event
 from shared.run.run import End, ToolCall
 from shared.run.states import State
 
 
-async def conclude(claim: Claim, ledger: Ledger, log: EventLog, *, start: Event | None = None) -> Head | End:
+async def finish(claim: Claim, ledger: Ledger, log: EventLog, *, start: Event | None = None) -> Head | End:
     """Ends the run if that is the verdict. Answers where its log stands when an agent shall run, else how it has
     ended. `start` says so in the log, where the claim alone tells that an agent shall.
 
     Raises Fenced when a later attempt owns the run, LogLost when its log is gone.
     """
     starts = start if may_start(claim) else None
-    head = await patiently(lambda: log.fence(claim.run.run_id, claim.attempt, start=starts))
-    match verdict(claim, head):
+    head = await retry_until_available(lambda: log.fence(claim.run.run_id, claim.attempt, start=starts))
+    match decide(claim, head):
         case Start():
             return head
         case Settle(end):
             pass
-        case Conclude(terminal):
+        case Finish(terminal):
             end = await _close(claim, head, terminal, log)
-    await patiently(lambda: ledger.settle(claim, end))
+    await retry_until_available(lambda: ledger.settle(claim, end))
     return end
 
 
 async def _close(claim: Claim, head: Head, terminal: Terminal, log: EventLog) -> End:
-    text = await patiently(lambda: log.text(claim.run.run_id, head))
-    end = end_of(terminal, text)
+    text = await retry_until_available(lambda: log.text(claim.run.run_id, head))
+    end = terminal_record(terminal, text)
     run = claim.run
-    last = event(
+    last = make_event(
         terminal,
         run_id=run.run_id,
         session_key=run.session_key,
@@ -48,13 +48,13 @@ async def _close(claim: Claim, head: Head, terminal: Terminal, log: EventLog) ->
         ts=now_ms(),
     )
     try:
-        await patiently(lambda: log.close([last], replace(head, seq=head.seq + 1), end))
+        await retry_until_available(lambda: log.close([last], replace(head, seq=head.seq + 1), end))
     except Closed:
-        return await patiently(lambda: log.end(claim.run.run_id)) or end
+        return await retry_until_available(lambda: log.end(claim.run.run_id)) or end
     return end
 
 
-def end_of(terminal: Terminal, text: str, detail: str = "", tool_calls: tuple[ToolCall, ...] = ()) -> End:
+def terminal_record(terminal: Terminal, text: str, detail: str = "", tool_calls: tuple[ToolCall, ...] = ()) -> End:
     """The terminal record of a run's last event, with the whole flat text."""
     match terminal:
         case Completed(finish_reason=reason, usage=usage):

@@ -12,9 +12,9 @@ from shared.ledger.run_record import RunRecord, record_of
 from shared.redis.keys import GRACE_MS, JOIN_WINDOW_MS, Keys
 from shared.redis.pipe import Pipe
 from shared.redis.replies import Reply, mapping, rows, text, texts
-from shared.run.conversation import Conversation, exchange
+from shared.run.conversation import StoredConversation, exchange_digest
 from shared.run.errors import KeyReused, QueueFull, SessionTaken
-from shared.run.events import Stop
+from shared.run.events import StopReason
 from shared.run.run import End, Policy, Run, Turn
 from shared.run.states import State
 
@@ -25,7 +25,7 @@ PARTS_BYTES = 65_536  # a turn that is larger is remembered without its pictures
 
 
 @dataclass(frozen=True)
-class Bounds:
+class QueueLimits:
     """What `submit` holds a run to. Times in ms."""
 
     retention_ms: int
@@ -35,7 +35,7 @@ class Bounds:
 
 
 @dataclass(frozen=True)
-class Once:
+class RequestIdentity:
     """How a request is recognised when it comes again.
 
     `key` is the client's idempotency key; without one the body's digest stands in for it. `join` says whether to look
@@ -55,7 +55,7 @@ class Once:
 
 
 @dataclass(frozen=True)
-class Again:
+class Rerun:
     """That a run is an earlier one, run again. `once`: unless that was done before; then the first one counts."""
 
     of: str
@@ -81,7 +81,7 @@ class Claim:
     attempt: int
     tries: int
     lost: bool  # another owner's lease had run out
-    cancel: Stop | None
+    cancel: StopReason | None
     queued_until_ms: int
     now_ms: int
     policy: Policy
@@ -101,7 +101,7 @@ class Renewal:
 
     held: bool
     done: bool = False
-    cancel: Stop | None = None
+    cancel: StopReason | None = None
 
 
 class Ledger:
@@ -114,7 +114,9 @@ class Ledger:
     async def _run(self, act: str, *args: str | bytes | int) -> Reply:
         return await self._pipe.run(self._scripts[act], args=args)
 
-    async def submit(self, run: Run, *, bell: str, once: Once, bounds: Bounds, again: Again | None = None) -> Accepted:
+    async def submit(
+        self, run: Run, *, bell: str, once: RequestIdentity, bounds: QueueLimits, again: Rerun | None = None
+    ) -> Accepted:
         """Accepts a run: from here on it ends in exactly one terminal state. All or nothing.
 
         Raises SessionTaken, KeyReused or QueueFull when it is not accepted, Unavailable when Redis does not say.
@@ -190,11 +192,11 @@ class Ledger:
         remember = claim.run.keeps_transcript and end.state is State.COMPLETED
         said = _remembered(claim.run, end) if remember else []
         bounds = (TRANSCRIPT_TURNS, TRANSCRIPT_BYTES)
-        kept = end.conversation.model_copy(update={"exchange": exchange(said)}) if end.conversation else None
+        kept = end.conversation.model_copy(update={"exchange": exchange_digest(said)}) if end.conversation else None
         own = kept.model_dump_json() if kept else ""
         return await self._run("settle", claim.run.run_id, claim.token, ending, *bounds, own, *said) == 1
 
-    async def cancel(self, run_id: str, reason: Stop, *, note: str = "") -> State | None:
+    async def cancel(self, run_id: str, reason: StopReason, *, note: str = "") -> State | None:
         """Asks for a run to be stopped; the first reason stays. Answers its state, None when there is no such run.
         `note` is the audit's entry when an operator asks.
 
@@ -214,13 +216,13 @@ class Ledger:
         reply = await self._pipe.command("LRANGE", self.keys.transcript(session_key), 0, -1)
         return tuple(Turn.model_validate_json(turn) for turn in texts(reply))
 
-    async def take_conversation(self, session_key: str, transcript: Sequence[Turn]) -> Conversation | None:
+    async def take_conversation(self, session_key: str, transcript: Sequence[Turn]) -> StoredConversation | None:
         """The agent's own conversation that holds `transcript`, for whoever is about to add to it: it is not kept any
         more. Repeated when the answer was lost, it answers None."""
         reply = await self._pipe.command("GETDEL", self.keys.conversation(session_key))
-        kept = Conversation.model_validate_json(reply) if isinstance(reply, bytes) else None
+        kept = StoredConversation.model_validate_json(reply) if isinstance(reply, bytes) else None
         last = [turn.model_dump_json() for turn in transcript[-2:]]
-        return kept if kept and kept.exchange == exchange(last) else None
+        return kept if kept and kept.exchange == exchange_digest(last) else None
 
     async def overdue(self, *, lost_for_ms: int, waited_ms: int, most: int = 100) -> list[str]:
         """Runs nobody may be looking after: their lease is over for `lost_for_ms`, or they could be claimed since
@@ -236,7 +238,7 @@ def _claim(row: Sequence[str]) -> Claim:
         attempt=int(attempt),
         tries=int(tries),
         lost=came_from == State.RUNNING,
-        cancel=Stop(cancel) if cancel else None,
+        cancel=StopReason(cancel) if cancel else None,
         queued_until_ms=int(queued_until),
         now_ms=int(now),
         policy=Policy.model_validate_json(policy),
@@ -261,4 +263,6 @@ def _remembered_turn(turn: Turn) -> str:
 
 def _renewal(answer: str) -> Renewal:
     verdict, _, reason = answer.partition(":")
-    return Renewal(held=verdict in ("held", "cancel"), done=verdict == "done", cancel=Stop(reason) if reason else None)
+    return Renewal(
+        held=verdict in ("held", "cancel"), done=verdict == "done", cancel=StopReason(reason) if reason else None
+    )

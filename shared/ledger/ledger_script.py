@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib.resources import files
 
 from shared.redis import keys
-from shared.redis.script import Script, lua_string, lua_table
+from shared.redis.lua_script import LuaScript, lua_string, lua_table
 from shared.run.run import CONTRACT
 from shared.run.states import ENDS, MOVES
 
@@ -29,10 +29,10 @@ _NUMBERS = (
 )
 
 
-def ledger_script(act: str, names: keys.Keys) -> Script:
+def ledger_script(act: str, names: keys.Keys) -> LuaScript:
     facts = {**_state_tables(), **_key_facts(names)}
     head = "\n".join(f"local {name} = {value}" for name, value in facts.items())
-    return Script("\n".join((head, _read("ledger"), _read(act))))
+    return LuaScript("\n".join((head, _read("ledger"), _read(act))))
 
 
 def _state_tables() -> dict[str, str]:

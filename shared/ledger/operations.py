@@ -6,9 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from shared.ledger.audit import Act, note
+from shared.ledger.audit import AuditAction, audit_entry
 from shared.ledger.ledger_script import ledger_script
-from shared.ledger.presence import Order
+from shared.ledger.presence import WorkerOrder
 from shared.log.event_log import EventLog
 from shared.redis.keys import Keys
 from shared.redis.pipe import Pipe
@@ -46,14 +46,14 @@ class Operations:
 
         Runs that wait stay where they are, and no time under a pause ends them. Raises TooManyPauses.
         """
-        entry = note(Act.PAUSE_QUEUE, agent, who=who)
+        entry = audit_entry(AuditAction.PAUSE_QUEUE, agent, who=who)
         if await self._pipe.run(self._scripts["pause"], args=(agent, who, entry)) == -1:
             raise TooManyPauses(agent)
 
     async def resume(self, agent: str, *, who: str) -> None:
         """The runs that waited are claimed in their old order, each with the whole of its patience. Without effect when
         there is no pause."""
-        entry = note(Act.RESUME_QUEUE, agent, who=who)
+        entry = audit_entry(AuditAction.RESUME_QUEUE, agent, who=who)
         while await self._pipe.run(self._scripts["resume"], args=(agent, AT_ONCE, entry)) != 0:
             continue
 
@@ -64,18 +64,18 @@ class Operations:
 
     async def drain(self, worker: str, *, who: str) -> bool:
         """The worker takes no more runs until it is resumed or ends. False when there is none of this name."""
-        return await self._order(worker, Order.DRAIN, note(Act.DRAIN_WORKER, worker, who=who))
+        return await self._order(worker, WorkerOrder.DRAIN, audit_entry(AuditAction.DRAIN_WORKER, worker, who=who))
 
     async def undrain(self, worker: str, *, who: str) -> bool:
         """The worker takes runs again. False when there is none of this name."""
-        return await self._order(worker, Order.NONE, note(Act.RESUME_WORKER, worker, who=who))
+        return await self._order(worker, WorkerOrder.NONE, audit_entry(AuditAction.RESUME_WORKER, worker, who=who))
 
-    async def _order(self, worker: str, order: Order, entry: str) -> bool:
+    async def _order(self, worker: str, order: WorkerOrder, entry: str) -> bool:
         return await self._pipe.run(self._scripts["order"], args=(worker, order.value, entry)) == 1
 
     async def delete(self, run_id: str, *, who: str) -> Deletion:
         """Forgets a run that has ended, and all that was said in it. To be repeated when Redis did not answer."""
-        entry = note(Act.DELETE_RUN, run_id, who=who)
+        entry = audit_entry(AuditAction.DELETE_RUN, run_id, who=who)
         state = text(await self._pipe.run(self._scripts["delete"], args=(run_id, entry)))
         if state and State(state) not in ENDS:
             return Deletion.NOT_ENDED

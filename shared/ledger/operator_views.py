@@ -6,23 +6,23 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.run.events import Stop, Tokens
+from shared.run.events import StopReason, Tokens
 from shared.run.states import State
 
-What = Literal["queued", "start", "text", "tool", "tool_result", "call", "end", "error", "cancelled"]
+StepKind = Literal["queued", "start", "text", "tool", "tool_result", "call", "end", "error", "cancelled"]
 
 
-class Step(BaseModel):
+class TimelineStep(BaseModel):
     """`text` is the first text of an attempt; `call` one of the client's own tools."""
 
     seq: int = Field(description="Number of the event.")
     at_ms: int = Field(description="By the clock of the process that said it.")
     attempt: int
-    what: What
+    what: StepKind
     note: str = Field(description="The worker, the tool, the code of an error, the reason of a stop; else empty.")
 
 
-class Row(BaseModel):
+class AdminRunView(BaseModel):
     """Times are ms since the epoch by Redis's clock; null when it has not come to that."""
 
     model_config = ConfigDict(frozen=True)
@@ -43,24 +43,24 @@ class Row(BaseModel):
     ended_ms: int | None
     wait_ms: int | None = Field(description="From its session's turn to its start, or up to now; null in between.")
     code: str | None = Field(description="Why it failed.")
-    cancel_requested: Stop | None
+    cancel_requested: StopReason | None
     again: str | None = Field(description="The run as which it was run again, last.")
 
 
-class Rows(BaseModel):
+class AdminRunList(BaseModel):
     object: Literal["list"] = "list"
-    data: list[Row]
+    data: list[AdminRunView]
     next_cursor: str | None = Field(description="`cursor` of the next page; null on the last one.")
     now_ms: int = Field(description="To tell ages by.")
 
 
-class Detail(BaseModel):
+class RunErrorView(BaseModel):
     code: str
     message: str = Field(description="As clients get it.")
     detail: str = Field(description="For operators: the last of what a command wrote to stderr, an exception.")
 
 
-class Whole(Row):
+class AdminRunDetail(AdminRunView):
     """A run with what was asked and said."""
 
     message: str
@@ -73,8 +73,8 @@ class Whole(Row):
     text: str = Field(description="What the agent has said so far.")
     last_event: int = Field(description="Number of the last event.")
     usage: Tokens | None
-    error: Detail | None
-    timeline: list[Step]
+    error: RunErrorView | None
+    timeline: list[TimelineStep]
     timeline_complete: bool = Field(description="False when the run has more events than were looked at.")
 
 
@@ -83,25 +83,25 @@ class Deleted(BaseModel):
     object: Literal["run.deleted"] = "run.deleted"
 
 
-class Pair(BaseModel):
+class RerunPair(BaseModel):
     id: str = Field(description="The run that had ended.")
     again: str = Field(description="The run that does it again.")
 
 
-class NotAgain(BaseModel):
+class RerunRefusal(BaseModel):
     id: str
     code: str = Field(description="Why it was not run again.")
     message: str
 
 
-class RunAgain(BaseModel):
+class RerunResult(BaseModel):
     object: Literal["list"] = "list"
-    data: list[Pair]
-    refused: list[NotAgain]
+    data: list[RerunPair]
+    refused: list[RerunRefusal]
     next_cursor: str | None = Field(description="There may be more: `cursor` of a request for those. Null at the end.")
 
 
-class Load(BaseModel):
+class RunLoad(BaseModel):
     """Runs that have not ended."""
 
     waiting: int = Field(description="For a worker.")
@@ -111,17 +111,17 @@ class Load(BaseModel):
     oldest_wait_ms: int = Field(description="How long the first of the waiting ones could have been started.")
 
 
-class AgentLoad(Load):
+class AgentLoad(RunLoad):
     agent: str
 
 
-class Now(Load):
+class ServiceLoad(RunLoad):
     completed: int = Field(description="Of the runs that are kept.")
     failed: int
     cancelled: int
 
 
-class RedisVitals(BaseModel):
+class RedisView(BaseModel):
     """Null where this Redis does not say."""
 
     round_trip_ms: float
@@ -148,9 +148,9 @@ class SpanView(BaseModel):
 
 class StatsView(BaseModel):
     now_ms: int
-    now: Now
+    now: ServiceLoad
     agents: list[AgentLoad] = Field(description="Those that have runs among the first in the queue or at work.")
-    redis: RedisVitals
+    redis: RedisView
     series: list[SpanView] = Field(description="Oldest first; the last one is still counted.")
 
 
@@ -159,12 +159,12 @@ class PauseView(BaseModel):
     who: str = Field(description="Name of the credential that paused it.")
 
 
-class QueuedAgent(Load):
+class QueuedAgent(RunLoad):
     agent: str
     paused: PauseView | None = Field(description="Its own pause; the whole queue may have another.")
 
 
-class QueueView(Load):
+class QueueView(RunLoad):
     paused: PauseView | None = Field(description="The pause of the whole queue.")
     agents: list[QueuedAgent] = Field(description="Those that are paused, or have runs that wait or run.")
 
@@ -227,7 +227,7 @@ class SessionsView(BaseModel):
     data: list[SessionView]
 
 
-class DeedView(BaseModel):
+class AuditEntryView(BaseModel):
     at_ms: int
     who: str = Field(description="Name of the credential.")
     act: str = Field(description="Such as `queue.pause`, `worker.drain`, `run.cancel`, `run.retry`, `run.delete`.")
@@ -237,4 +237,4 @@ class DeedView(BaseModel):
 class AuditView(BaseModel):
     """Newest first; the last thousand of the last thirty days are kept."""
 
-    data: list[DeedView]
+    data: list[AuditEntryView]

@@ -32,7 +32,7 @@ class ServedAgent(Value):
     policy: Policy = Policy()
 
 
-class Order(StrEnum):
+class WorkerOrder(StrEnum):
     """What an operator told a worker, until it is told otherwise or ends."""
 
     NONE = ""
@@ -81,7 +81,7 @@ class SeenWeb:
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenWorker:
     """An announcement and its age in ms by Redis's clock."""
 
     announcement: Announcement
@@ -102,22 +102,24 @@ class Presence:
         self._keys = keys
         self._announce, self._present = ledger_script("announce", keys), ledger_script("present", keys)
 
-    async def announce(self, announcement: Announcement, *, deltas: int = 0) -> Order:
+    async def announce(self, announcement: Announcement, *, deltas: int = 0) -> WorkerOrder:
         """Makes or renews the worker's entry, and drops those of workers long dead. Answers what it was ordered.
 
         `deltas` is what its runs have said since it last told, as writes of text.
         """
         said = announcement.model_dump_json(by_alias=True)
-        return Order(text(await self._pipe.run(self._announce, args=("workers", announcement.worker, said, deltas))))
+        return WorkerOrder(
+            text(await self._pipe.run(self._announce, args=("workers", announcement.worker, said, deltas)))
+        )
 
     async def announce_web(self, announcement: WebAnnouncement) -> None:
         """The same for an API process, which nobody orders about."""
         said = announcement.model_dump_json(by_alias=True)
         await self._pipe.run(self._announce, args=("webs", announcement.web, said, 0))
 
-    async def workers(self) -> list[Seen]:
+    async def workers(self) -> list[SeenWorker]:
         """Every worker announced in the last WORKER_MEMORY_MS, dead ones too."""
-        return [Seen(Announcement.model_validate_json(said), age) for said, age in await self._listed("workers")]
+        return [SeenWorker(Announcement.model_validate_json(said), age) for said, age in await self._listed("workers")]
 
     async def webs(self) -> list[SeenWeb]:
         """The same of API processes."""
@@ -130,11 +132,11 @@ class Presence:
         return [(said, now - int(since)) for since, _, said in (entry.partition(" ") for entry in entries.values())]
 
 
-def live_agents(workers: Iterable[Seen]) -> dict[str, ServedAgent]:
+def live_agents(workers: Iterable[SeenWorker]) -> dict[str, ServedAgent]:
     """The agents that somebody serves now."""
     return {name: agent for seen in workers if seen.live for name, agent in seen.announcement.agents.items()}
 
 
-def known_agents(workers: Iterable[Seen]) -> dict[str, ServedAgent]:
+def known_agents(workers: Iterable[SeenWorker]) -> dict[str, ServedAgent]:
     """The agents that somebody serves or served minutes ago: a deploy may leave no worker for a moment."""
     return {name: agent for seen in workers for name, agent in seen.announcement.agents.items()}

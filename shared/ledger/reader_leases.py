@@ -12,10 +12,10 @@ from shared.ledger.ledger_script import ledger_script
 from shared.redis.keys import GRACE_MS, READER_LEASE_MS, Keys
 from shared.redis.pipe import Pipe
 from shared.redis.replies import texts
-from shared.run.events import Stop
+from shared.run.events import StopReason
 
 
-class Attendance:
+class ReaderLeases:
     def __init__(self, pipe: Pipe, keys: Keys) -> None:
         self._pipe = pipe
         self._attend, self._abandon = ledger_script("attend", keys), ledger_script("abandon", keys)
@@ -30,4 +30,4 @@ class Attendance:
 
     async def abandon(self, *, most: int = 100) -> list[str]:
         """Asks for the runs to be stopped that nobody reads any more, and answers their ids."""
-        return texts(await self._pipe.run(self._abandon, args=(Stop.DISCONNECT.value, most)))
+        return texts(await self._pipe.run(self._abandon, args=(StopReason.DISCONNECT.value, most)))

@@ -19,7 +19,7 @@ LOOKS = 20  # scripts for one page at most; a page that is short after that has 
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RunFilter:
     """What the runs must be; an empty field says nothing. Times are ms since the epoch, of acceptance."""
 
     state: str = ""
@@ -40,7 +40,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Page:
+class RunIdPage:
     """Run ids, newest first. `cursor` asks for the next page; empty on the last one."""
 
     run_ids: list[str]
@@ -53,7 +53,7 @@ class RunIndex:
         self._keys = keys
         self._find, self._position = ledger_script("find", keys), ledger_script("position", keys)
 
-    async def page(self, wanted: Wanted, *, cursor: str = "", most: int) -> Page:
+    async def page(self, wanted: RunFilter, *, cursor: str = "", most: int) -> RunIdPage:
         found: list[str] = []
         for _ in range(LOOKS):
             ask = {
@@ -69,7 +69,7 @@ class RunIndex:
             found += ids
             if not cursor or len(found) == most:
                 break
-        return Page(found, cursor)
+        return RunIdPage(found, cursor)
 
     async def rows(self, run_ids: Iterable[str]) -> list[RunRow]:
         """Of these runs, in order; those that have just expired are left out."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from shared.run.events import Stop, Value
+from shared.run.events import StopReason, Value
 from shared.run.run import Run
 from shared.run.states import State
 
@@ -26,7 +26,7 @@ class RunRow(Value):
     worker: str = ""  # that took it last
     begun: int = 0  # the last attempt that started an agent; 0 when none has: a claim may only be there to end the run
     tries: int = 0  # attempts that count against `max_attempts`
-    cancel: Stop | None = None  # asked for; the owner of the lease ends the run
+    cancel: StopReason | None = None  # asked for; the owner of the lease ends the run
     created_ms: int = 0  # by the clock of the API that accepted it
     queued_ms: int = 0
     ready_ms: int = 0  # when its session's turn came, last

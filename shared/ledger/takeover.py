@@ -20,7 +20,7 @@ class Settle:
 
 
 @dataclass(frozen=True)
-class Conclude:
+class Finish:
     """The run ends here, by this last event."""
 
     terminal: Terminal
@@ -31,27 +31,27 @@ class Start:
     """The agent may run."""
 
 
-Verdict = Settle | Conclude | Start
+Decision = Settle | Finish | Start
 
 
-def verdict(claim: Claim, head: Head) -> Verdict:
+def decide(claim: Claim, head: Head) -> Decision:
     """`head` is the log as the claim's fence found it, so no earlier attempt can still add to it."""
     if head.end is not None:
         return Settle(head.end)
     if claim.cancel is not None:
-        return Conclude(Cancelled(reason=claim.cancel))
+        return Finish(Cancelled(reason=claim.cancel))
     if claim.lost:
         allowed = may_retry(claim.policy, silent=head.chars == 0, called=head.calls > 0)
         again = allowed and claim.tries <= claim.policy.max_attempts
-        return Start() if again else Conclude(_failed(ErrorCode.WORKER_LOST))
+        return Start() if again else Finish(_failed(ErrorCode.WORKER_LOST))
     if 0 < claim.queued_until_ms <= claim.now_ms:
-        return Conclude(_failed(ErrorCode.QUEUE_TIMEOUT))
+        return Finish(_failed(ErrorCode.QUEUE_TIMEOUT))
     return Start()
 
 
 def may_start(claim: Claim) -> bool:
     """Whether the claim alone tells that an agent shall run: what becomes of a lost run its log says."""
-    return not claim.lost and isinstance(verdict(claim, Head()), Start)
+    return not claim.lost and isinstance(decide(claim, Head()), Start)
 
 
 def may_retry(policy: Policy, *, silent: bool, called: bool) -> bool:

@@ -24,7 +24,7 @@ _WAIT = "wait:"
 
 
 @dataclass(frozen=True)
-class Span:
+class TallySpan:
     """What was counted from `at_ms` on. `waits` are runs by the class of their wait for a worker."""
 
     at_ms: int
@@ -47,12 +47,12 @@ class Span:
         return quantile(self.waits, 0.95)
 
 
-class History:
+class Tallies:
     def __init__(self, pipe: Pipe, keys: Keys) -> None:
         self._pipe = pipe
         self._history = ledger_script("history", keys)
 
-    async def spans(self, window: Window) -> list[Span]:
+    async def spans(self, window: Window) -> list[TallySpan]:
         """Oldest first; the last one is still counted."""
         name, number = _SPANS[window]
         reply = await self._pipe.run(self._history, args=(name, number))
@@ -60,11 +60,11 @@ class History:
         return [_span(span, TALLIES[name][0] // 1000) for span in reply]
 
 
-def _span(reply: Reply, seconds: int) -> Span:
+def _span(reply: Reply, seconds: int) -> TallySpan:
     assert isinstance(reply, list), reply
     began, *flat = reply
     counts = {name: int(count) for name, count in mapping(flat).items()}
-    return Span(
+    return TallySpan(
         at_ms=int(text(began)),
         seconds=seconds,
         waits={int(name.removeprefix(_WAIT)): count for name, count in counts.items() if name.startswith(_WAIT)},

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from itertools import chain, islice
 
 from shared.log.log_script import log_script
-from shared.log.packing import BLOCK_EVENTS, packed, unpacked
+from shared.log.packing import BLOCK_EVENTS, pack, unpack
 from shared.redis.client import Argument
 from shared.redis.keys import Keys
+from shared.redis.lua_script import LuaScript
 from shared.redis.pipe import Pipe
 from shared.redis.replies import Reply, texts
-from shared.redis.script import Script
 from shared.run.errors import Closed, Fenced, LogLost
 from shared.run.events import AssistantEvent, Event, from_json, to_json
 from shared.run.flat_text import FlatText
@@ -73,7 +73,7 @@ class EventLog:
         """Adds the last events and the terminal record. Raises Closed when there is one already: that one counts."""
         await self._write(self._close, events, head, end.model_dump_json(by_alias=True))
 
-    async def _write(self, script: Script, events: Sequence[Event], head: Head, *record: str) -> None:
+    async def _write(self, script: LuaScript, events: Sequence[Event], head: Head, *record: str) -> None:
         first = events[0]
         place = (first.attempt, self._retention_ms, self.keys.channel(first.run_id), first.seq)
         texts: tuple[Argument, ...] = (*record, *map(to_json, events))
@@ -91,7 +91,7 @@ class EventLog:
             numbers, lines = zip(*page, strict=True)
             if numbers != (*range(last + 1, last + 1 + len(page)),):
                 raise LogLost(run_id)
-            for events, field, value in packed(lines):
+            for events, field, value in pack(lines):
                 last += events
                 entries += (last, field, value)
         _taken(await self._pipe.run(self._compact, self._keys(run_id), (0, self._retention_ms, last, *entries)))
@@ -187,5 +187,5 @@ def _entries(reply: Reply) -> list[Entry]:
 def _said(entry: Entry) -> Iterator[tuple[int, bytes]]:
     """The events of an entry, numbers and JSON."""
     id, fields = entry
-    lines, last = unpacked(fields), int(id.removeprefix(b"0-"))
+    lines, last = unpack(fields), int(id.removeprefix(b"0-"))
     return zip(range(last - len(lines) + 1, last + 1), lines, strict=True)

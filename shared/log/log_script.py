@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from shared.redis.script import Script
+from shared.redis.lua_script import LuaScript
 
 _SCRIPTS = files("shared.log") / "scripts"
 
 
-def log_script(act: str) -> Script:
-    return Script("\n".join((_SCRIPTS / f"{name}.lua").read_text() for name in ("log", act)))
+def log_script(act: str) -> LuaScript:
+    return LuaScript("\n".join((_SCRIPTS / f"{name}.lua").read_text() for name in ("log", act)))

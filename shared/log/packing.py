@@ -44,7 +44,7 @@ class Column(NamedTuple):
     texts: list[str]
 
 
-class Packed(NamedTuple):
+class PackedEntry(NamedTuple):
     """What an entry of the stream says of so many events."""
 
     events: int
@@ -56,17 +56,17 @@ class Packed(NamedTuple):
 _PIECES: TypeAdapter[list[str | Column]] = TypeAdapter(list[str | Column], config=ConfigDict(hide_input_in_errors=True))
 
 
-def packed(lines: Sequence[bytes]) -> Iterator[Packed]:
+def pack(lines: Sequence[bytes]) -> Iterator[PackedEntry]:
     """Events, each the JSON of one in UTF-8, in as few entries as can be. One that no block can hold stays as it is."""
     for batch in _batches(lines):
         match batch:
             case [alone]:
-                yield Packed(1, EVENT, alone)
+                yield PackedEntry(1, EVENT, alone)
             case _:
-                yield Packed(len(batch), BLOCK, zlib.compress(_PIECES.dump_json(_pieces(batch))))
+                yield PackedEntry(len(batch), BLOCK, zlib.compress(_PIECES.dump_json(_pieces(batch))))
 
 
-def unpacked(entry: Mapping[bytes, bytes]) -> list[bytes]:
+def unpack(entry: Mapping[bytes, bytes]) -> list[bytes]:
     """The events of an entry. Raises ValueError for what no release has packed, before it takes up much memory."""
     if BLOCK not in entry:
         return [entry[EVENT]]

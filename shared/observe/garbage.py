@@ -9,7 +9,7 @@ import gc
 YOUNG = 10_000
 
 
-def spare_what_is_here() -> None:
+def freeze_startup_objects() -> None:
     """Called by a `__main__` when all is open. What was made until now, as modules and settings, lives as long as the
     process: it is not looked at any more. Cycles that are made from now on are found, only later."""
     gc.collect()

@@ -19,15 +19,15 @@ import structlog
 from structlog.contextvars import bind_contextvars
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from shared.observe.tracebacks import without_words
+from shared.observe.tracebacks import traceback_without_messages
 from shared.run.run import End, Run
 
 CONTENT = ("prompt", "answer", "detail")  # fields that hold what a client or an agent has said
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 
-def configure_logs(form: Literal["text", "json"], *, content: bool = False, **facts: str) -> None:
+def configure_logging(form: Literal["text", "json"], *, content: bool = False, **facts: str) -> None:
     """Called once by a `__main__`. `facts` stand on every line of the process, as its role. `content`: prompts,
     answers, session keys and the words of exceptions are logged as they are.
     """
@@ -41,7 +41,7 @@ def configure_logs(form: Literal["text", "json"], *, content: bool = False, **fa
     # Left to the renderer, a traceback may show local variables: secrets.
     after: list[Processor] = [structlog.processors.format_exc_info, renderer]
     if not content:
-        after = [_without_content, structlog.processors.ExceptionRenderer(without_words), renderer]
+        after = [_without_content, structlog.processors.ExceptionRenderer(traceback_without_messages), renderer]
     structlog.configure(
         processors=[*before, *after],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
@@ -65,21 +65,21 @@ def log_errors_of(loop: asyncio.AbstractEventLoop) -> None:
     loop.set_exception_handler(_loop_error)
 
 
-def about(run: Run, attempt: int = 0) -> dict[str, str | int]:
+def run_fields(run: Run, attempt: int = 0) -> dict[str, str | int]:
     """What stands on every line about a run; `attempt` where one is known."""
     facts: dict[str, str | int] = {"run": run.run_id, "session": run.session_key, "agent": run.agent_id}
     return {**facts, "attempt": attempt} if attempt else facts
 
 
-def how(end: End) -> dict[str, str]:
+def end_fields(end: End) -> dict[str, str]:
     """How a run ended, for a line about it."""
     said = {"code": end.code, "reason": end.reason, "detail": end.detail, "answer": end.text}
     return {"state": end.state.value, **{name: str(value) for name, value in said.items() if value}}
 
 
-def speak_of(run: Run, attempt: int = 0) -> None:
+def bind_run(run: Run, attempt: int = 0) -> None:
     """From here on all lines of this task are about a run."""
-    bind_contextvars(**about(run, attempt))
+    bind_contextvars(**run_fields(run, attempt))
 
 
 def session_digest(session_key: str) -> str:
@@ -122,4 +122,4 @@ def _shown(value: object) -> str:
 
 
 def _loop_error(_: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-    log.error("loop.error", what=context["message"], exc_info=context.get("exception"))
+    logger.error("loop.error", what=context["message"], exc_info=context.get("exception"))

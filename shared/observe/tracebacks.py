@@ -15,7 +15,7 @@ from structlog.typing import ExcInfo
 HIDDEN = "(LOG_CONTENT=1 shows what it says)"
 
 
-def without_words(exc_info: ExcInfo) -> str:
+def traceback_without_messages(exc_info: ExcInfo) -> str:
     """A traceback as Python prints it, but for the exceptions' own texts; of an OSError, what the system says of it."""
     _, error, _ = exc_info
     return "\n".join(_chain(error, set()))

@@ -15,7 +15,7 @@ import structlog
 
 from shared.run.run import End, Run
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 INSTALL = "pip install --require-hashes -r requirements-otel.lock"
 
@@ -46,7 +46,7 @@ class Tracer(Protocol):
         ...
 
 
-class HandedOn:
+class PassedThrough:
     """No span of ours."""
 
     def __init__(self, traceparent: str) -> None:
@@ -58,12 +58,12 @@ class HandedOn:
 
 class NoTracing:
     @contextmanager
-    def request(self, method: str, path: str, traceparent: str) -> Iterator[HandedOn]:
-        yield HandedOn(traceparent)
+    def request(self, method: str, path: str, traceparent: str) -> Iterator[PassedThrough]:
+        yield PassedThrough(traceparent)
 
     @contextmanager
-    def invocation(self, run: Run, attempt: int, *, waited: float) -> Iterator[HandedOn]:
-        yield HandedOn(run.traceparent)
+    def invocation(self, run: Run, attempt: int, *, waited: float) -> Iterator[PassedThrough]:
+        yield PassedThrough(run.traceparent)
 
 
 def valid_traceparent(header: str | None) -> str:
@@ -91,7 +91,7 @@ def tracing(environment: Mapping[str, str], role: str) -> Iterator[Tracer | None
     try:
         from shared.observe.otel import exporting  # time and memory, which only those pay who use it
     except ModuleNotFoundError as missing:
-        log.warning("tracing.off", missing=missing.name, install=INSTALL)
+        logger.warning("tracing.off", missing=missing.name, install=INSTALL)
         yield None
         return
     with exporting(environment.get("OTEL_SERVICE_NAME") or f"runrelay-{role}") as tracer:

@@ -24,7 +24,7 @@ from shared.redis.replies import Reply
 from shared.run.errors import Unavailable
 
 Argument = str | bytes | int | float
-Refused = ResponseError  # an answer: Redis does not do what it was asked
+CommandError = ResponseError  # an answer: Redis does not do what it was asked
 
 SOCKET_TIMEOUT = 5.0  # seconds without an answer after which a connection counts as dead
 
@@ -55,7 +55,7 @@ def connect(url: str, *, max_connections: int, socket_timeout: float | None = SO
 
 
 @asynccontextmanager
-async def opened(
+async def open_redis(
     url: str, *, max_connections: int = 1, socket_timeout: float | None = SOCKET_TIMEOUT
 ) -> AsyncIterator[Redis]:
     """The same, closed on leaving."""
@@ -68,7 +68,7 @@ async def opened(
 
 
 @contextmanager
-def unavailable() -> Iterator[None]:
+def redis_errors_as_unavailable() -> Iterator[None]:
     """Turns "Redis does not answer now" into `Unavailable`."""
     try:
         yield
@@ -91,12 +91,12 @@ def _reason(error: Exception) -> str:
 
 async def blocking_pop(redis: Redis, keys: list[str], *, seconds: float) -> None:
     """Waits for an element of any of the lists and takes it. Holds the client's connection."""
-    with unavailable():
+    with redis_errors_as_unavailable():
         # redis-py's annotations know whole seconds only, and say that this may not be awaitable.
         await cast("Awaitable[object]", redis.blpop(keys, timeout=seconds))  # type: ignore[arg-type]
 
 
-class TripWatch(Protocol):
+class TripInstrumentation(Protocol):
     """Is told of each round trip: how long it took, or that its connection did not survive it."""
 
     def answered(self, seconds: float) -> None: ...
@@ -112,7 +112,7 @@ class Command:
     wire: bytes
 
 
-def packed(name: str, *arguments: Argument) -> Command:
+def encode_command(name: str, *arguments: Argument) -> Command:
     """Text that cannot be encoded fails here, its own call alone, and not in the middle of a round trip.
 
     By hiredis: redis-py packs in Python, which takes as long as the rest of sending a command.
@@ -120,7 +120,7 @@ def packed(name: str, *arguments: Argument) -> Command:
     return Command(name, pack_command((name, *arguments)))  # type: ignore[arg-type]  # it may be of any length
 
 
-class Lane:
+class PipelinedConnection:
     """A connection of a client's pool, for round trips of many commands one after the other.
 
     redis-py's pipeline takes a connection for each round trip, and watches the time of the write and of each reply.
@@ -128,9 +128,9 @@ class Lane:
     lanes is made without a socket timeout of its own.
     """
 
-    def __init__(self, redis: Redis, watch: TripWatch) -> None:
+    def __init__(self, redis: Redis, instrumentation: TripInstrumentation) -> None:
         self._redis = redis
-        self._watch = watch
+        self._instrumentation = instrumentation
         self._connection: Connection | None = None
 
     async def exchange(self, commands: Sequence[Command]) -> list[Reply | Exception]:
@@ -143,10 +143,10 @@ class Lane:
             async with asyncio.timeout(SOCKET_TIMEOUT):
                 answers = [await self._reply(connection, command) for command in commands]
         except (RedisError, OSError, RuntimeError) as failure:
-            self._watch.failed()
+            self._instrumentation.failed()
             await self._drop()
             return [failure] * len(commands)
-        self._watch.answered(time.perf_counter() - began)
+        self._instrumentation.answered(time.perf_counter() - began)
         return answers
 
     async def give_back(self) -> None:
@@ -182,12 +182,12 @@ def _is_closed(connection: Connection) -> bool:
     return reader is not None and reader.at_eof()
 
 
-def is_forgotten(answer: Reply | Exception) -> bool:
+def is_unknown_script(answer: Reply | Exception) -> bool:
     """Whether Redis does not know the script that it was asked to run: it was started anew, or failed over to."""
     return isinstance(answer, NoScriptError)
 
 
-class Link:
+class PubSubLink:
     """A connection for pub/sub. One task reads it, and any may say what it is to follow. When it breaks it stays so.
 
     redis-py's own connects again by itself and subscribes again, silently; and it has a retry loop and a clock for
@@ -230,7 +230,7 @@ class Link:
         raise TimeoutError("no answer to a ping")
 
     def _tell(self, name: str, *channels: str) -> None:
-        self._unsent.append(packed(name, *channels).wire)
+        self._unsent.append(encode_command(name, *channels).wire)
         if self._sending is None:
             self._sending = asyncio.get_running_loop().create_task(self._send(), name="redis-link")
 
@@ -248,11 +248,11 @@ class Link:
 
 
 @asynccontextmanager
-async def linked(redis: Redis) -> AsyncIterator[Link]:
+async def open_link(redis: Redis) -> AsyncIterator[PubSubLink]:
     """A link on a connection of the client's pool, which is cut on leaving. The client has no socket timeout: silence
     proves nothing."""
     connection = await redis.connection_pool.get_connection()
-    link = Link(connection)
+    link = PubSubLink(connection)
     try:
         yield link
     finally:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from shared.redis.pipe import Pipe, info
+from shared.redis.pipe import Pipe, info_command
 
 
 @dataclass(frozen=True)
-class Vitals:
+class RedisInfo:
     """None where this Redis does not say: not every hosted one tells everybody."""
 
     round_trip_ms: float
@@ -20,15 +20,15 @@ class Vitals:
     max_clients: int | None
 
 
-async def vitals(pipe: Pipe) -> Vitals:
+async def read_redis_info(pipe: Pipe) -> RedisInfo:
     """Raises Unavailable."""
     asked = time.perf_counter()
     await pipe.command("PING")
     round_trip = time.perf_counter() - asked
-    said = await info(pipe)
-    return Vitals(
+    said = await info_command(pipe)
+    return RedisInfo(
         round_trip_ms=round(round_trip * 1000, 3),
-        version=server(said),
+        version=server_version(said),
         memory_bytes=_number(said, "used_memory"),
         max_memory_bytes=_number(said, "maxmemory"),
         clients=_number(said, "connected_clients"),
@@ -36,7 +36,7 @@ async def vitals(pipe: Pipe) -> Vitals:
     )
 
 
-def server(said: dict[str, str]) -> str | None:
+def server_version(said: dict[str, str]) -> str | None:
     """Valkey calls itself a Redis, too."""
     for name in ("valkey", "redis"):
         if version := said.get(f"{name}_version"):

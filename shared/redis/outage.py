@@ -6,7 +6,7 @@ import structlog
 
 from shared.run.errors import Unavailable
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 
 class Outage:
@@ -19,9 +19,9 @@ class Outage:
     def failed(self, why: Unavailable) -> None:
         if not self._on:
             self._on = True
-            log.warning(f"{self._name}.unavailable", why=str(why))
+            logger.warning(f"{self._name}.unavailable", why=str(why))
 
     def worked(self) -> None:
         if self._on:
             self._on = False
-            log.info(f"{self._name}.available")
+            logger.info(f"{self._name}.available")

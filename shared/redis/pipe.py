@@ -10,11 +10,21 @@ from dataclasses import dataclass, field
 
 from redis.asyncio import Redis
 
-from shared.redis.client import Argument, Command, Lane, Refused, TripWatch, is_forgotten, opened, packed, unavailable
+from shared.redis.client import (
+    Argument,
+    Command,
+    CommandError,
+    PipelinedConnection,
+    TripInstrumentation,
+    encode_command,
+    is_unknown_script,
+    open_redis,
+    redis_errors_as_unavailable,
+)
+from shared.redis.lua_script import LuaScript
 from shared.redis.replies import Reply
-from shared.redis.script import Script
 
-LANES = 2  # connections of a pipe: a large batch on one does not hold up the other
+CONNECTIONS = 2  # connections of a pipe: a large batch on one does not hold up the other
 BATCH = 512  # calls that share one round trip at most, so that one batch cannot starve the next
 
 
@@ -25,7 +35,7 @@ class _Call:
     answer: asyncio.Future[Reply] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
-class Unwatched:
+class NoTripInstrumentation:
     def answered(self, seconds: float) -> None: ...
 
     def failed(self) -> None: ...
@@ -38,21 +48,23 @@ class Pipe:
     only: redis-py drops the connection of a cancelled command. What a cancelled caller asked for may still happen.
     """
 
-    def __init__(self, redis: Redis, *, lanes: int = LANES, watch: TripWatch | None = None) -> None:
+    def __init__(
+        self, redis: Redis, *, lanes: int = CONNECTIONS, instrumentation: TripInstrumentation | None = None
+    ) -> None:
         """`lanes` round trips may be under way at once; calls of different lanes may overtake each other."""
         self.redis = redis
         self._waiting: deque[_Call] = deque()
-        self._idle = [Lane(redis, watch or Unwatched()) for _ in range(lanes)]
+        self._idle = [PipelinedConnection(redis, instrumentation or NoTripInstrumentation()) for _ in range(lanes)]
         self._trips: set[asyncio.Task[None]] = set()
 
     async def command(self, name: str, *arguments: Argument) -> Reply:
         """Raises Unavailable when Redis cannot serve now."""
-        return await self._ask(_Call(packed(name, *arguments)))
+        return await self._ask(_Call(encode_command(name, *arguments)))
 
-    async def run(self, script: Script, keys: tuple[str, ...] = (), args: tuple[Argument, ...] = ()) -> Reply:
+    async def run(self, script: LuaScript, keys: tuple[str, ...] = (), args: tuple[Argument, ...] = ()) -> Reply:
         """Runs a script by its digest. Raises Unavailable when Redis cannot serve now."""
         rest = (len(keys), *keys, *args)
-        call = _Call(packed("EVALSHA", script.sha, *rest), lambda: packed("EVAL", script.text, *rest))
+        call = _Call(encode_command("EVALSHA", script.sha, *rest), lambda: encode_command("EVAL", script.text, *rest))
         return await self._ask(call)
 
     async def _ask(self, call: _Call) -> Reply:
@@ -61,10 +73,10 @@ class Pipe:
             trip = asyncio.get_running_loop().create_task(self._travel(self._idle.pop()), name="redis-pipe")
             self._trips.add(trip)  # the loop itself keeps weak references only
             trip.add_done_callback(self._trips.discard)
-        with unavailable():
+        with redis_errors_as_unavailable():
             return await call.answer
 
-    async def _travel(self, lane: Lane) -> None:
+    async def _travel(self, lane: PipelinedConnection) -> None:
         """Round trips as long as there are calls."""
         try:
             while self._waiting:
@@ -72,9 +84,9 @@ class Pipe:
         finally:
             self._idle.append(lane)
 
-    async def _trip(self, lane: Lane, calls: list[_Call]) -> None:
+    async def _trip(self, lane: PipelinedConnection, calls: list[_Call]) -> None:
         answers = await lane.exchange([call.command for call in calls])
-        unknown = [i for i, answer in enumerate(answers) if is_forgotten(answer)]
+        unknown = [i for i, answer in enumerate(answers) if is_unknown_script(answer)]
         if unknown:  # a Redis that restarted, or was failed over to, has forgotten the scripts
             again = [in_full() for i in unknown if (in_full := calls[i].in_full)]
             for i, answer in zip(unknown, await lane.exchange(again), strict=True):
@@ -104,30 +116,39 @@ class Pipes:
 
 
 @asynccontextmanager
-async def piped(ledger_url: str, events_url: str, *, watch: TripWatch | None = None) -> AsyncIterator[Pipes]:
-    async with opened(ledger_url, max_connections=LANES, socket_timeout=None) as ledger, AsyncExitStack() as stack:
-        ledger_pipe = await stack.enter_async_context(aclosing(Pipe(ledger, watch=watch)))
+async def open_pipes(
+    ledger_url: str, events_url: str, *, instrumentation: TripInstrumentation | None = None
+) -> AsyncIterator[Pipes]:
+    async with (
+        open_redis(ledger_url, max_connections=CONNECTIONS, socket_timeout=None) as ledger,
+        AsyncExitStack() as stack,
+    ):
+        ledger_pipe = await stack.enter_async_context(aclosing(Pipe(ledger, instrumentation=instrumentation)))
         if events_url == ledger_url:
             yield Pipes(ledger_pipe, ledger_pipe)
             return
-        events = await stack.enter_async_context(opened(events_url, max_connections=LANES, socket_timeout=None))
-        yield Pipes(ledger_pipe, await stack.enter_async_context(aclosing(Pipe(events, watch=watch))))
+        events = await stack.enter_async_context(
+            open_redis(events_url, max_connections=CONNECTIONS, socket_timeout=None)
+        )
+        yield Pipes(
+            ledger_pipe, await stack.enter_async_context(aclosing(Pipe(events, instrumentation=instrumentation)))
+        )
 
 
-async def refusal(pipe: Pipe, name: str, *arguments: Argument) -> str:
+async def command_refusal(pipe: Pipe, name: str, *arguments: Argument) -> str:
     """Why this Redis refuses a command; empty when it did it."""
     try:
         await pipe.command(name, *arguments)
-    except Refused as why:
+    except CommandError as why:
         return str(why)
     return ""
 
 
-async def info(pipe: Pipe) -> dict[str, str]:
+async def info_command(pipe: Pipe) -> dict[str, str]:
     """What INFO says; nothing from a Redis that does not know it or does not tell everybody."""
     try:
         reply = await pipe.command("INFO")
-    except Refused:
+    except CommandError:
         return {}
     assert isinstance(reply, dict), reply
     return {str(name): str(value) for name, value in reply.items()}

@@ -13,7 +13,7 @@ from shared.run.errors import Unavailable
 Answer = TypeVar("Answer")
 
 
-async def patiently(act: Callable[[], Awaitable[Answer]]) -> Answer:
+async def retry_until_available(act: Callable[[], Awaitable[Answer]]) -> Answer:
     """Does an act that is safe to repeat until Redis has answered. Bounded by cancelling it."""
     with suppress(Unavailable):
         return await act()  # nearly always all there is to do; a retry loop costs more than the act

@@ -17,7 +17,7 @@ _IN_MODEL = re.compile(rf"(?:(?:clawdbot|openclaw)[:/]|agent:)({_ID.pattern})", 
 
 
 @dataclass(frozen=True, slots=True)
-class Requested:
+class RequestedAgent:
     """The agent a request means; `explicit` when the client named it."""
 
     id: str
@@ -34,12 +34,12 @@ def normalise_agent_id(raw: str) -> str:
     return dashed[:_LENGTH].rstrip("-") or DEFAULT_AGENT
 
 
-def requested_agent(header: str | None, model: str | None, served: Container[str]) -> Requested:
+def requested_agent(header: str | None, model: str | None, served: Container[str]) -> RequestedAgent:
     """A header beats the model. A model that names no agent, such as `gpt-4o`, means the default agent."""
     if header is not None and js_trim(header):
-        return Requested(normalise_agent_id(header), explicit=True)
+        return RequestedAgent(normalise_agent_id(header), explicit=True)
     named = _named_by(model, served) if model is not None else None
-    return Requested(named or DEFAULT_AGENT, explicit=named is not None)
+    return RequestedAgent(named or DEFAULT_AGENT, explicit=named is not None)
 
 
 def _named_by(model: str, served: Container[str]) -> str | None:

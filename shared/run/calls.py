@@ -1,23 +1,23 @@
 """The calls of a client's own tools, added up from their pieces.
 
 Rule 1: the adding up must live here in this file. A whole answer, the terminal record and the transcript name the same
-calls only because all of them ask `Calls`.
+calls only because all of them ask `ToolCallAssembler`.
 """
 
 from __future__ import annotations
 
-from shared.run.events import Call
+from shared.run.events import ToolCallDelta
 from shared.run.run import ToolCall
 
 
-class Calls:
+class ToolCallAssembler:
     def __init__(self) -> None:
-        self._pieces: dict[int, list[Call]] = {}
+        self._pieces: dict[int, list[ToolCallDelta]] = {}
 
     def __len__(self) -> int:
         return len(self._pieces)
 
-    def add(self, piece: Call) -> None:
+    def add(self, piece: ToolCallDelta) -> None:
         self._pieces.setdefault(piece.index, []).append(piece)
 
     @property
@@ -26,7 +26,7 @@ class Calls:
         return tuple(_whole(pieces) for _, pieces in sorted(self._pieces.items()))
 
 
-def _whole(pieces: list[Call]) -> ToolCall:
+def _whole(pieces: list[ToolCallDelta]) -> ToolCall:
     first, arguments = pieces[0], "".join(piece.arguments for piece in pieces)
     extra = {name: value for piece in pieces for name, value in piece.extra.items()}
     return ToolCall(id=first.id, name=first.name, arguments=arguments, extra=extra)

@@ -14,7 +14,7 @@ from hashlib import sha256
 from shared.run.events import Tokens, Value
 
 
-class Conversation(Value):
+class StoredConversation(Value):
     id: str  # the agent's name for it
     agent_id: str
     place: str  # where the agent finds it again, in the agent's own words
@@ -36,7 +36,7 @@ def digest(*texts: str) -> str:
     return sha256("\0".join(texts).encode(errors="replace")).hexdigest() if any(texts) else ""
 
 
-def exchange(turns: Sequence[str]) -> str:
+def exchange_digest(turns: Sequence[str]) -> str:
     """By which the end of a transcript, as JSON, is known again: a worker of an earlier release adds turns and lets the
     conversation stand."""
     return digest(*turns[-2:])

@@ -1,6 +1,6 @@
 """What a run says: frozen values, one class per kind, and their JSON.
 
-A `Said` is what an agent or the worker has to say; an `Event` is a said thing with its place in the run's log. The
+A `EventData` is what an agent or the worker has to say; an `Event` is a said thing with its place in the run's log. The
 JSON of an event is the wire between worker and API and the text kept in the run's stream. Fields unknown to this
 release are ignored and a `stream` unknown to it becomes `Unknown`, so that a newer worker may speak to an older API.
 """
@@ -28,7 +28,7 @@ def empty(value: object) -> bool:
     return not value
 
 
-class Stop(StrEnum):
+class StopReason(StrEnum):
     """Why a run was stopped from outside. Recorded before anything is killed."""
 
     USER = "user"  # somebody asked for it
@@ -63,7 +63,7 @@ class Tokens(Value):
 class Queued(Value):
     stream: ClassVar[str] = "lifecycle"
     phase: Literal["queued"] = "queued"
-    reason: Stop | None = None  # set when a worker handed the run back
+    reason: StopReason | None = None  # set when a worker handed the run back
 
 
 class Started(Value):
@@ -91,7 +91,7 @@ class Failed(Value):
 class Cancelled(Value):
     stream: ClassVar[str] = "lifecycle"
     phase: Literal["cancelled"] = "cancelled"
-    reason: Stop
+    reason: StopReason
     usage: Tokens = Tokens()
 
 
@@ -103,7 +103,7 @@ class Delta(Value):
     message: int = 0
 
 
-class Tool(Value):
+class ToolUse(Value):
     stream: ClassVar[str] = "tool"
     phase: Literal["start", "update", "result"]
     name: str
@@ -112,7 +112,7 @@ class Tool(Value):
     result: JsonValue = None
 
 
-class Call(Value):
+class ToolCallDelta(Value):
     """A piece of a call of one of the client's own tools, which the client is to make.
 
     `arguments` is append-only text. Calls are numbered from 0 in order; the first piece of each, and no other, has its
@@ -145,7 +145,7 @@ class Unknown(Value):
 
 Terminal = Completed | Failed | Cancelled
 Lifecycle = Queued | Started | Terminal
-Said = Lifecycle | Delta | Tool | Call | Reasoning | Usage | Unknown
+EventData = Lifecycle | Delta | ToolUse | ToolCallDelta | Reasoning | Usage | Unknown
 
 
 # --- event ------------------------------------------------------------------------------------------------------------
@@ -175,12 +175,12 @@ class AssistantEvent(Envelope):
 
 class ToolEvent(Envelope):
     stream: Literal["tool"] = "tool"
-    data: Tool
+    data: ToolUse
 
 
 class CallEvent(Envelope):
     stream: Literal["call"] = "call"
-    data: Call
+    data: ToolCallDelta
 
 
 class ReasoningEvent(Envelope):
@@ -237,7 +237,7 @@ Event = Annotated[
 _ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
 
 
-def event(said: Said, *, run_id: str, session_key: str, attempt: int, seq: int, ts: int) -> Event:
+def make_event(said: EventData, *, run_id: str, session_key: str, attempt: int, seq: int, ts: int) -> Event:
     """Gives a said thing its place in the log."""
     place = {"run_id": run_id, "session_key": session_key, "attempt": attempt, "seq": seq, "ts": ts}
     return _ADAPTER.validate_python({"stream": said.stream, "data": said, **place})

@@ -7,8 +7,8 @@ from uuid import uuid4
 
 from pydantic import Field, JsonValue
 
-from shared.run.conversation import Conversation, Resumed
-from shared.run.events import Stop, Tokens, Value, empty
+from shared.run.conversation import Resumed, StoredConversation
+from shared.run.events import StopReason, Tokens, Value, empty
 from shared.run.json_object import JsonObject
 from shared.run.states import State
 
@@ -97,7 +97,7 @@ class End(Value):
     code: str = ""  # of a failed run
     message: str = ""  # of a failed run, for clients
     detail: str = ""  # of a failed run, for operators only
-    reason: Stop | None = None  # of a cancelled run
+    reason: StopReason | None = None  # of a cancelled run
     usage: Tokens = Tokens()
     resumed: Resumed | None = None  # of a run whose session is kept, and that an agent was given
-    conversation: Conversation | None = None  # the agent's own, as the run leaves it
+    conversation: StoredConversation | None = None  # the agent's own, as the run leaves it

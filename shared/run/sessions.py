@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from uuid import uuid4
 
-from shared.run.agent_ids import Requested, normalise_agent_id
+from shared.run.agent_ids import RequestedAgent, normalise_agent_id
 from shared.run.errors import RunrelayError
 from shared.run.text import js_trim
 
@@ -30,7 +30,7 @@ class Session:
     stable: bool
 
 
-def resolve_session(requested: Requested, *, header: str | None, user: str | None) -> Session:
+def resolve_session(requested: RequestedAgent, *, header: str | None, user: str | None) -> Session:
     """The header is the key; else a user has one per agent; else it is fresh. Raises IllegalSessionKey."""
     if key := js_trim(header or ""):
         return Session(_legal(key), _agent_of(key, requested), stable=True)
@@ -52,7 +52,7 @@ def _legal(key: str) -> str:
     return key
 
 
-def _agent_of(key: str, requested: Requested) -> str:
+def _agent_of(key: str, requested: RequestedAgent) -> str:
     """`agent:<id>:<rest>` names its agent. Any other key is used with whichever agent was asked for."""
     named = _OF_AGENT.fullmatch(key)
     if named is None:

@@ -22,17 +22,17 @@ from shared.run.run import Turn
 from tests.agents.clis import BEFORE, CLIS, HELLO, Cli
 from tests.agents.model import served_model
 from tests.worker.agents.asking import asked, text
-from worker.agents.command.warm.known_protocols import LANGUAGES
+from worker.agents.command.warm.driver_registry import DRIVERS
 from worker.agents.config import CommandConfig
 from worker.agents.opening import open_agents
-from worker.agents.protocol import Agent, AgentInput, Utterance
+from worker.agents.protocol import Agent, AgentInput, AgentOutput
 
 SETTLE_SECONDS = 6.0
 
 
 async def first_delta(agent: Agent, input: AgentInput) -> tuple[float, str]:
     """Milliseconds, and the whole answer."""
-    began, first, heard = time.monotonic(), 0.0, list[Utterance]()
+    began, first, heard = time.monotonic(), 0.0, list[AgentOutput]()
     async with aclosing(agent.run(input)) as speech:
         async for spoken in speech:
             if not first and isinstance(spoken, Delta):
@@ -75,7 +75,7 @@ async def measure(cli: Cli, url: str, rounds: int) -> None:
 
 async def main(rounds: int, names: list[str]) -> None:
     with served_model() as url:
-        for name in names or LANGUAGES:
+        for name in names or DRIVERS:
             await measure(CLIS[name], url, rounds)
 
 

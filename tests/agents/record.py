@@ -23,7 +23,7 @@ from tests.agents.clis import CLIS, Cli
 from tests.agents.model import served_model
 from worker.agents.command.cli_conversation import with_options
 from worker.agents.command.formats.format import Object
-from worker.agents.command.warm.known_protocols import LANGUAGES
+from worker.agents.command.warm.driver_registry import DRIVERS
 from worker.agents.config import CommandConfig
 
 FIXTURES = Path(__file__).parents[1] / "worker/agents/command/formats/fixtures"
@@ -94,7 +94,7 @@ def _run(command: list[str], cli: Cli, prompt: str, url: str) -> tuple[str, int]
 
 def _warm(cli: Cli, url: str) -> dict[str, str]:
     """Its command line, of a CLI that reads one turn after the other."""
-    if cli.name not in LANGUAGES:
+    if cli.name not in DRIVERS:
         return {}
     command = CommandConfig.model_validate({"kind": "command", "preset": cli.name, "warm": 1}).command
     for case, prompts in WARM.items():
@@ -120,10 +120,10 @@ def _conversation(command: list[str], cli: Cli, prompts: list[str], url: str) ->
         ) as process:
             assert process.stdin
             assert process.stdout
-            talk = LANGUAGES[cli.name].talk()
-            _write(process.stdin, list(talk.opening()))
+            driver = DRIVERS[cli.name].driver()
+            _write(process.stdin, list(driver.opening()))
             for prompt in prompts:
-                turn = talk.turn(prompt, work)
+                turn = driver.turn(prompt, work)
                 with suppress(RunError):
                     while not turn.over:
                         _write(process.stdin, turn.asking)

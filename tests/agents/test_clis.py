@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from shared.run.errors import ErrorCode, RunError
-from shared.run.events import Reasoning, Tool, Usage
+from shared.run.events import Reasoning, ToolUse, Usage
 from tests.agents.clis import CLIS, HELLO, NOTE, RATE_LIMIT, REFUSED_KEY, THINKING, TOO_LONG, Cli
 from tests.worker.agents.asking import asked, said, text
 from worker.agents.command.command_agent import CommandAgent
 from worker.agents.config import CommandConfig
-from worker.agents.protocol import Spoken
+from worker.agents.protocol import AgentEvent
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -36,7 +36,7 @@ class Asked:
         self._agent = CommandAgent(config, environment, work_root=folder / "work")
         self._folder = folder
 
-    async def __call__(self, message: str) -> list[Spoken]:
+    async def __call__(self, message: str) -> list[AgentEvent]:
         return await said(self._agent, asked(message))
 
     async def failure(self, message: str) -> tuple[ErrorCode, str]:
@@ -71,7 +71,7 @@ async def test_it_uses_a_tool_in_the_directory_of_the_session(cli: Cli, ask: Ask
     heard = await ask(NOTE)
     assert ask.written() == ["from the agent"]
     assert text(heard).endswith("The note is written.")
-    tools = [(said.phase, said.name) for said in heard if isinstance(said, Tool)]
+    tools = [(said.phase, said.name) for said in heard if isinstance(said, ToolUse)]
     assert tools == ([("start", TOOLS[cli.name]), ("result", TOOLS[cli.name])] if cli.name in TOOLS else [])
 
 

@@ -6,15 +6,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from shared.run.calls import Calls
+from shared.run.calls import ToolCallAssembler
 from shared.run.errors import ErrorCode, RunError
-from shared.run.events import Call, FinishReason, Reasoning, Usage
+from shared.run.events import FinishReason, Reasoning, ToolCallDelta, Usage
 from shared.run.run import ToolCall, Turn
 from tests.agents.clis import HELLO, LIMIT, NOTE, RATE_LIMIT, REFUSED_KEY, THINKING, TOO_LONG
 from tests.worker.agents.asking import asked, said, text
 from worker.agents.config import OpenAIConfig
 from worker.agents.openai.openai_agent import OpenAIAgent, open_openai
-from worker.agents.protocol import Finished, Spoken
+from worker.agents.protocol import AgentEvent, Finished
 
 WRITE = {"type": "function", "function": {"name": "write", "parameters": {"type": "object"}}}
 
@@ -26,10 +26,10 @@ async def agent(model: str) -> AsyncIterator[OpenAIAgent]:
         yield agent
 
 
-def called(spoken: list[Spoken]) -> tuple[ToolCall, ...]:
-    calls = Calls()
+def called(spoken: list[AgentEvent]) -> tuple[ToolCall, ...]:
+    calls = ToolCallAssembler()
     for one in spoken:
-        if isinstance(one, Call):
+        if isinstance(one, ToolCallDelta):
             calls.add(one)
     return calls.whole
 

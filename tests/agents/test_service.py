@@ -11,7 +11,7 @@ import pytest
 
 from tests.agents.clis import BEFORE, CLIS, HELLO, NOTE, REFUSED_KEY, settled_in
 from tests.e2e.service import ALICE, started
-from worker.agents.command.warm.known_protocols import LANGUAGES
+from worker.agents.command.warm.driver_registry import DRIVERS
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -25,7 +25,7 @@ class Served:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, model: str) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("agents")
-    with started(folder, settings=settled_in(folder, model, warm=LANGUAGES)) as service:
+    with started(folder, settings=settled_in(folder, model, warm=DRIVERS)) as service:
         client = openai.OpenAI(base_url=f"{service.url}/v1", api_key=ALICE, max_retries=0, timeout=200)
         yield Served(client, folder / "work")
 
@@ -50,7 +50,7 @@ def test_a_stream_and_a_tool(served: Served, agent: str) -> None:
     assert (served.work / agent / "note.txt").read_text().strip() == "from the agent"
 
 
-@pytest.mark.parametrize("agent", LANGUAGES)
+@pytest.mark.parametrize("agent", DRIVERS)
 def test_a_warm_agent_goes_on(served: Served, agent: str) -> None:
     """In the CLI's own conversation: of a transcript in the prompt the model would say something else."""
 

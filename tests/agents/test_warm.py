@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from shared.run.errors import ErrorCode, RunError
-from shared.run.events import Tool, Usage
+from shared.run.events import ToolUse, Usage
 from shared.run.run import Turn
 from tests.agents.clis import BEFORE, CLIS, HELLO, NOTE, REFUSED_KEY
 from tests.worker.agents.asking import asked, said, text, until
 from worker.agents.command.command_agent import CommandAgent
-from worker.agents.command.warm.known_protocols import LANGUAGES
+from worker.agents.command.warm.driver_registry import DRIVERS
 from worker.agents.command.warm.warm_agent import WarmAgent, open_warm
 from worker.agents.command.workdir import folder_name
 from worker.agents.config import CommandConfig
-from worker.agents.protocol import AgentInput, Spoken
+from worker.agents.protocol import AgentEvent, AgentInput
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -33,7 +33,7 @@ class Warm:
     agent: WarmAgent
     work: Path
 
-    async def ask(self, message: str, *history: Turn, session: str = "ann") -> list[Spoken]:
+    async def ask(self, message: str, *history: Turn, session: str = "ann") -> list[AgentEvent]:
         return await said(self.agent, self.input(message, *history, session=session))
 
     def input(self, message: str, *history: Turn, session: str = "ann") -> AgentInput:
@@ -43,7 +43,7 @@ class Warm:
         return (self.work / folder_name(session) / "note.txt").read_text().strip()
 
 
-@pytest.fixture(params=LANGUAGES)
+@pytest.fixture(params=DRIVERS)
 async def warm(request: pytest.FixtureRequest, tmp_path: Path, model: str) -> AsyncIterator[Warm]:
     cli = CLIS[request.param]
     (tmp_path / "home").mkdir()
@@ -76,7 +76,7 @@ async def test_files_lie_in_the_directory_of_the_session(warm: Warm) -> None:
     """Of a process that was started before there was one, and of the one that takes its place."""
     heard = await warm.ask(NOTE)
     assert text(heard).endswith("The note is written.")
-    assert {one.phase for one in heard if isinstance(one, Tool)} == {"start", "result"}
+    assert {one.phase for one in heard if isinstance(one, ToolUse)} == {"start", "result"}
     assert warm.note() == "from the agent"
     (warm.work / folder_name("ann") / "note.txt").unlink()
     await warm.ask(NOTE, Turn(role="user", content="Elsewhere"), Turn(role="assistant", content="Done."))

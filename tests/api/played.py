@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.run.events import Completed, Delta, Event, Said, event
+from shared.run.events import Completed, Delta, Event, EventData, make_event
 from shared.run.run import Run
 
 RUN = Run(
@@ -16,10 +16,10 @@ RUN = Run(
 )
 
 
-def played(*said: Said) -> list[Event]:
+def played(*said: EventData) -> list[Event]:
     """These things in the run's log, numbered from 1."""
     place = {"run_id": RUN.run_id, "session_key": RUN.session_key}
-    return [event(one, **place, attempt=1, seq=seq, ts=seq) for seq, one in enumerate(said, 1)]
+    return [make_event(one, **place, attempt=1, seq=seq, ts=seq) for seq, one in enumerate(said, 1)]
 
 
 def spoken(*texts: str) -> list[Event]:

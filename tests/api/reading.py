@@ -8,16 +8,16 @@ from redis.asyncio import Redis
 
 from api.relay.hub import Hub
 from api.relay.inbox import Inbox
-from api.relay.relay import Reader
+from api.relay.relay import RunReader
 from shared.ledger.ledger import Ledger
 from shared.log.event_log import EventLog
 from tests.broker import KEYS
 
 
-def reader_of(run_id: str, redis: Redis, ledger: Ledger, log: EventLog) -> tuple[Reader, Hub]:
+def reader_of(run_id: str, redis: Redis, ledger: Ledger, log: EventLog) -> tuple[RunReader, Hub]:
     """From the first event on, by the stream alone: the hub has no link. The hub can end it."""
     hub = Hub(redis, resting=KEYS.channel("rest"))
-    return Reader(run_id, Inbox(), hub, log, ledger, 0, look_seconds=0), hub
+    return RunReader(run_id, Inbox(), hub, log, ledger, 0, look_seconds=0), hub
 
 
 @dataclass

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.ledger.finish import end_of
+from shared.ledger.finish import terminal_record
 from shared.ledger.ledger import Claim, Ledger
 from shared.ledger.presence import Announcement, Presence, ServedAgent
 from shared.log.event_log import EventLog, Head
 from shared.redis.pipe import Pipe
-from shared.run.events import Completed, Delta, Event, Said, Started, Terminal, event
+from shared.run.events import Completed, Delta, Event, EventData, Started, Terminal, make_event
 from shared.run.run import Policy
 from tests.broker import KEYS
 from tests.events import head_after
@@ -27,7 +27,7 @@ class Attempt:
         self._ledger = ledger
         self._log = log
 
-    async def say(self, *said: Said | str) -> None:
+    async def say(self, *said: EventData | str) -> None:
         events = [self._event(one, number) for number, one in enumerate(said, self._head.seq + 1)]
         self._head = head_after(events, self._head)
         await self._log.append(events, self._head)
@@ -37,14 +37,14 @@ class Attempt:
         terminal = terminal or Completed()
         text = await self._log.text(self.run_id, self._head)
         last = self._event(terminal, self._head.seq + 1)
-        record = end_of(terminal, text)
+        record = terminal_record(terminal, text)
         await self._log.close([last], head_after([last], self._head), record)
         assert await self._ledger.settle(self.claim, record)
 
-    def _event(self, said: Said | str, seq: int) -> Event:
+    def _event(self, said: EventData | str, seq: int) -> Event:
         said = Delta(delta=said) if isinstance(said, str) else said
         run, attempt = self.claim.run, self.claim.attempt
-        return event(said, run_id=run.run_id, session_key=run.session_key, attempt=attempt, seq=seq, ts=seq)
+        return make_event(said, run_id=run.run_id, session_key=run.session_key, attempt=attempt, seq=seq, ts=seq)
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Stage:
         word = Announcement(worker="w1", host="h", pid=1, version="1", slots=9, running=0, since_ms=0, agents=served)
         await Presence(self.pipe, KEYS).announce(word)
 
-    async def take(self, *said: Said | str) -> Attempt:
+    async def take(self, *said: EventData | str) -> Attempt:
         """The next run that waits, as soon as there is one; begun, with these words said."""
         taken = await self._claimed()
         attempt = Attempt(taken, await self.log.fence(taken.run.run_id, taken.attempt), self.ledger, self.log)

@@ -10,8 +10,8 @@ import uvloop
 
 from api.app import create_app
 from shared.ledger.presence import process_name
-from shared.redis.client import Argument, opened
-from shared.redis.pipe import LANES, Pipe, Pipes
+from shared.redis.client import Argument, open_redis
+from shared.redis.pipe import CONNECTIONS, Pipe, Pipes
 from shared.redis.replies import Reply
 from shared.settings import Settings, read_settings
 
@@ -23,8 +23,8 @@ class Forgetful(Pipe):
 
 async def serve(settings: Settings) -> None:
     async with (
-        opened(settings.redis_url, max_connections=LANES) as redis,
-        opened(settings.events_url, socket_timeout=None) as pubsub,
+        open_redis(settings.redis_url, max_connections=CONNECTIONS) as redis,
+        open_redis(settings.events_url, socket_timeout=None) as pubsub,
         aclosing(Forgetful(redis)) as pipe,
     ):
         app = create_app(settings, Pipes(pipe, pipe), pubsub, name=process_name("api")).app

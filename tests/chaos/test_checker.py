@@ -11,7 +11,7 @@ import pytest
 
 from chaos.checker import MUST_BE_ZERO, counted, offences
 from chaos.faults import Fault
-from chaos.history import Asked, Entry, History, Kept, Piece, Reading
+from chaos.history import ClientRequest, Entry, History, Piece, Reading, StoredRun
 from chaos.journal import Note
 from chaos.script import Order, script
 
@@ -40,7 +40,7 @@ def end(seq: int, **fields: object) -> Entry:
 GOOD = (entry(1, phase="queued", attempt=0), start(2), said(3, TEXT[:9]), said(4, TEXT[9:]), end(5))
 
 
-def kept(*entries: Entry, **fields: object) -> Kept:
+def kept(*entries: Entry, **fields: object) -> StoredRun:
     known: dict[str, object] = {
         "run_id": RUN,
         "order": ORDER,
@@ -55,7 +55,7 @@ def kept(*entries: Entry, **fields: object) -> Kept:
         "end_text": TEXT,
         "entries": entries,
     }
-    return Kept(**{**known, **fields})  # type: ignore[arg-type]
+    return StoredRun(**{**known, **fields})  # type: ignore[arg-type]
 
 
 def reading(*pieces: Piece, outcome: str = "stop") -> Reading:
@@ -66,8 +66,8 @@ def events(seqs: Sequence[int], end: str | None = "stop", after: int = 0) -> Pie
     return Piece("events", seqs=list(seqs), raw={seq: json.dumps(seq) for seq in seqs}, end=end, after=after)
 
 
-def history(run: Kept, *readings: Reading, starts: int = 1, **asked: object) -> History:
-    wish = Asked(ORDER, readings=list(readings), **asked)  # type: ignore[arg-type]
+def history(run: StoredRun, *readings: Reading, starts: int = 1, **asked: object) -> History:
+    wish = ClientRequest(ORDER, readings=list(readings), **asked)  # type: ignore[arg-type]
     notes = [Note("start", RUN, 1, at) for at in range(3, 3 + starts)]
     return History(seed=1, asked=[wish], kept=[run], notes=notes, faults=[])
 
@@ -97,11 +97,13 @@ def test_a_good_history_has_nothing_against_it() -> None:
         (kept(*GOOD, end_text=TEXT[:9]), "logs with wrong text"),
     ],
 )
-def test_what_a_log_must_not_look_like(run: Kept, count: str) -> None:
+def test_what_a_log_must_not_look_like(run: StoredRun, count: str) -> None:
     assert count in broken(history(run))
 
 
-def ended_early(code: str = "", reason: str = "", agent: str = "main", tries: int = 1, text: str = TEXT[:9]) -> Kept:
+def ended_early(
+    code: str = "", reason: str = "", agent: str = "main", tries: int = 1, text: str = TEXT[:9]
+) -> StoredRun:
     last = end(4, phase="cancelled" if reason else "error", code=code, reason=reason)
     state = "cancelled" if reason else "failed"
     entries = (*GOOD[:2], said(3, text), last) if text else (*GOOD[:2], entry(3, stream="tool"), last)
@@ -118,7 +120,7 @@ def ended_early(code: str = "", reason: str = "", agent: str = "main", tries: in
         (ended_early(reason="disconnect"), {"foreground": True, "left_for": 11.0}),
     ],
 )
-def test_ends_that_are_as_promised(run: Kept, asked: Mapping[str, Any]) -> None:
+def test_ends_that_are_as_promised(run: StoredRun, asked: Mapping[str, Any]) -> None:
     assert broken(history(run, **asked)) == {}
 
 
@@ -135,7 +137,7 @@ def test_ends_that_are_as_promised(run: Kept, asked: Mapping[str, Any]) -> None:
         (ended_early(reason="disconnect"), {"foreground": False, "left_for": 99.0}),
     ],
 )
-def test_ends_that_nothing_explains(run: Kept, asked: Mapping[str, Any]) -> None:
+def test_ends_that_nothing_explains(run: StoredRun, asked: Mapping[str, Any]) -> None:
     assert "runs that ended without need" in broken(history(run, **asked))
 
 
@@ -147,7 +149,7 @@ def test_ends_that_nothing_explains(run: Kept, asked: Mapping[str, Any]) -> None
         (kept(*GOOD[:3], start(4, 2), said(5, TEXT, 2, 1), end(6, attempt=2), end_text=f"{TEXT[:9]}\n\n{TEXT}"), 2),
     ],
 )
-def test_an_execution_too_many(run: Kept, starts: int) -> None:
+def test_an_execution_too_many(run: StoredRun, starts: int) -> None:
     assert "runs executed twice" in broken(history(run, starts=starts))
 
 
@@ -217,7 +219,7 @@ def line(*starts: int) -> History:
     """A session of two runs, the first of which ends at 5."""
     runs = [kept(*GOOD, run_id=f"chatcmpl_{place}", order=Order(place, "mute"), end_text="") for place in range(2)]
     runs = [replace(run, entries=(start(1), end(2, at=at))) for run, at in zip(runs, (5, 9), strict=True)]
-    asked = [Asked(Order(place, "mute"), session="s", place=place) for place in range(2)]
+    asked = [ClientRequest(Order(place, "mute"), session="s", place=place) for place in range(2)]
     notes = [Note("start", f"chatcmpl_{place}", 1, at) for place, at in enumerate(starts)]
     return History(seed=1, asked=asked, kept=runs, notes=notes, faults=[])
 

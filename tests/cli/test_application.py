@@ -6,14 +6,14 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli.application import application
-from cli.problem import Code, Problem
-from cli.world import World
+from cli.cli_error import CliError, ExitCode
+from cli.command_context import CommandContext
 
 NOWHERE = {"RUNRELAY_URL": "http://127.0.0.1:1"}
 
 
 def said(*words: str, input: str | None = None, environment: dict[str, str] | None = None) -> Result:
-    world = World(NOWHERE if environment is None else environment)
+    world = CommandContext(NOWHERE if environment is None else environment)
     return CliRunner().invoke(application(), [*words], input=input, obj=world)
 
 
@@ -36,7 +36,7 @@ def test_a_group_alone_shows_what_there_is(words: tuple[str, ...]) -> None:
     ],
 )
 def test_what_makes_no_sense_is_told(words: tuple[str, ...]) -> None:
-    assert said(*words).exit_code == Code.USAGE
+    assert said(*words).exit_code == ExitCode.USAGE
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ def test_what_makes_no_sense_is_told(words: tuple[str, ...]) -> None:
 )
 def test_what_contradicts_itself_is_told(words: tuple[str, ...], complaint: str) -> None:
     problem = said(*words).exception
-    assert isinstance(problem, Problem)
-    assert problem.code is Code.USAGE
+    assert isinstance(problem, CliError)
+    assert problem.code is ExitCode.USAGE
     assert complaint in str(problem)
 
 
@@ -85,8 +85,8 @@ def test_what_contradicts_itself_is_told(words: tuple[str, ...], complaint: str)
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_service_that_is_away_is_told_in_one_line(words: tuple[str, ...], as_json: bool) -> None:
     problem = said(*words, *(["--json"] if as_json else [])).exception
-    assert isinstance(problem, Problem)
-    assert problem.code is Code.UNREACHABLE
+    assert isinstance(problem, CliError)
+    assert problem.code is ExitCode.UNREACHABLE
     assert "RUNRELAY_URL" in str(problem)
     assert "\n" not in str(problem)
 
@@ -97,5 +97,5 @@ def test_the_release_is_told() -> None:
 
 def test_a_wrong_setting_of_the_service_is_told_by_the_doctor() -> None:
     problem = said("doctor", environment={"REDIS_URL": "http://x"}).exception
-    assert isinstance(problem, Problem)
-    assert (problem.code, "REDIS_URL" in str(problem)) == (Code.USAGE, True)
+    assert isinstance(problem, CliError)
+    assert (problem.code, "REDIS_URL" in str(problem)) == (ExitCode.USAGE, True)

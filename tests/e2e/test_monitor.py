@@ -12,8 +12,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from redis import Redis
 
-from shared.ledger.ledger import Bounds, Ledger
-from shared.redis.client import opened
+from shared.ledger.ledger import Ledger, QueueLimits
+from shared.redis.client import open_redis
 from shared.redis.keys import Keys
 from shared.redis.pipe import Pipe
 from shared.run.run import new_run_id
@@ -28,7 +28,7 @@ MONA = "monas-token"
 PAGES = ("", "/runs", "/failed", "/sessions", "/workers", "/queue", "/audit")
 EVIL = "<script>document.title='taken'</script><img src=x onerror=alert(1)>"
 PHONE = {"width": 360, "height": 740}
-BOUNDS = Bounds(retention_ms=600_000, queue_timeout_ms=600_000, max_waiting=20_000, max_waiting_per_session=20)
+BOUNDS = QueueLimits(retention_ms=600_000, queue_timeout_ms=600_000, max_waiting=20_000, max_waiting_per_session=20)
 
 
 @pytest.fixture(scope="module")
@@ -342,7 +342,7 @@ def submit_many(service: Service, number: int) -> None:
     """Runs that no worker takes."""
 
     async def submit_all() -> None:
-        async with opened(service.redis.connection_url, max_connections=2) as redis:
+        async with open_redis(service.redis.connection_url, max_connections=2) as redis:
             pipe = Pipe(redis)
             ledger = Ledger(pipe, Keys(SETTINGS["NAMESPACE"]))
             for _ in range(number // 100):

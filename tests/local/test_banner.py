@@ -8,14 +8,14 @@ import pytest
 
 from local.banner import agents, banner, curl, snippet
 from worker.agents.config import DemoConfig
-from worker.agents.discovery import Found
+from worker.agents.discovery import DiscoveredAgent
 
 URL = "http://127.0.0.1:8000"
 
 
 FOUND = (
-    Found("main", DemoConfig(description="The demo agent"), "always"),
-    Found("opencode", DemoConfig(description="The CLI opencode"), "it is on PATH: /bin/opencode"),
+    DiscoveredAgent("main", DemoConfig(description="The demo agent"), "always"),
+    DiscoveredAgent("opencode", DemoConfig(description="The CLI opencode"), "it is on PATH: /bin/opencode"),
 )
 
 

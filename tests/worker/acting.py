@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import anyio
 
 from shared.run.events import Delta
-from worker.agents.protocol import AgentInput, Spoken
+from worker.agents.protocol import AgentEvent, AgentInput
 
-Act = Callable[[AgentInput], AsyncGenerator[Spoken, None]]
+Act = Callable[[AgentInput], AsyncGenerator[AgentEvent, None]]
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Acts:
 
     act: Act
 
-    def run(self, input: AgentInput) -> AsyncGenerator[Spoken, None]:
+    def run(self, input: AgentInput) -> AsyncGenerator[AgentEvent, None]:
         return self.act(input)
 
 
@@ -27,11 +27,11 @@ class Acts:
 class Says:
     """Says this, then raises that."""
 
-    said: tuple[Spoken, ...] = (Delta(delta="Hello"),)
+    said: tuple[AgentEvent, ...] = (Delta(delta="Hello"),)
     then: BaseException | None = None
     inputs: list[AgentInput] = field(default_factory=list)
 
-    async def run(self, input: AgentInput) -> AsyncGenerator[Spoken, None]:
+    async def run(self, input: AgentInput) -> AsyncGenerator[AgentEvent, None]:
         self.inputs.append(input)
         for one in self.said:
             yield one
@@ -43,14 +43,14 @@ class Says:
 class Waits:
     """Says this and then nothing, until it is stopped; then it may raise, or end as if it were done (`swallows`)."""
 
-    said: tuple[Spoken, ...] = ()
+    said: tuple[AgentEvent, ...] = ()
     then: Exception | None = None
     swallows: bool = False
     waiting: anyio.Event = field(default_factory=anyio.Event)
     go_on: anyio.Event = field(default_factory=anyio.Event)
     closed: bool = False
 
-    async def run(self, input: AgentInput) -> AsyncGenerator[Spoken, None]:
+    async def run(self, input: AgentInput) -> AsyncGenerator[AgentEvent, None]:
         try:
             for one in self.said:
                 yield one

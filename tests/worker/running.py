@@ -24,7 +24,7 @@ from worker.claim.control import Control
 from worker.claim.doorbell import POLL_SECONDS, Doorbell
 from worker.claim.leases import Leases
 from worker.claim.run_worker import RunWorker
-from worker.worker_announcer import Announcer
+from worker.worker_announcer import WorkerAnnouncer
 
 
 class HeardDoorbell(Doorbell):
@@ -44,7 +44,7 @@ class Crew:
     worker: RunWorker
     leases: Leases
     control: Control
-    announcer: Announcer
+    announcer: WorkerAnnouncer
     ledger: Ledger
     log: EventLog
     redis: Redis
@@ -112,7 +112,7 @@ async def crew(
             lease_seconds=lease_seconds,
             drain_seconds=drain_seconds,
         )
-        announcer = Announcer(Presence(pipe, KEYS), partial(word, worker), obey=worker.obey, deltas=lambda: 0)
+        announcer = WorkerAnnouncer(Presence(pipe, KEYS), partial(word, worker), obey=worker.obey, deltas=lambda: 0)
         orders = Control(control, KEYS, leases, worker=name, news=announcer.soon)
         yield Crew(worker, leases, orders, announcer, ledger, log, client, doorbell.sleeping)
         await pipe.aclose()

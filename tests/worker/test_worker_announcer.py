@@ -7,22 +7,22 @@ import anyio
 from redis.asyncio import Redis
 
 from shared.ledger.operations import Operations
-from shared.ledger.presence import Announcement, Order, Presence
-from shared.ledger.tallies import History, Window
+from shared.ledger.presence import Announcement, Presence, WorkerOrder
+from shared.ledger.tallies import Tallies, Window
 from shared.log.event_log import EventLog
 from tests.broker import KEYS
 from tests.lossy import LossyPipe
 from tests.wait import wait_until
-from worker.worker_announcer import Announcer
+from worker.worker_announcer import WorkerAnnouncer
 
 
-def obeyed(_: Order) -> bool:
+def obeyed(_: WorkerOrder) -> bool:
     return False
 
 
 def announcer(
-    pipe: LossyPipe, *, obey: Callable[[Order], bool] = obeyed, deltas: Callable[[], int] = lambda: 0
-) -> tuple[Announcer, Presence]:
+    pipe: LossyPipe, *, obey: Callable[[WorkerOrder], bool] = obeyed, deltas: Callable[[], int] = lambda: 0
+) -> tuple[WorkerAnnouncer, Presence]:
     numbers = count(1)
 
     def word() -> Announcement:
@@ -31,7 +31,7 @@ def announcer(
         )
 
     presence = Presence(pipe, KEYS)
-    return Announcer(presence, word, obey, deltas), presence
+    return WorkerAnnouncer(presence, word, obey, deltas), presence
 
 
 async def running(presence: Presence) -> list[int]:
@@ -64,11 +64,11 @@ async def test_announcing_outlives_a_redis_that_is_away(redis: Redis) -> None:
 async def test_an_order_that_changes_something_is_answered_by_an_announcement_at_once(
     redis: Redis, log: EventLog
 ) -> None:
-    orders: list[Order] = []
+    orders: list[WorkerOrder] = []
 
-    def obey(order: Order) -> bool:
+    def obey(order: WorkerOrder) -> bool:
         orders.append(order)
-        return orders.count(order) == 1 and order is Order.DRAIN
+        return orders.count(order) == 1 and order is WorkerOrder.DRAIN
 
     pipe = LossyPipe(redis)
     told, presence = announcer(pipe, obey=obey)
@@ -79,7 +79,7 @@ async def test_an_order_that_changes_something_is_answered_by_an_announcement_at
         told.soon()
         await wait_until(lambda: len(orders) == 3, "the worker has announced what it obeys")
         group.cancel_scope.cancel()
-    assert orders == [Order.NONE, Order.DRAIN, Order.DRAIN]
+    assert orders == [WorkerOrder.NONE, WorkerOrder.DRAIN, WorkerOrder.DRAIN]
 
 
 async def test_what_was_said_is_told_once(redis: Redis) -> None:
@@ -89,5 +89,5 @@ async def test_what_was_said_is_told_once(redis: Redis) -> None:
     told, _ = announcer(pipe, deltas=lambda: next(said))
     for _ in range(3):
         await told.announce()
-    spans = await History(pipe, KEYS).spans(Window.HOUR)
+    spans = await Tallies(pipe, KEYS).spans(Window.HOUR)
     assert sum(span.deltas for span in spans) == 6

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from shared.ledger.ledger import Claim, Ledger
 from shared.log.event_log import EventLog
 from shared.run.errors import ErrorCode, RunError
-from shared.run.events import Delta, Stop, Usage
+from shared.run.events import Delta, StopReason, Usage
 from shared.run.run import Run
 from tests.broker import Look
 from tests.runs import LEASE_MS, a_run, claim_one, end_lease, running, submit
@@ -123,13 +123,13 @@ async def test_a_draining_worker_hands_back(bench: Bench) -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(job.run, execution)
         await agent.waiting.wait()
-        execution.stop(Stop.DRAIN)
+        execution.stop(StopReason.DRAIN)
     assert bench.value("runs_handed_back_total") == 1
     assert bench.ends() == {}
 
 
 async def test_a_lost_lease_is_counted(bench: Bench, look: Look) -> None:
-    leases = Leases(bench.ledger, bench.log, lease_seconds=0.01, watch=bench.metrics)
+    leases = Leases(bench.ledger, bench.log, lease_seconds=0.01, instrumentation=bench.metrics)
     execution = Execution(await running(bench.ledger))
     end_lease(look, execution.run_id)
     await claim_one(bench.ledger, "w2")

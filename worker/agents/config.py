@@ -218,7 +218,7 @@ def load_agents(path: Path, *, required: bool) -> dict[str, AgentConfig]:
         raise SettingsError(f"{path}: {wrong}") from wrong
 
 
-def table(agent_id: str) -> str:
+def toml_table(agent_id: str) -> str:
     """An agent's place in the file, for messages."""
     return f"[agents.{agent_id}]" if re.fullmatch(r"[A-Za-z0-9_-]+", agent_id) else f'[agents."{agent_id}"]'
 
@@ -234,13 +234,13 @@ def _agents(document: Mapping[str, object]) -> dict[str, AgentConfig]:
 def _agent(agent_id: str, written: object) -> AgentConfig:
     if agent_id != ANY and normalise_agent_id(agent_id) != agent_id:
         allowed = 'a-z, 0-9, "_" and "-", at most 64, a letter or digit first; or "*" for any'
-        raise SettingsError(f"{table(agent_id)} is not a legal id; allowed are {allowed}")
+        raise SettingsError(f"{toml_table(agent_id)} is not a legal id; allowed are {allowed}")
     if not isinstance(written, dict):
-        raise SettingsError(f"{table(agent_id)} must be a table")
+        raise SettingsError(f"{toml_table(agent_id)} must be a table")
     try:
         return _config(written)
     except SettingsError as wrong:
-        raise SettingsError(f"{table(agent_id)} {wrong}") from wrong
+        raise SettingsError(f"{toml_table(agent_id)} {wrong}") from wrong
 
 
 def _config(written: Mapping[str, object]) -> AgentConfig:

@@ -9,7 +9,7 @@ from itertools import pairwise
 from anyio import sleep
 
 from shared.run.events import Delta
-from worker.agents.protocol import AgentInput, Spoken
+from worker.agents.protocol import AgentEvent, AgentInput
 
 GREETING = (
     "This is runrelay's demo agent. "
@@ -27,7 +27,7 @@ class DemoAgent:
     def __init__(self, *, word_seconds: float = WORD_SECONDS) -> None:
         self._word_seconds = word_seconds
 
-    async def run(self, input: AgentInput) -> AsyncGenerator[Spoken, None]:
+    async def run(self, input: AgentInput) -> AsyncGenerator[AgentEvent, None]:
         yield Delta(delta=GREETING)
         for word in _words(input.message):
             await sleep(self._word_seconds)

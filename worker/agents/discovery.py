@@ -24,7 +24,7 @@ DEMO = "demo"
 
 
 @dataclass(frozen=True)
-class Model:
+class ModelProvider:
     """A vendor's OpenAI-compatible API, by the variables that its own tools read."""
 
     key: str
@@ -35,8 +35,8 @@ class Model:
     model: str  # small and quick: whoever tries this out pays for it
 
 
-MODELS: Mapping[str, Model] = {
-    "openai": Model(
+MODELS: Mapping[str, ModelProvider] = {
+    "openai": ModelProvider(
         key="OPENAI_API_KEY",
         base="OPENAI_BASE_URL",
         server="https://api.openai.com/v1",
@@ -44,7 +44,7 @@ MODELS: Mapping[str, Model] = {
         name="OPENAI_MODEL",
         model="gpt-5.4-mini",
     ),
-    "anthropic": Model(
+    "anthropic": ModelProvider(
         key="ANTHROPIC_API_KEY",
         base="ANTHROPIC_BASE_URL",
         server="https://api.anthropic.com",
@@ -52,7 +52,7 @@ MODELS: Mapping[str, Model] = {
         name="ANTHROPIC_MODEL",
         model="claude-haiku-4-5",
     ),
-    "google": Model(
+    "google": ModelProvider(
         key="GEMINI_API_KEY",
         base="GOOGLE_GEMINI_BASE_URL",
         server="https://generativelanguage.googleapis.com",
@@ -64,7 +64,7 @@ MODELS: Mapping[str, Model] = {
 
 
 @dataclass(frozen=True)
-class Found:
+class DiscoveredAgent:
     """An agent that nobody has configured, and why it is served. What it is says its description."""
 
     agent_id: str
@@ -80,7 +80,7 @@ class Served:
     """The agents of a worker by id; `found` is empty when a file names them."""
 
     configs: Mapping[str, AgentConfig]
-    found: tuple[Found, ...] = ()
+    found: tuple[DiscoveredAgent, ...] = ()
 
     @property
     def suggested(self) -> str:
@@ -101,24 +101,28 @@ def found_agents(environment: Mapping[str, str]) -> Served:
     models, clis = list(_models(environment)), list(_clis(environment))
     demo = DemoConfig(description="The demo agent, which says back what it is told")
     if models:
-        main = Found(DEFAULT_AGENT, models[0].config, models[0].why)
+        main = DiscoveredAgent(DEFAULT_AGENT, models[0].config, models[0].why)
     elif clis:
-        main = Found(DEFAULT_AGENT, demo, "a CLI answers to its own name only")
+        main = DiscoveredAgent(DEFAULT_AGENT, demo, "a CLI answers to its own name only")
     else:
-        main = Found(DEFAULT_AGENT, demo, f"no model's key is set, and none of {', '.join(PRESETS)} is on PATH")
-    found = (main, *models, *clis, Found(DEMO, demo, "always"))
+        main = DiscoveredAgent(
+            DEFAULT_AGENT, demo, f"no model's key is set, and none of {', '.join(PRESETS)} is on PATH"
+        )
+    found = (main, *models, *clis, DiscoveredAgent(DEMO, demo, "always"))
     return Served({one.agent_id: one.config for one in found}, found)
 
 
-def _models(environment: Mapping[str, str]) -> Iterator[Found]:
+def _models(environment: Mapping[str, str]) -> Iterator[DiscoveredAgent]:
     given = {name: value.strip() for name, value in environment.items() if value.strip()}
     for agent_id, it in MODELS.items():
         if it.key in given:
             base = given[it.base].rstrip("/") if it.base in given else it.server
-            yield Found(agent_id, _model(it, base + it.path, given.get(it.name, it.model)), f"{it.key} is set")
+            yield DiscoveredAgent(
+                agent_id, _model(it, base + it.path, given.get(it.name, it.model)), f"{it.key} is set"
+            )
 
 
-def _model(it: Model, base_url: str, model: str) -> OpenAIConfig:
+def _model(it: ModelProvider, base_url: str, model: str) -> OpenAIConfig:
     try:
         host = urlsplit(base_url).hostname  # not all of it: an address may hold a password
         description = f"The model {model} at {host}"
@@ -127,9 +131,9 @@ def _model(it: Model, base_url: str, model: str) -> OpenAIConfig:
         raise SettingsError(f"{it.base}: must be an http:// or https:// address, such as {it.server}") from None
 
 
-def _clis(environment: Mapping[str, str]) -> Iterator[Found]:
+def _clis(environment: Mapping[str, str]) -> Iterator[DiscoveredAgent]:
     path = environment.get("PATH", os.defpath)
     for name, preset in PRESETS.items():
         if executable := shutil.which(preset.command.split()[0], path=path):
             written = {"kind": "command", "preset": name, "description": f"The CLI {name}"}
-            yield Found(name, CommandConfig.model_validate(written), f"it is on PATH: {executable}")
+            yield DiscoveredAgent(name, CommandConfig.model_validate(written), f"it is on PATH: {executable}")

@@ -3,7 +3,7 @@
     {"delta": "text"}                       text of the current assistant message
     {"message": true}                       a new assistant message begins
     {"stream": "tool", "data": {...}}       the data of `shared.run.events.Tool`
-    {"stream": "call", "data": {...}}       of `Call`: one of the client's own tools, for the client to call
+    {"stream": "call", "data": {...}}       of `ToolCallDelta`: one of the client's own tools, for the client to call
     {"stream": "reasoning", "data": {...}}  of `Reasoning`
     {"stream": "usage", "data": {...}}      of `Usage`
     {"finish": "length"}                    why the model stopped; without it, `stop`
@@ -22,13 +22,13 @@ from collections.abc import Iterator
 from pydantic import ValidationError
 
 from shared.run.errors import ErrorCode, RunError
-from shared.run.events import Call, Delta, FinishReason, Reasoning, Tool, Usage
+from shared.run.events import Delta, FinishReason, Reasoning, ToolCallDelta, ToolUse, Usage
 from shared.run.text import well_formed
-from worker.agents.protocol import Finished, Spoken
+from worker.agents.protocol import AgentEvent, Finished
 
-_STREAMS: dict[str, type[Tool | Call | Reasoning | Usage]] = {
-    "tool": Tool,
-    "call": Call,
+_STREAMS: dict[str, type[ToolUse | ToolCallDelta | Reasoning | Usage]] = {
+    "tool": ToolUse,
+    "call": ToolCallDelta,
     "reasoning": Reasoning,
     "usage": Usage,
 }
@@ -39,7 +39,7 @@ _repr = reprlib.Repr()  # bounded, and survives an object that cannot be shown
 _repr.maxstring = _repr.maxother = 200
 
 
-class Speech:
+class AgentEventParser:
     """Turns what an agent sends into what a run says, and numbers its assistant messages.
 
     A message gets its number when its first text comes, so that no number is left out and an announcement
@@ -52,7 +52,7 @@ class Speech:
         self._begun = False  # whether the current message has text
         self._reason = FinishReason.STOP  # the last one said; if none is, it is this
 
-    def line(self, line: bytes) -> Iterator[Spoken]:
+    def line(self, line: bytes) -> Iterator[AgentEvent]:
         try:
             value: object = json.loads(line.decode(errors="replace"))
         except (ValueError, RecursionError):
@@ -61,7 +61,7 @@ class Speech:
             raise _broken("The agent printed a line that is not a JSON object.", line)
         return self.value(value)
 
-    def value(self, value: object) -> Iterator[Spoken]:
+    def value(self, value: object) -> Iterator[AgentEvent]:
         """What a Python agent yields or returns: text, an object of the format, or a said thing."""
         match value:
             case None:
@@ -73,7 +73,7 @@ class Speech:
                 yield Delta(delta=well_formed(text), message=message)
             case Finished(reason=reason):
                 yield from self._finished(reason)
-            case Tool() | Call() | Reasoning() | Usage():
+            case ToolUse() | ToolCallDelta() | Reasoning() | Usage():
                 yield self._checked(_of_stream(value.stream, value.model_dump()))
             case dict():
                 yield from self._object(value)
@@ -81,7 +81,7 @@ class Speech:
                 name = type(value).__name__
                 raise _broken(f"The agent gave a value of type {name}; text or an event was expected.", value)
 
-    def _object(self, value: dict[object, object]) -> Iterator[Spoken]:
+    def _object(self, value: dict[object, object]) -> Iterator[AgentEvent]:
         match value:
             case {"delta": str(text)} if len(value) == 1:
                 yield from self._text(text)
@@ -96,14 +96,14 @@ class Speech:
             case _:
                 raise _broken("The agent sent an object that is none of the format's.", value)
 
-    def _text(self, text: str) -> Iterator[Spoken]:
+    def _text(self, text: str) -> Iterator[AgentEvent]:
         if text:
             self._begun = True
             yield Delta(delta=well_formed(text), message=self._message)
 
-    def _checked(self, said: Spoken) -> Spoken:
+    def _checked(self, said: AgentEvent) -> AgentEvent:
         """Calls come in order, each begun by a piece that has an id and a name, which no other piece has."""
-        if isinstance(said, Call):
+        if isinstance(said, ToolCallDelta):
             begins = bool(said.id and said.name) and said.index == self._calls
             goes_on = not (said.id or said.name) and said.index < self._calls
             if not (begins or goes_on):
@@ -111,13 +111,13 @@ class Speech:
             self._calls += begins
         return said
 
-    def _finished(self, reason: FinishReason) -> Iterator[Spoken]:
+    def _finished(self, reason: FinishReason) -> Iterator[AgentEvent]:
         if reason is not self._reason:
             self._reason = reason
             yield Finished(reason=reason)
 
 
-def _of_stream(stream: str, data: object) -> Spoken:
+def _of_stream(stream: str, data: object) -> AgentEvent:
     try:
         # Through text and back, so that it is sure to fit into the log, whatever a Python agent has put in.
         plain: object = json.loads(well_formed(json.dumps(data, ensure_ascii=False, allow_nan=False)))

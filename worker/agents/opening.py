@@ -10,7 +10,7 @@ from shared.run.errors import SettingsError
 from worker.agents.command.command_agent import CommandAgent
 from worker.agents.command.warm.warm_agent import open_warm
 from worker.agents.command.workdir import ROOT
-from worker.agents.config import AgentConfig, CommandConfig, DemoConfig, OpenAIConfig, PythonConfig, table
+from worker.agents.config import AgentConfig, CommandConfig, DemoConfig, OpenAIConfig, PythonConfig, toml_table
 from worker.agents.demo import DemoAgent
 from worker.agents.protocol import Agent
 from worker.agents.python.loops import Loops, opened_loops
@@ -33,7 +33,7 @@ async def open_agents(
             try:
                 agents[agent_id] = await _opened(agent_id, config, environment, work_root, loops, stack)
             except SettingsError as wrong:
-                raise SettingsError(f"{table(agent_id)} {wrong}") from wrong
+                raise SettingsError(f"{toml_table(agent_id)} {wrong}") from wrong
         yield agents
 
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from pydantic import Field
 
-from shared.run.events import Call, Delta, FinishReason, Reasoning, Tokens, Tool, Usage, Value, empty
+from shared.run.events import Delta, FinishReason, Reasoning, Tokens, ToolCallDelta, ToolUse, Usage, Value, empty
 from shared.run.json_object import JsonObject
 from shared.run.run import Turn
 
@@ -18,10 +18,10 @@ class Finished(Value):
     reason: FinishReason
 
 
-Spoken = Delta | Tool | Call | Reasoning | Usage | Finished
+AgentEvent = Delta | ToolUse | ToolCallDelta | Reasoning | Usage | Finished
 
 
-class OwnConversation(Value):
+class AgentConversation(Value):
     """The agent keeps the conversation in which it answers, and finds it again by `id` as long as `place` is the same.
 
     For the worker, not for readers. The last one that an agent says counts.
@@ -32,10 +32,10 @@ class OwnConversation(Value):
     spent: Tokens = Tokens()  # the tokens in it so far, of an agent whose `Usage` counts from its beginning
 
 
-Utterance = Spoken | OwnConversation
+AgentOutput = AgentEvent | AgentConversation
 
 
-class Earlier(Value):
+class EarlierConversation(Value):
     """The agent's own conversation, which holds all of the history and, if it was told, this run's system prompt."""
 
     id: str
@@ -48,10 +48,10 @@ class AgentInput(Value):
     """What an agent is given. Its JSON, with camelCase names, is what `input = "json"` writes to a command's stdin.
 
     `history` holds the earlier turns, oldest first, without the current one; `message` is the current turn as text.
-    Pictures and the results of tools are in `current`: the same turn in full, empty where text says all of it. `tools`
-    are the client's own, which an agent may ask it to call by saying a `Call`; `params` are those fields of the request
-    that are for a model. An agent that knows nothing of the last three is still told all there is in words. One that
-    cannot go on in its `earlier` conversation has the history.
+    Pictures and the results of tools are in `current`: the whole current turn, empty where text says all of it. `tools`
+    are the client's own; an agent asks the client to call one with a `ToolCallDelta`. `params` are those fields of the
+    request that are for a model. An agent that reads only `message` and `history` still gets all there is in words. One
+    that cannot go on in its `earlier` conversation has the history.
     """
 
     message: str
@@ -65,7 +65,7 @@ class AgentInput(Value):
     agent_id: str
     traceparent: str = Field("", exclude_if=empty)  # the agent's place in a trace, for what it calls; W3C's form
     named_session: bool = Field(False, exclude=True)  # a next turn may come
-    earlier: Earlier | None = Field(None, exclude=True)
+    earlier: EarlierConversation | None = Field(None, exclude=True)
 
     @property
     def conversation(self) -> tuple[Turn, ...]:
@@ -76,7 +76,7 @@ class AgentInput(Value):
 class Agent(Protocol):
     """One configured agent; many runs at once."""
 
-    def run(self, input: AgentInput) -> AsyncGenerator[Utterance, None]:
+    def run(self, input: AgentInput) -> AsyncGenerator[AgentOutput, None]:
         """Speaks until it is done. A `Delta` of message n+1 begins a new assistant message.
 
         Ends by returning, or by `RunError`; any other exception is a bug of the agent and fails the run as

@@ -14,16 +14,16 @@ import structlog
 from structlog.contextvars import get_contextvars
 
 from shared.log.event_log import Head
-from shared.redis.client import Refused
+from shared.redis.client import CommandError
 from shared.redis.keys import Keys
 from shared.redis.pipe import Pipe
-from shared.redis.retry import patiently
+from shared.redis.retry import retry_until_available
 from shared.run.errors import LogLost
 from shared.run.events import Event
 from shared.run.run import End
 from worker.attempt.counted_log import CountedLog
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 WORTH_IT = 64  # events; fewer take little room as they are
 WAITING = 1_000  # logs; where more are closed than can be compacted, the oldest of them stay as they are
@@ -51,6 +51,6 @@ class CompactedLog(CountedLog):
     async def _make_small(self, run_id: str, facts: dict[str, object]) -> None:
         """`facts` are what every line about the run says."""
         try:
-            await patiently(lambda: self.compact(run_id))
-        except (LogLost, Refused, ValueError) as why:
-            log.warning("run.not_compacted", **facts, why=type(why).__name__)
+            await retry_until_available(lambda: self.compact(run_id))
+        except (LogLost, CommandError, ValueError) as why:
+            logger.warning("run.not_compacted", **facts, why=type(why).__name__)

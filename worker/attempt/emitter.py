@@ -11,31 +11,31 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
-from shared.ledger.finish import end_of
+from shared.ledger.finish import terminal_record
 from shared.log.event_log import EventLog, Head
-from shared.redis.retry import patiently
-from shared.run.calls import Calls
+from shared.redis.retry import retry_until_available
+from shared.run.calls import ToolCallAssembler
 from shared.run.clock import now_ms
-from shared.run.conversation import Conversation, Resumed
+from shared.run.conversation import Resumed, StoredConversation
 from shared.run.errors import Closed, ErrorCode, RunError
 from shared.run.events import (
-    Call,
     Completed,
     Delta,
     Event,
+    EventData,
     FinishReason,
     Queued,
     Reasoning,
-    Said,
     Terminal,
     Tokens,
-    Tool,
+    ToolCallDelta,
+    ToolUse,
     Usage,
-    event,
+    make_event,
 )
 from shared.run.flat_text import FlatText
 from shared.run.run import End, Run
-from worker.agents.protocol import Finished, Spoken
+from worker.agents.protocol import AgentEvent, Finished
 from worker.attempt.merge import merged
 
 BUFFER_CHARS = 262_144  # an agent further ahead of Redis than this waits
@@ -57,14 +57,14 @@ class Emitter:
         self._clock = clock
         # An attempt that speaks after an earlier one has spoken begins a message of its own.
         self._first_message = head.message + 1 if head.chars else 0
-        self._pending: deque[Spoken] = deque()
+        self._pending: deque[AgentEvent] = deque()
         self._pending_chars = 0
         self._said_chars = 0
         self._unconfirmed: list[Event] = []  # numbered; in the log or about to be
         self._wake, self._room = asyncio.Event(), asyncio.Event()
         self._flat = FlatText(message=head.message, empty=head.chars == 0)
         self._text: list[str] = []
-        self._calls = Calls()  # none of an earlier attempt: after a call there is no other
+        self._calls = ToolCallAssembler()  # none of an earlier attempt: after a call there is no other
         self._usage = Tokens()
         self._finish_reason = FinishReason.STOP
 
@@ -76,9 +76,9 @@ class Emitter:
     @property
     def called(self) -> bool:
         """Whether a tool of the client's was called."""
-        return self._head.calls > 0 or any(isinstance(said, Call) for said in self._pending)
+        return self._head.calls > 0 or any(isinstance(said, ToolCallDelta) for said in self._pending)
 
-    async def say(self, spoken: Spoken) -> None:
+    async def emit(self, spoken: AgentEvent) -> None:
         """Takes what the agent says. Waits only while the agent is too far ahead. Raises RunError at the run's
         bound."""
         spoken = _bounded(spoken)
@@ -113,7 +113,7 @@ class Emitter:
         *,
         detail: str = "",
         resumed: Resumed | None = None,
-        conversation: Conversation | None = None,
+        conversation: StoredConversation | None = None,
     ) -> End:
         """Writes what is left, the last event and the terminal record.
 
@@ -122,13 +122,13 @@ class Emitter:
         self._take()
         terminal = self._summed_up(terminal)
         self._number([terminal])
-        earlier = await patiently(lambda: self._log.text(self._run.run_id, self._earlier))
-        end = end_of(terminal, earlier + "".join(self._text), detail, self._calls.whole)
+        earlier = await retry_until_available(lambda: self._log.text(self._run.run_id, self._earlier))
+        end = terminal_record(terminal, earlier + "".join(self._text), detail, self._calls.whole)
         end = end.model_copy(update={"resumed": resumed, "conversation": conversation})
         try:
-            await patiently(lambda: self._log.close(self._unconfirmed, self._head, end))
+            await retry_until_available(lambda: self._log.close(self._unconfirmed, self._head, end))
         except Closed:
-            return await patiently(lambda: self._log.end(self._run.run_id)) or end
+            return await retry_until_available(lambda: self._log.end(self._run.run_id)) or end
         return end
 
     def _summed_up(self, terminal: Terminal) -> Terminal:
@@ -152,7 +152,7 @@ class Emitter:
         self._number(event for said in merged(spoken) for event in self._noted(said))
         self._room.set()
 
-    def _noted(self, said: Spoken) -> Iterator[Said]:
+    def _noted(self, said: AgentEvent) -> Iterator[EventData]:
         """Keeps what the terminal record will need, and passes on what is an event."""
         match said:
             case Finished(reason=reason):
@@ -162,18 +162,18 @@ class Emitter:
                 if self._first_message:
                     said = Delta(delta=said.delta, message=said.message + self._first_message)
                 self._text.append(self._flat.add(said))
-            case Call():
+            case ToolCallDelta():
                 self._calls.add(said)
             case Usage():
                 self._usage = Tokens(**said.model_dump())
         yield said
 
-    def _number(self, all_said: Iterable[Said]) -> None:
+    def _number(self, all_said: Iterable[EventData]) -> None:
         run = self._run
         for said in all_said:
             self._head = self._after(said)
             self._unconfirmed.append(
-                event(
+                make_event(
                     said,
                     run_id=run.run_id,
                     session_key=run.session_key,
@@ -183,7 +183,7 @@ class Emitter:
                 )
             )
 
-    def _after(self, said: Said) -> Head:
+    def _after(self, said: EventData) -> Head:
         """Where the log stands once it has this, too."""
         head = self._head
         chars, message = head.chars, head.message
@@ -194,11 +194,11 @@ class Emitter:
     async def _write(self) -> None:
         events, head = tuple(self._unconfirmed), self._head
         if events:
-            await patiently(lambda: self._log.append(events, head))
+            await retry_until_available(lambda: self._log.append(events, head))
             del self._unconfirmed[: len(events)]
 
 
-def _chars(spoken: Spoken) -> int:
+def _chars(spoken: AgentEvent) -> int:
     """What counts against the bounds. Never 0: an agent that says nothing without end would fill the memory."""
     match spoken:
         case Delta(delta=text) | Reasoning(delta=text):
@@ -207,10 +207,13 @@ def _chars(spoken: Spoken) -> int:
             return len(spoken.model_dump_json())
 
 
-def _bounded(spoken: Spoken) -> Spoken:
-    if isinstance(spoken, Call) and len(spoken.model_copy(update={"arguments": ""}).model_dump_json()) > TOOL_CHARS:
+def _bounded(spoken: AgentEvent) -> AgentEvent:
+    if (
+        isinstance(spoken, ToolCallDelta)
+        and len(spoken.model_copy(update={"arguments": ""}).model_dump_json()) > TOOL_CHARS
+    ):
         raise RunError(ErrorCode.OUTPUT_TOO_LARGE, f"The name of a tool call is larger than {TOOL_CHARS} characters.")
-    if not isinstance(spoken, Tool) or len(spoken.model_dump_json()) <= TOOL_CHARS:
+    if not isinstance(spoken, ToolUse) or len(spoken.model_dump_json()) <= TOOL_CHARS:
         return spoken
     note = {"omitted": f"larger than {TOOL_CHARS} characters"}
     args, result = (note if value is not None else None for value in (spoken.args, spoken.result))

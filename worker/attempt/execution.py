@@ -7,8 +7,8 @@ import time
 import anyio
 
 from shared.ledger.ledger import Claim
-from shared.run.events import Stop
-from worker.attempt.continuity import Continuity
+from shared.run.events import StopReason
+from worker.attempt.attempt_conversation import AttemptConversation
 
 
 class Execution:
@@ -20,15 +20,15 @@ class Execution:
         self.claimed_at = time.monotonic()
         self.asked_at = self.claimed_at if asked_at is None else asked_at
         self.scope = anyio.CancelScope()  # holds the agent, and nothing that writes the end
-        self.stopped: Stop | None = None
-        self.continuity = Continuity(claim.run)
+        self.stopped: StopReason | None = None
+        self.conversation = AttemptConversation(claim.run)
         self.traceparent = ""  # of the agent
 
     @property
     def run_id(self) -> str:
         return self.claim.run.run_id
 
-    def stop(self, reason: Stop) -> None:
+    def stop(self, reason: StopReason) -> None:
         """Stops the agent. Without effect when it was stopped already."""
         if self.stopped is None:
             self.stopped = reason

@@ -15,26 +15,37 @@ from dataclasses import dataclass, field
 import anyio
 import structlog
 
-from shared.ledger.finish import conclude
+from shared.ledger.finish import finish
 from shared.ledger.ledger import Claim, Ledger
 from shared.ledger.presence import ANY
 from shared.ledger.takeover import may_retry
 from shared.log.event_log import EventLog, Head
-from shared.observe.logging import how, speak_of
+from shared.observe.logging import bind_run, end_fields
 from shared.observe.tracing import NoTracing, Tracer
-from shared.redis.retry import patiently
+from shared.redis.retry import retry_until_available
 from shared.run.clock import now_ms
 from shared.run.errors import Closed, ErrorCode, Fenced, LogLost, RunError
-from shared.run.events import Cancelled, Completed, Delta, Event, Failed, Queued, Started, Stop, Terminal, event
+from shared.run.events import (
+    Cancelled,
+    Completed,
+    Delta,
+    Event,
+    Failed,
+    Queued,
+    Started,
+    StopReason,
+    Terminal,
+    make_event,
+)
 from shared.run.run import End
 from shared.run.states import State
-from worker.agents.protocol import Agent, AgentInput, OwnConversation
+from worker.agents.protocol import Agent, AgentConversation, AgentInput
 from worker.attempt.emitter import Emitter
 from worker.attempt.execution import Execution
-from worker.attempt.history import history_of
-from worker.attempt.run_instrumentation import Unwatched, Watch
+from worker.attempt.run_history import history_of
+from worker.attempt.run_instrumentation import NoRunInstrumentation, RunInstrumentation
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -57,24 +68,24 @@ class Job:
     timeouts: Mapping[str, float]
     timeout_seconds: float
     lease_seconds: float
-    watch: Watch = field(default_factory=Unwatched)
+    instrumentation: RunInstrumentation = field(default_factory=NoRunInstrumentation)
     tracer: Tracer = field(default_factory=NoTracing)
 
     async def run(self, execution: Execution) -> None:
         """Brings a claimed run to its end or back to the queue, or leaves it to the worker that owns it by now."""
         claim = execution.claim
-        speak_of(claim.run, claim.attempt)
-        self.watch.taken(execution)
+        bind_run(claim.run, claim.attempt)
+        self.instrumentation.taken(execution)
         try:
-            match await conclude(claim, self.ledger, self.events, start=self._start(claim)):
+            match await finish(claim, self.ledger, self.events, start=self._start(claim)):
                 case Head() as head:
                     head = await self._begin(claim) if claim.lost else head
                     await self._attempt(execution, Emitter(self.events, claim.run, claim.attempt, head))
                 case End() as end:
                     self._ended(execution, end)
         except (Fenced, Closed):  # another attempt has taken the run, or ended it
-            self.watch.fenced(execution)
-            log.warning("run.fenced")
+            self.instrumentation.fenced(execution)
+            logger.warning("run.fenced")
         except LogLost:
             await self._settle(execution, End(state=State.FAILED, code=ErrorCode.RUN_LOST))
 
@@ -85,24 +96,26 @@ class Job:
             execution.traceparent = span.traceparent
             outcome = await self._write_along(execution, emitter)
             if outcome.terminal is not None:
-                continuity = execution.continuity
+                conversation = execution.conversation
                 end = await emitter.close(
                     outcome.terminal,
                     detail=outcome.detail,
-                    resumed=continuity.resumed,
-                    conversation=continuity.left(outcome.terminal),
+                    resumed=conversation.resumed,
+                    conversation=conversation.left(outcome.terminal),
                 )
                 span.ended(end)
                 await self._settle(execution, end)
-        if outcome.terminal is None and execution.stopped is Stop.DRAIN:
-            await emitter.hand_back(Queued(reason=Stop.DRAIN))
-            await patiently(lambda: self.ledger.release(execution.run_id, execution.claim.token, spend=False))
-            self.watch.handed_back(execution)
-            log.info("run.handed_back")
+        if outcome.terminal is None and execution.stopped is StopReason.DRAIN:
+            await emitter.hand_back(Queued(reason=StopReason.DRAIN))
+            await retry_until_available(
+                lambda: self.ledger.release(execution.run_id, execution.claim.token, spend=False)
+            )
+            self.instrumentation.handed_back(execution)
+            logger.info("run.handed_back")
 
     def _start(self, claim: Claim) -> Event:
         """Says that an agent starts. It is in the log before that; there it gets its number."""
-        return event(
+        return make_event(
             Started(attempt=claim.attempt, worker=self.worker),
             run_id=claim.run.run_id,
             session_key=claim.run.session_key,
@@ -113,10 +126,10 @@ class Job:
 
     async def _begin(self, claim: Claim) -> Head:
         """Says in ledger and log that an agent starts for a lost run. Raises Fenced."""
-        if not await patiently(lambda: self.ledger.begin(claim)):
+        if not await retry_until_available(lambda: self.ledger.begin(claim)):
             raise Fenced
         start = self._start(claim)
-        return await patiently(lambda: self.events.fence(claim.run.run_id, claim.attempt, start=start))
+        return await retry_until_available(lambda: self.events.fence(claim.run.run_id, claim.attempt, start=start))
 
     async def _be_in_time(self, execution: Execution) -> None:
         """An agent must not start on a lease that has run out while the answers of Redis were under way: another worker
@@ -124,17 +137,19 @@ class Job:
         claim, lease_ms = execution.claim, int(self.lease_seconds * 1000)
         while time.monotonic() - execution.asked_at > self.lease_seconds / 2:
             execution.asked_at = time.monotonic()
-            renewals = await patiently(lambda: self.ledger.renew({claim.run.run_id: claim.token}, lease_ms=lease_ms))
+            renewals = await retry_until_available(
+                lambda: self.ledger.renew({claim.run.run_id: claim.token}, lease_ms=lease_ms)
+            )
             if not renewals[claim.run.run_id].held:
                 raise Fenced
 
     async def _settle(self, execution: Execution, end: End) -> None:
-        if await patiently(lambda: self.ledger.settle(execution.claim, end)):
+        if await retry_until_available(lambda: self.ledger.settle(execution.claim, end)):
             self._ended(execution, end)
 
     def _ended(self, execution: Execution, end: End) -> None:
-        self.watch.ended(execution, end)
-        log.info("run.ended", **how(end))
+        self.instrumentation.ended(execution, end)
+        logger.info("run.ended", **end_fields(end))
 
     async def _write_along(self, execution: Execution, emitter: Emitter) -> Outcome:
         """The outcome, with the log written meanwhile. A log that refuses stops the agent and is raised."""
@@ -156,7 +171,7 @@ class Job:
         outcome = Outcome(Completed())
         try:
             with anyio.move_on_after(limit) as time, execution.scope:
-                await self._speak(execution, emitter)
+                await self._run_agent(execution, emitter)
         except RunError as failure:
             outcome = _failed(failure.code, failure.message, failure.detail)
         except asyncio.CancelledError as stray:
@@ -169,32 +184,32 @@ class Job:
             return _failed(ErrorCode.RUN_TIMEOUT, f"The run took longer than {limit:g} seconds.")
         return _stopped(execution, emitter) or outcome
 
-    async def _speak(self, execution: Execution, emitter: Emitter) -> None:
+    async def _run_agent(self, execution: Execution, emitter: Emitter) -> None:
         run, silent = execution.claim.run, True
         agent = self.agents.get(run.agent_id) or self.agents.get(ANY)
         if agent is None:
             raise RunError(ErrorCode.AGENT_NOT_FOUND, f"No agent {run.agent_id!r} is served here any more.")
         given = await self._input(execution)
-        self.watch.started(execution)
-        log.info("run.started")
+        self.instrumentation.started(execution)
+        logger.info("run.started")
         async with aclosing(agent.run(given)) as speech:
             async for heard in speech:
-                if isinstance(heard, OwnConversation):
-                    execution.continuity.note(heard)
+                if isinstance(heard, AgentConversation):
+                    execution.conversation.note(heard)
                     continue
                 if silent and isinstance(heard, Delta):
                     silent = False
-                    self.watch.first_delta(execution)
-                await emitter.say(heard)
+                    self.instrumentation.first_delta(execution)
+                await emitter.emit(heard)
 
     async def _input(self, execution: Execution) -> AgentInput:
-        run, continuity = execution.claim.run, execution.continuity
+        run, conversation = execution.claim.run, execution.conversation
         history = run.history
         if run.keeps_transcript:
-            transcript = await patiently(lambda: self.ledger.transcript(run.session_key))
-            kept = await patiently(lambda: self.ledger.take_conversation(run.session_key, transcript))
+            transcript = await retry_until_available(lambda: self.ledger.transcript(run.session_key))
+            kept = await retry_until_available(lambda: self.ledger.take_conversation(run.session_key, transcript))
             history = history_of(run, transcript)
-            continuity.begin(kept if history == transcript else None)
+            conversation.begin(kept if history == transcript else None)
         return AgentInput(
             message=run.message,
             extra_system_prompt=run.extra_system_prompt,
@@ -206,7 +221,7 @@ class Job:
             session_key=run.session_key,
             agent_id=run.agent_id,
             named_session=run.keeps_transcript,
-            earlier=continuity.earlier,
+            earlier=conversation.earlier,
             traceparent=execution.traceparent,
         )
 
@@ -216,11 +231,11 @@ def _stopped(execution: Execution, emitter: Emitter) -> Outcome | None:
     match execution.stopped:
         case None:
             return None
-        case Stop.LEASE_LOST:
+        case StopReason.LEASE_LOST:
             return Outcome(None)
-        case Stop.DRAIN if may_retry(execution.claim.policy, silent=emitter.silent, called=emitter.called):
+        case StopReason.DRAIN if may_retry(execution.claim.policy, silent=emitter.silent, called=emitter.called):
             return Outcome(None)
-        case Stop.DRAIN:
+        case StopReason.DRAIN:
             return _failed(ErrorCode.WORKER_LOST, "The worker was stopped before the run had ended.")
         case reason:
             return Outcome(Cancelled(reason=reason))
@@ -233,7 +248,7 @@ def _cancelled() -> bool:
 
 
 def _raised(bug: BaseException) -> Outcome:
-    log.error("agent.raised", exc_info=bug)
+    logger.error("agent.raised", exc_info=bug)
     return _failed(ErrorCode.AGENT_FAILED, f"The agent failed ({type(bug).__name__}).", repr(bug))
 
 

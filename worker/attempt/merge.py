@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from shared.run.events import Call, Delta, Reasoning
-from worker.agents.protocol import Spoken
+from shared.run.events import Delta, Reasoning, ToolCallDelta
+from worker.agents.protocol import AgentEvent
 
 EVENT_CHARS = 16_384  # text of one event at most: a reader's buffer is counted in events
 
 
-def merged(spoken: Sequence[Spoken]) -> Iterator[Spoken]:
+def merged(spoken: Sequence[AgentEvent]) -> Iterator[AgentEvent]:
     match spoken:
         case [Delta(delta=text) as alone] if 0 < len(text) <= EVENT_CHARS:  # nearly always, while the log is idle
             yield alone
@@ -22,11 +22,11 @@ def merged(spoken: Sequence[Spoken]) -> Iterator[Spoken]:
             yield from _merged(spoken)
 
 
-def _merged(spoken: Sequence[Spoken]) -> Iterator[Spoken]:
+def _merged(spoken: Sequence[AgentEvent]) -> Iterator[AgentEvent]:
     for (kind, number), group in groupby(spoken, key=_kind):
         if kind is Delta:
             yield from (Delta(delta=text, message=number) for text in _texts(group))
-        elif kind is Call:
+        elif kind is ToolCallDelta:
             yield from _pieces(group)
         elif kind is Reasoning:
             yield from (Reasoning(delta=text) for text in _texts(group))
@@ -34,26 +34,26 @@ def _merged(spoken: Sequence[Spoken]) -> Iterator[Spoken]:
             yield from group
 
 
-def _kind(said: Spoken) -> tuple[type[Spoken], int]:
+def _kind(said: AgentEvent) -> tuple[type[AgentEvent], int]:
     match said:
-        case Delta(message=number) | Call(index=number):
+        case Delta(message=number) | ToolCallDelta(index=number):
             return type(said), number
         case _:
             return type(said), 0
 
 
-def _texts(group: Iterable[Spoken]) -> Iterator[str]:
+def _texts(group: Iterable[AgentEvent]) -> Iterator[str]:
     return _cut("".join(said.delta for said in group if isinstance(said, Delta | Reasoning)))
 
 
-def _pieces(group: Iterable[Spoken]) -> Iterator[Call]:
+def _pieces(group: Iterable[AgentEvent]) -> Iterator[ToolCallDelta]:
     """Of one call. What is told once stays in the first piece."""
-    first, *_ = pieces = [said for said in group if isinstance(said, Call)]
+    first, *_ = pieces = [said for said in group if isinstance(said, ToolCallDelta)]
     texts = list(_cut("".join(piece.arguments for piece in pieces)))
     extra = {name: value for piece in pieces for name, value in piece.extra.items()}
     if texts or first.id or extra:
         yield first.model_copy(update={"arguments": "".join(texts[:1]), "extra": extra})
-    yield from (Call(index=first.index, arguments=text) for text in texts[1:])
+    yield from (ToolCallDelta(index=first.index, arguments=text) for text in texts[1:])
 
 
 def _cut(text: str) -> Iterator[str]:

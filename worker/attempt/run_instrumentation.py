@@ -8,7 +8,7 @@ from shared.run.run import End
 from worker.attempt.execution import Execution
 
 
-class Watch(Protocol):
+class RunInstrumentation(Protocol):
     """Is told what happens to runs on this worker, as it happens. No method waits or raises."""
 
     def taken(self, execution: Execution) -> None:
@@ -40,7 +40,7 @@ class Watch(Protocol):
         ...
 
 
-class Unwatched:
+class NoRunInstrumentation:
     """Nobody counts."""
 
     def taken(self, execution: Execution) -> None: ...

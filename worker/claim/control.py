@@ -10,14 +10,14 @@ import structlog
 from pydantic import TypeAdapter, ValidationError
 from redis.asyncio import Redis
 
-from shared.redis.client import linked, unavailable
+from shared.redis.client import open_link, redis_errors_as_unavailable
 from shared.redis.keys import Keys
 from shared.redis.replies import Reply
 from shared.run.errors import Unavailable
-from shared.run.events import Stop, Value
+from shared.run.events import StopReason, Value
 from worker.claim.leases import Leases
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 PING_SECONDS = 5.0  # between pings; a link that has brought nothing in the meantime is dead
 RETRY_SECONDS = 0.5
@@ -25,16 +25,16 @@ RETRY_SECONDS = 0.5
 
 class StopOrder(Value):
     run: str
-    stop: Stop
+    stop: StopReason
 
 
-class News(Value):
+class OrderNotice(Value):
     """A worker of this name was ordered something."""
 
     worker: str
 
 
-_ORDERS: TypeAdapter[StopOrder | News] = TypeAdapter(StopOrder | News)
+_ORDERS: TypeAdapter[StopOrder | OrderNotice] = TypeAdapter(StopOrder | OrderNotice)
 
 
 class Control:
@@ -61,13 +61,13 @@ class Control:
         """Follows orders for ever; takes the connection anew when it breaks."""
         while True:
             try:
-                with unavailable():
+                with redis_errors_as_unavailable():
                     await self._listen()
             except Unavailable:
                 await anyio.sleep(RETRY_SECONDS)
 
     async def _listen(self) -> None:
-        async with linked(self._redis) as link:
+        async with open_link(self._redis) as link:
             link.subscribe(self._channel)
             await link.follow(self._heard, ping_seconds=self._ping_seconds)
 
@@ -80,10 +80,10 @@ class Control:
         try:
             order = _ORDERS.validate_json(data)
         except ValidationError:
-            log.warning("control.unknown", order=data[:200])  # a later release's
+            logger.warning("control.unknown", order=data[:200])  # a later release's
             return
         match order:
-            case News(worker=name):
+            case OrderNotice(worker=name):
                 if name == self._worker:
                     self._news()
             case StopOrder(run=run_id, stop=reason):

@@ -9,14 +9,14 @@ import structlog
 
 from shared.ledger.ledger import Ledger
 from shared.log.event_log import EventLog
-from shared.observe.logging import about
-from shared.redis.retry import patiently
+from shared.observe.logging import run_fields
+from shared.redis.retry import retry_until_available
 from shared.run.errors import Unavailable
-from shared.run.events import Stop
+from shared.run.events import StopReason
 from worker.attempt.execution import Execution
-from worker.attempt.run_instrumentation import Unwatched, Watch
+from worker.attempt.run_instrumentation import NoRunInstrumentation, RunInstrumentation
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 TOUCH_SECONDS = 15.0  # a quarter of the shortest retention: how often the log of a silent run is kept from expiring
 
@@ -29,18 +29,18 @@ class Leases:
         *,
         lease_seconds: float,
         touch_seconds: float = TOUCH_SECONDS,
-        watch: Watch | None = None,
+        instrumentation: RunInstrumentation | None = None,
     ) -> None:
         self._ledger = ledger
         self._events = events
         self._lease_ms = int(lease_seconds * 1000)
         self._touch_seconds = touch_seconds
-        self._watch = watch or Unwatched()
+        self._instrumentation = instrumentation or NoRunInstrumentation()
         self._held: dict[str, Execution] = {}
 
     def hold(self, execution: Execution) -> None:
         if earlier := self._held.get(execution.run_id):
-            earlier.stop(Stop.LEASE_LOST)  # to this very worker, after a pause longer than the lease
+            earlier.stop(StopReason.LEASE_LOST)  # to this very worker, after a pause longer than the lease
         self._held[execution.run_id] = execution
 
     def drop(self, execution: Execution) -> None:
@@ -50,7 +50,7 @@ class Leases:
     def execution(self, run_id: str) -> Execution | None:
         return self._held.get(run_id)
 
-    def stop_all(self, reason: Stop) -> None:
+    def stop_all(self, reason: StopReason) -> None:
         for execution in self._held.values():
             execution.stop(reason)
 
@@ -60,7 +60,7 @@ class Leases:
         while True:
             await anyio.sleep(self._lease_ms / 3000)
             if self._held:
-                await patiently(self._renew)
+                await retry_until_available(self._renew)
 
     async def _renew(self) -> None:
         asked = dict(self._held)
@@ -70,9 +70,9 @@ class Leases:
             if self._held.get(run_id) is not execution or renewal.done:
                 continue  # it has ended or is about to, or this worker has claimed the run anew
             if not renewal.held:
-                self._watch.lease_lost(execution)
-                log.warning("lease.lost", **about(execution.claim.run, execution.claim.attempt))
-                execution.stop(Stop.LEASE_LOST)
+                self._instrumentation.lease_lost(execution)
+                logger.warning("lease.lost", **run_fields(execution.claim.run, execution.claim.attempt))
+                execution.stop(StopReason.LEASE_LOST)
             elif renewal.cancel is not None:
                 execution.stop(renewal.cancel)
 

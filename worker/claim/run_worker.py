@@ -25,19 +25,19 @@ from arq.connections import ArqRedis
 from arq.worker import Worker, func
 
 from shared.ledger.ledger import JOB, Claim
-from shared.ledger.presence import Order
-from shared.observe.logging import about
-from shared.redis.client import unavailable
+from shared.ledger.presence import WorkerOrder
+from shared.observe.logging import run_fields
+from shared.redis.client import redis_errors_as_unavailable
 from shared.redis.outage import Outage
 from shared.run.errors import Unavailable
-from shared.run.events import Stop
+from shared.run.events import StopReason
 from shared.run.run import Policy
 from worker.attempt.execution import Execution
 from worker.attempt.job import Job
 from worker.claim.doorbell import POLL_SECONDS, Doorbell
 from worker.claim.leases import Leases
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 STOP_SECONDS = 8.0  # for ending agents and writing their ends, after the drain
 
@@ -99,12 +99,12 @@ class RunWorker(Worker):
     def ordered_to_drain(self) -> bool:
         return not self._may_take.is_set()
 
-    def obey(self, order: Order) -> bool:
+    def obey(self, order: WorkerOrder) -> bool:
         """From now on the worker takes runs, or takes none until another order comes. False when it did so already."""
-        if (order is Order.DRAIN) == self.ordered_to_drain:
+        if (order is WorkerOrder.DRAIN) == self.ordered_to_drain:
             return False
-        log.info("worker.ordered", order=order.value or "serve", running=self.job_counter)
-        if order is Order.DRAIN:
+        logger.info("worker.ordered", order=order.value or "serve", running=self.job_counter)
+        if order is WorkerOrder.DRAIN:
             self._may_take = anyio.Event()
         else:
             self._may_take.set()
@@ -127,7 +127,7 @@ class RunWorker(Worker):
                     await self._may_take.wait()
             elif free and len(await self._claim(free)) < free:
                 await self._doorbell.wait()
-            with unavailable():
+            with redis_errors_as_unavailable():
                 await self.heart_beat()
             self._outage.worked()
         except Unavailable as away:
@@ -173,13 +173,13 @@ class RunWorker(Worker):
         self._slot_freed.set()
         if not task.cancelled() and (bug := task.exception()) is not None:
             # Not the agent: it cannot get here. Its lease will run out and another worker finds out what stands.
-            log.error("run.bug", **about(execution.claim.run, execution.claim.attempt), exc_info=bug)
+            logger.error("run.bug", **run_fields(execution.claim.run, execution.claim.attempt), exc_info=bug)
 
     # --- stopping: quiet, drain, stop ---------------------------------------------------------------------------------
 
     def handle_sig(self, signum: Signals) -> None:
         """The first signal drains; the second stops the agents now."""
-        log.info("worker.stopping", signal=signum.name, running=self.job_counter)
+        logger.info("worker.stopping", signal=signum.name, running=self.job_counter)
         if self._taking.cancel_called:
             self._draining.cancel()
         self._taking.cancel()
@@ -187,7 +187,7 @@ class RunWorker(Worker):
     async def _drain(self) -> None:
         with anyio.move_on_after(self._drain_seconds), self._draining:
             await self._all_ended()
-        self._leases.stop_all(Stop.DRAIN)
+        self._leases.stop_all(StopReason.DRAIN)
         with anyio.move_on_after(STOP_SECONDS):
             await self._all_ended()
         for task in self.tasks.values():  # Redis is away: whoever takes over the leases will end these runs

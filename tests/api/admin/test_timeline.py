@@ -2,23 +2,23 @@ from __future__ import annotations
 
 from api.admin.timeline import Timeline, timeline
 from shared.run.events import (
-    Call,
     Cancelled,
     Completed,
     Delta,
+    EventData,
     Failed,
     Queued,
     Reasoning,
-    Said,
     Started,
-    Stop,
-    Tool,
+    StopReason,
+    ToolCallDelta,
+    ToolUse,
     Usage,
 )
 from tests.events import said
 
 
-def told(*all_said: Said, attempt: int = 1) -> list[tuple[str, str]]:
+def told(*all_said: EventData, attempt: int = 1) -> list[tuple[str, str]]:
     return [(step.what, step.note) for step in timeline(said(*all_said, attempt=attempt))]
 
 
@@ -29,11 +29,11 @@ def test_the_steps_of_a_run() -> None:
         Reasoning(delta="hm"),
         Delta(delta="a"),
         Delta(delta="b"),
-        Tool(phase="start", name="ls"),
-        Tool(phase="update", name="ls"),
-        Tool(phase="result", name="ls"),
-        Call(index=0, id="c", name="weather", arguments=""),
-        Call(index=0, arguments="{}"),
+        ToolUse(phase="start", name="ls"),
+        ToolUse(phase="update", name="ls"),
+        ToolUse(phase="result", name="ls"),
+        ToolCallDelta(index=0, id="c", name="weather", arguments=""),
+        ToolCallDelta(index=0, arguments="{}"),
         Usage(total_tokens=3),
         Completed(),
     ) == [
@@ -49,8 +49,8 @@ def test_the_steps_of_a_run() -> None:
 
 def test_how_else_a_run_may_end() -> None:
     assert told(Failed(code="worker_lost", message="m")) == [("error", "worker_lost")]
-    assert told(Cancelled(reason=Stop.USER)) == [("cancelled", "user")]
-    assert told(Queued(reason=Stop.DRAIN)) == [("queued", "drain")]
+    assert told(Cancelled(reason=StopReason.USER)) == [("cancelled", "user")]
+    assert told(Queued(reason=StopReason.DRAIN)) == [("queued", "drain")]
 
 
 def test_each_attempt_that_speaks_has_a_first_text() -> None:

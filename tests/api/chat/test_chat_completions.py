@@ -12,9 +12,9 @@ import openai
 import pytest
 
 from shared.ledger.ledger import Ledger
-from shared.ledger.reader_leases import Attendance
+from shared.ledger.reader_leases import ReaderLeases
 from shared.redis.pipe import Pipe
-from shared.run.events import Cancelled, Failed, Stop
+from shared.run.events import Cancelled, Failed, StopReason
 from shared.run.run import Policy
 from tests.api.running import ALICE, Api, Feed, chat, feed, problem, streamed_chat, text_of
 from tests.api.stage import Stage
@@ -230,7 +230,7 @@ async def test_a_client_that_leaves_starts_the_grace_and_one_that_comes_back_end
             look.zadd(ATTENDED, {attempt.run_id: 0})
             back = asyncio.create_task(elsewhere.get(f"{CHAT}/{attempt.run_id}"))
             await wait_until(lambda: look.zscore(ATTENDED, attempt.run_id), "the client is back")
-    assert await Attendance(stage.pipe, KEYS).abandon() == []
+    assert await ReaderLeases(stage.pipe, KEYS).abandon() == []
     await attempt.say("lo")
     await attempt.end()
     assert content(await back) == "Hello"
@@ -243,8 +243,8 @@ async def test_an_abandoned_run_is_stopped_and_says_why(
         attempt = await stage.take("half")
         with looking(broker) as look:
             look.zadd(ATTENDED, {attempt.run_id: 0})
-        assert await Attendance(pipe, KEYS).abandon() == [attempt.run_id]
-        await attempt.end(Cancelled(reason=Stop.DISCONNECT))
+        assert await ReaderLeases(pipe, KEYS).abandon() == [attempt.run_id]
+        await attempt.end(Cancelled(reason=StopReason.DISCONNECT))
         assert await rest_of(stream) == ("half", "cancelled")
     assert problem(await alice.get(f"{CHAT}/{attempt.run_id}")) == (409, "cancelled", None)
 

@@ -5,9 +5,9 @@ from pydantic import JsonValue
 from starlette.datastructures import Headers
 
 from api.chat.chat_request import AGENT_HEADERS, SESSION_HEADERS, ChatRequest, chat_request
-from api.http.api_errors import Failure
+from api.http.api_errors import ApiError
 from api.http.json_value import JsonObject
-from api.intake.model_options import ForModel
+from api.intake.model_options import ModelOptions
 from api.intake.prompt import Prompt
 from shared.run.sessions import MAX_KEY, Session
 
@@ -24,7 +24,7 @@ def test_the_least_a_client_can_send() -> None:
         stream=False,
         include_usage=False,
         prompt=Prompt("Hi"),
-        ask=ForModel(),
+        ask=ModelOptions(),
         session=Session(request.session.key, "main", stable=False),
         idempotency_key=None,
         retry_count=0,
@@ -101,13 +101,13 @@ def test_a_user_of_another_type_is_none(user: JsonValue) -> None:
     ],
 )
 def test_an_illegal_session_key_is_a_400(headers: dict[str, str], fields: dict[str, JsonValue]) -> None:
-    with pytest.raises(Failure) as failed:
+    with pytest.raises(ApiError) as failed:
         asked(headers, **fields)
     assert (failed.value.status, failed.value.error["code"]) == (400, "illegal_session_key")
 
 
 def test_a_missing_message_is_told_before_an_illegal_session_key() -> None:
-    with pytest.raises(Failure, match="Missing user message"):
+    with pytest.raises(ApiError, match="Missing user message"):
         asked({"x-session-key": "x" * 300}, messages=[])
 
 

@@ -18,23 +18,23 @@ from starlette.routing import Route
 
 from api.chat.chat_view import EMPTY_ANSWER, ChatFold, ChatStream
 from api.http import sse
-from api.http.api_errors import Failure, run_failed, run_headers
+from api.http.api_errors import ApiError, run_failed, run_headers
 from api.http.body import parse_json
 from shared.run.events import (
-    Call,
     Cancelled,
     Completed,
     Delta,
     Event,
+    EventData,
     Failed,
     FinishReason,
     Queued,
     Reasoning,
-    Said,
     Started,
-    Stop,
+    StopReason,
     Tokens,
-    Tool,
+    ToolCallDelta,
+    ToolUse,
     Unknown,
     Usage,
 )
@@ -46,10 +46,10 @@ NASTY = st.text() | st.text("\r\n\u2028\u0085😀é\x00") | FRAMING
 DELTAS = st.lists(st.builds(Delta, delta=NASTY, message=st.integers(0, 3)), max_size=8).map(
     lambda deltas: sorted(deltas, key=lambda delta: delta.message)
 )
-UNSEEN: list[Said] = [
+UNSEEN: list[EventData] = [
     Queued(),
     Started(attempt=1, worker="w"),
-    Tool(phase="start", name="ls"),
+    ToolUse(phase="start", name="ls"),
     Reasoning(delta="hm"),
     Usage(prompt_tokens=9),
     Unknown(),
@@ -118,16 +118,16 @@ def test_the_stream_says_what_the_completion_says(deltas: list[Delta]) -> None:
     assert content(streamed(events)) == folded(events).choices[0].message.content
 
 
-def called(*texts: str) -> list[Call]:
+def called(*texts: str) -> list[ToolCallDelta]:
     """Calls with these arguments, in pieces of a character."""
-    begun = [Call(index=n, id=f"c{n}", name=f"f{n}", arguments=text[:1]) for n, text in enumerate(texts)]
-    return [*begun, *(Call(index=n, arguments=letter) for n, text in enumerate(texts) for letter in text[1:])]
+    begun = [ToolCallDelta(index=n, id=f"c{n}", name=f"f{n}", arguments=text[:1]) for n, text in enumerate(texts)]
+    return [*begun, *(ToolCallDelta(index=n, arguments=letter) for n, text in enumerate(texts) for letter in text[1:])]
 
 
 def test_the_frames_of_a_call() -> None:
     extra: dict[str, JsonValue] = {"extra_content": {"signature": "x"}}
-    begin = Call(index=0, id="c1", name="ls", arguments='{"', extra=extra)
-    events = played(begin, Call(index=0, arguments='"}'), Completed(finish_reason=FinishReason.TOOL_CALLS))
+    begin = ToolCallDelta(index=0, id="c1", name="ls", arguments='{"', extra=extra)
+    events = played(begin, ToolCallDelta(index=0, arguments='"}'), Completed(finish_reason=FinishReason.TOOL_CALLS))
     _, *deltas, _ = [json.loads(one)["choices"][0]["delta"] for one in payloads(streamed(events))[:-1]]
     first = {"index": 0, "id": "c1", "type": "function", "function": {"name": "ls", "arguments": '{"'}, **extra}
     assert deltas == [
@@ -153,9 +153,9 @@ def test_what_the_official_client_adds_up_is_the_completion(
     data: st.DataObject, deltas: list[Delta], arguments: list[str]
 ) -> None:
     """Text and pieces of several calls, mixed in any way that keeps their order."""
-    texts, calls, said = list(deltas), called(*arguments), list[Said]()
+    texts, calls, said = list(deltas), called(*arguments), list[EventData]()
     while texts or calls:
-        rest: list[Delta] | list[Call] = data.draw(st.sampled_from([one for one in (texts, calls) if one]))
+        rest: list[Delta] | list[ToolCallDelta] = data.draw(st.sampled_from([one for one in (texts, calls) if one]))
         said.append(rest.pop(0))
     reason = FinishReason.TOOL_CALLS if arguments else FinishReason.STOP
     events = played(*said, Completed(finish_reason=reason, usage=TOKENS))
@@ -231,7 +231,7 @@ def test_each_chunk_can_carry_the_number_of_its_event() -> None:
     ("end", "code"),
     [
         (Failed(code="worker_lost", message=""), "worker_lost"),
-        (Cancelled(reason=Stop.USER), "cancelled"),
+        (Cancelled(reason=StopReason.USER), "cancelled"),
     ],
 )
 def test_a_failure_ends_both(end: Failed | Cancelled, code: str) -> None:
@@ -239,7 +239,7 @@ def test_a_failure_ends_both(end: Failed | Cancelled, code: str) -> None:
     *_, error, done = payloads(streamed(events))
     assert set(json.loads(error)["error"]) == {"message", "type", "code"}
     assert (json.loads(error)["error"]["code"], done) == (code, "[DONE]")
-    with pytest.raises(Failure) as failed:
+    with pytest.raises(ApiError) as failed:
         folded(events)
     assert json.loads(failed.value.body) == json.loads(error)
 
@@ -266,7 +266,7 @@ def test_a_stream_is_done_after_the_end_and_not_before() -> None:
 class Player:
     """A service that gives these events to whoever asks."""
 
-    def __init__(self, *said: Said) -> None:
+    def __init__(self, *said: EventData) -> None:
         self._events = played(*said)
         self.asked = 0
         self.app = Starlette(routes=[Route("/chat/completions", self._answer, methods=["POST"])])
@@ -278,7 +278,7 @@ class Player:
             return StreamingResponse(self._frames(), headers=sse.HEADERS | headers)
         try:
             *_, whole = map(ChatFold(RUN).feed, self._events)
-        except Failure as failure:
+        except ApiError as failure:
             return Response(failure.body, failure.status, failure.headers)
         return Response(whole, headers=headers)
 

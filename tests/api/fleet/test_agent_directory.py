@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from api.fleet.agent_directory import Directory
-from api.http.api_errors import Failure
-from shared.ledger.presence import Announcement, Presence, Seen, ServedAgent
+from api.fleet.agent_directory import AgentDirectory
+from api.http.api_errors import ApiError
+from shared.ledger.presence import Announcement, Presence, SeenWorker, ServedAgent
 from shared.redis.keys import WORKER_TTL_MS
 from shared.run.errors import Unavailable
 from tests.broker import KEYS, Look
@@ -19,7 +19,7 @@ class CountingPresence(Presence):
 
     asked = 0
 
-    async def workers(self) -> list[Seen]:
+    async def workers(self) -> list[SeenWorker]:
         self.asked += 1
         return await super().workers()
 
@@ -51,13 +51,13 @@ def grow_old(look: Look, worker: str = "w1") -> None:
 async def test_agents_are_those_that_workers_announce(presence: CountingPresence) -> None:
     await announce(presence, "main", worker="w1")
     await announce(presence, "other", worker="w2")
-    directory = Directory(presence)
+    directory = AgentDirectory(presence)
     assert (await directory.live()).keys() == (await directory.known()).keys() == {"main", "other"}
 
 
 async def test_many_requests_ask_redis_once(presence: CountingPresence) -> None:
     await announce(presence, "main")
-    directory = Directory(presence)
+    directory = AgentDirectory(presence)
     await asyncio.gather(*(directory.find("main") for _ in range(50)))
     assert presence.asked == 1
 
@@ -67,19 +67,19 @@ async def test_an_agent_is_found_with_the_doorbell_of_its_workers(
     presence: CountingPresence, agent: str, bell: str
 ) -> None:
     await announce(presence, "main", "*")
-    assert await Directory(presence).find(agent) == (bell, ServedAgent(kind="python", description=bell.upper()))
+    assert await AgentDirectory(presence).find(agent) == (bell, ServedAgent(kind="python", description=bell.upper()))
 
 
 async def test_an_agent_that_nobody_serves_is_not_found(presence: CountingPresence) -> None:
     await announce(presence, "main")
-    with pytest.raises(Failure) as failure:
-        await Directory(presence).find("other", param="agent")
+    with pytest.raises(ApiError) as failure:
+        await AgentDirectory(presence).find("other", param="agent")
     assert (failure.value.status, failure.value.error["param"]) == (404, "agent")
 
 
 async def test_a_new_worker_is_looked_for_before_saying_no(presence: CountingPresence) -> None:
     await announce(presence, "main")
-    directory = Directory(presence)
+    directory = AgentDirectory(presence)
     await directory.known()
     await announce(presence, "new")
     assert (await directory.find("new"))[0] == "new"
@@ -91,14 +91,14 @@ async def test_an_agent_whose_worker_has_just_gone_is_known_but_not_served(
     """A deploy may leave no worker for a moment; its clients need not be refused."""
     await announce(presence, "main")
     grow_old(look)
-    directory = Directory(presence)
+    directory = AgentDirectory(presence)
     assert await directory.live() == {}
     assert (await directory.find("main"))[0] == "main"
 
 
 async def test_while_redis_is_away_agents_are_those_known_before(presence: CountingPresence, pipe: LossyPipe) -> None:
     await announce(presence, "main")
-    directory = Directory(presence)
+    directory = AgentDirectory(presence)
     await directory.workers()
     directory._read_at = float("-inf")  # long ago
     pipe.faults = ["before"] * 100
@@ -112,4 +112,4 @@ async def test_while_redis_is_away_nobody_says_that_an_agent_is_not_served(
 ) -> None:
     pipe.faults = ["before"] * 100
     with pytest.raises(Unavailable):
-        await Directory(presence).find("main")
+        await AgentDirectory(presence).find("main")

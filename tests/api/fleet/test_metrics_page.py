@@ -8,13 +8,13 @@ from redis.asyncio import Redis
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from api.fleet.agent_directory import Directory
+from api.fleet.agent_directory import AgentDirectory
 from api.fleet.api_metrics import ApiMetrics
 from api.fleet.metrics_page import MetricsPage
 from api.http.auth import LoopbackOnly
 from shared.ledger.presence import Presence
 from shared.ledger.queue_depth import QueueDepth
-from shared.run.events import Stop
+from shared.run.events import StopReason
 from shared.run.run import Policy
 from tests.api.running import ALICE, MONA, OLGA, Api, chat, running_api, streamed_chat
 from tests.api.served import served
@@ -126,13 +126,13 @@ async def test_a_run_that_ends_without_a_worker_is_counted_here(alice: httpx.Asy
     await scraped(alice)  # it knows the agents by now
     run_id = (await alice.post("/v1/runs", json={"input": "Hi"})).json()["id"]
     await alice.post(f"/v1/runs/{run_id}/cancel")
-    ended = {"agent": "main", "state": "cancelled", "code": Stop.USER.value}
+    ended = {"agent": "main", "state": "cancelled", "code": StopReason.USER.value}
     assert (await scraped(alice)).value("runs_ended_total", **ended) == 1
 
 
 async def test_without_redis_it_answers_and_shows_no_old_numbers(redis: Redis, stage: Stage) -> None:
     pipe = LossyPipe(redis)
-    directory = Directory(Presence(pipe, KEYS))
+    directory = AgentDirectory(Presence(pipe, KEYS))
     page = MetricsPage(LoopbackOnly(), ApiMetrics(CollectorRegistry()), QueueDepth(pipe, KEYS), directory)
     async with (
         served(Starlette(routes=[Route("/metrics", page.show)])) as port,

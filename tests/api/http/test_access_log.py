@@ -13,13 +13,13 @@ from starlette.routing import Route
 from structlog.contextvars import bind_contextvars
 from structlog.testing import capture_logs
 
-from api.http.access_log import Access, route_names
-from api.http.instrumentation import Unwatched
+from api.http.access_log import AccessLog, route_names
+from api.http.instrumentation import NoApiInstrumentation
 from tests.api.served import served
 
 
 @dataclass
-class Seen(Unwatched):
+class Seen(NoApiInstrumentation):
     requests: list[tuple[str, str, int]] = field(default_factory=list)
     streams: list[int] = field(default_factory=list)
     bytes: int = 0
@@ -74,7 +74,7 @@ def seen() -> Seen:
 
 @pytest.fixture
 async def client(seen: Seen) -> AsyncIterator[httpx.AsyncClient]:
-    app = Starlette(routes=ROUTES, middleware=[Middleware(Access, seen, route_names(ROUTES))])
+    app = Starlette(routes=ROUTES, middleware=[Middleware(AccessLog, seen, route_names(ROUTES))])
     async with served(app) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         yield client
 

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from api.http import api_errors
-from api.http.api_errors import RUN_STATUS, STOP_STATUS, Failure, refused, run_ended, run_failed
+from api.http.api_errors import RUN_STATUS, STOP_STATUS, ApiError, refused, run_ended, run_failed
 from shared.run.errors import ErrorCode, KeyReused, QueueFull, Refused, SessionTaken, Unavailable
-from shared.run.events import Cancelled, Failed, Stop
+from shared.run.events import Cancelled, Failed, StopReason
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ from shared.run.events import Cancelled, Failed, Stop
         ),
     ],
 )
-def test_before_a_run(failure: Failure, status: int, error: dict[str, str]) -> None:
+def test_before_a_run(failure: ApiError, status: int, error: dict[str, str]) -> None:
     assert (failure.status, json.loads(failure.body)) == (status, {"error": error})
     assert failure.headers["Content-Type"] == "application/json; charset=utf-8"
 
@@ -83,7 +83,7 @@ def test_a_run_that_was_not_accepted(error: Refused | Unavailable, status: int, 
 
 def test_every_way_to_fail_and_to_be_stopped_has_a_status() -> None:
     assert set(RUN_STATUS) == set(ErrorCode)
-    assert set(STOP_STATUS) == set(Stop)
+    assert set(STOP_STATUS) == set(StopReason)
 
 
 @pytest.mark.parametrize(
@@ -110,14 +110,14 @@ def test_a_failed_run(code: str, status: int, type: str) -> None:
     assert failure.error == {"message": "Run chatcmpl_1 failed: It broke.", "type": type, "code": code}
 
 
-@pytest.mark.parametrize("reason", list(Stop))
-def test_a_cancelled_run(reason: Stop) -> None:
+@pytest.mark.parametrize("reason", list(StopReason))
+def test_a_cancelled_run(reason: StopReason) -> None:
     failure = run_ended("chatcmpl_1", Cancelled(reason=reason))
     assert (failure.error["code"], failure.error["type"]) == ("cancelled", "api_error")
     assert str(failure).startswith("Run chatcmpl_1 was ")
 
 
-@pytest.mark.parametrize("end", [Failed(code="worker_lost", message=""), Cancelled(reason=Stop.USER)])
+@pytest.mark.parametrize("end", [Failed(code="worker_lost", message=""), Cancelled(reason=StopReason.USER)])
 def test_after_a_run_was_accepted_clients_are_told_its_id_and_not_to_retry(end: Failed | Cancelled) -> None:
     headers = run_ended("chatcmpl_1", end).headers
     assert headers["X-Run-Id"] == "chatcmpl_1"

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from starlette.datastructures import Headers
 
-from api.http.api_errors import Failure
-from api.http.auth import Credentials, Gate, LoopbackOnly, Scope
+from api.http.api_errors import ApiError
+from api.http.auth import Authenticator, Credentials, LoopbackOnly, Scope
 
 TOKENS = Credentials(
     {
@@ -15,8 +15,10 @@ TOKENS = Credentials(
 )
 
 
-def owner(gate: Gate, /, scope: Scope = Scope.API, **headers: str) -> str:
-    return gate.authenticate(Headers({name.replace("_", "-"): value for name, value in headers.items()}), scope)
+def owner(authenticator: Authenticator, /, scope: Scope = Scope.API, **headers: str) -> str:
+    return authenticator.authenticate(
+        Headers({name.replace("_", "-"): value for name, value in headers.items()}), scope
+    )
 
 
 @pytest.mark.parametrize(
@@ -58,13 +60,13 @@ def test_the_owner_of_a_token(authorization: str, name: str) -> None:
     ],
 )
 def test_anything_else_is_unauthorized(authorization: str) -> None:
-    with pytest.raises(Failure) as failed:
+    with pytest.raises(ApiError) as failed:
         owner(TOKENS, authorization=authorization)
     assert failed.value.status == 401
 
 
 def test_no_header_is_unauthorized() -> None:
-    with pytest.raises(Failure, match="Unauthorized"):
+    with pytest.raises(ApiError, match="Unauthorized"):
         owner(TOKENS)
 
 
@@ -101,7 +103,7 @@ def test_without_credentials_a_page_of_this_machine_is_answered(origin: str, sit
     ],
 )
 def test_without_credentials_nothing_of_another_site_is_answered(headers: dict[str, str]) -> None:
-    with pytest.raises(Failure) as failed:
+    with pytest.raises(ApiError) as failed:
         owner(LoopbackOnly(), Scope.API, **headers)
     assert failed.value.status == 403
 
@@ -134,14 +136,14 @@ def test_a_token_is_good_for_its_scopes_and_an_operator_may_look(token: str, sco
     ],
 )
 def test_a_missing_scope_is_named(token: str, scope: Scope) -> None:
-    with pytest.raises(Failure, match=f"scope `{scope}`") as failed:
+    with pytest.raises(ApiError, match=f"scope `{scope}`") as failed:
         owner(TOKENS, scope, authorization=f"Bearer {token}")
     assert (failed.value.status, failed.value.error["code"]) == (403, "scope_missing")
 
 
 @pytest.mark.parametrize("scope", Scope)
 def test_an_unknown_token_is_not_told_of_scopes(scope: Scope) -> None:
-    with pytest.raises(Failure) as failed:
+    with pytest.raises(ApiError) as failed:
         owner(TOKENS, scope, authorization="Bearer wrong")
     assert failed.value.status == 401
 
@@ -149,5 +151,5 @@ def test_an_unknown_token_is_not_told_of_scopes(scope: Scope) -> None:
 @pytest.mark.parametrize("scope", Scope)
 def test_without_credentials_this_machine_may_do_everything(scope: Scope) -> None:
     assert owner(LoopbackOnly(), scope, host="localhost") == "anonymous"
-    with pytest.raises(Failure):
+    with pytest.raises(ApiError):
         owner(LoopbackOnly(), scope, host="evil.example")

@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Message
 
-from api.http.api_errors import Failure
+from api.http.api_errors import ApiError
 from api.http.body import parse_json, read_body
 from tests.api.served import Http, served
 
@@ -36,7 +36,7 @@ class Server:
     async def _read(self, request: Request) -> Response:
         try:
             body = await read_body(request, limit=LIMIT, seconds=self._seconds)
-        except Failure as failure:
+        except ApiError as failure:
             return Response(failure.body, failure.status, failure.headers)
         return PlainTextResponse(str(len(body)))
 
@@ -124,7 +124,7 @@ async def test_no_client_is_listened_to_for_ever() -> None:
         read += MEBIBYTE
         return {"type": "http.request", "body": bytes(MEBIBYTE), "more_body": True}
 
-    with pytest.raises(Failure, match="too large"):
+    with pytest.raises(ApiError, match="too large"):
         await read_body(Request({"type": "http", "headers": []}, endless), limit=LIMIT, seconds=60)
     assert read <= 40 * MEBIBYTE
 
@@ -164,7 +164,7 @@ INVALID = [
 
 @pytest.mark.parametrize("raw", INVALID, ids=lambda raw: repr(raw[:16]))
 def test_invalid_json(raw: bytes) -> None:
-    with pytest.raises(Failure, match="invalid json") as failed:
+    with pytest.raises(ApiError, match="invalid json") as failed:
         parse_json(raw)
     assert failed.value.status == 400
 

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from api.http.shutdown_response import Farewell
+from api.http.shutdown_response import ShutdownResponse
 from tests.api.running import problem
 from tests.api.served import served
 
@@ -25,7 +25,7 @@ class Service:
     def __init__(self) -> None:
         self.asked = anyio.Event()
         routes = [Route("/silent", self.silent), Route("/begun", self.begun), Route("/ready", self.ready)]
-        self.app = Starlette(routes=routes, middleware=[Middleware(Farewell)])
+        self.app = Starlette(routes=routes, middleware=[Middleware(ShutdownResponse)])
 
     async def silent(self, _: Request) -> Response:
         self.asked.set()

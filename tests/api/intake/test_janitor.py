@@ -7,10 +7,10 @@ from redis.asyncio import Redis
 
 from api.intake.janitor import SETTLED_ROUNDS, Janitor
 from shared.ledger.ledger import Claim, Ledger
-from shared.ledger.reader_leases import Attendance
+from shared.ledger.reader_leases import ReaderLeases
 from shared.log.event_log import EventLog, Head
 from shared.redis.pipe import Pipe
-from shared.run.events import Cancelled, Completed, Delta, Failed, Queued, Said, Stop
+from shared.run.events import Cancelled, Completed, Delta, EventData, Failed, Queued, StopReason
 from shared.run.run import CONTRACT, End, Policy, Run
 from shared.run.states import State
 from tests.broker import KEYS, Look
@@ -26,10 +26,10 @@ def janitor(pipe: Pipe) -> Janitor:
 
 def janitor_with(pipe: Pipe, name: str = "api") -> Janitor:
     ledger, log = Ledger(pipe, KEYS), EventLog(pipe, KEYS, retention_ms=60_000)
-    return Janitor(name, ledger, log, Attendance(pipe, KEYS), queue_timeout_ms=60_000)
+    return Janitor(name, ledger, log, ReaderLeases(pipe, KEYS), queue_timeout_ms=60_000)
 
 
-async def last_of(log: EventLog, run: Run) -> Said:
+async def last_of(log: EventLog, run: Run) -> EventData:
     return (await log.read(run.run_id, 0))[-1].data
 
 
@@ -39,7 +39,7 @@ async def state_of(ledger: Ledger, run: Run) -> State:
     return record.state
 
 
-async def lost(ledger: Ledger, log: EventLog, look: Look, *spoken: Said, policy: Policy | None = None) -> Claim:
+async def lost(ledger: Ledger, log: EventLog, look: Look, *spoken: EventData, policy: Policy | None = None) -> Claim:
     """A run whose worker has died after it said this."""
     run = a_run()
     await submit(ledger, run)
@@ -119,7 +119,7 @@ async def test_the_policy_of_a_lost_runs_agent_decides(
     log: EventLog,
     look: Look,
     policy: Policy,
-    spoken: tuple[Said, ...],
+    spoken: tuple[EventData, ...],
     ends: bool,
 ) -> None:
     claimed = await lost(ledger, log, look, *spoken, policy=policy)
@@ -142,9 +142,9 @@ async def test_a_cancelled_run_whose_worker_died_is_cancelled(
     janitor: Janitor, ledger: Ledger, log: EventLog, look: Look
 ) -> None:
     claimed = await lost(ledger, log, look)
-    await ledger.cancel(claimed.run.run_id, Stop.USER)
+    await ledger.cancel(claimed.run.run_id, StopReason.USER)
     await janitor.tidy()
-    assert await last_of(log, claimed.run) == Cancelled(reason=Stop.USER)
+    assert await last_of(log, claimed.run) == Cancelled(reason=StopReason.USER)
 
 
 # --- what is not its business -----------------------------------------------------------------------------------------
@@ -207,8 +207,8 @@ async def test_a_run_that_another_attempt_has_taken_meanwhile_is_let_go(
 async def test_a_run_that_waits_is_cancelled_at_once(janitor: Janitor, ledger: Ledger, log: EventLog) -> None:
     run = a_run()
     await submit(ledger, run)
-    assert await janitor.cancel(run.run_id, Stop.USER) is not None
-    assert await last_of(log, run) == Cancelled(reason=Stop.USER)
+    assert await janitor.cancel(run.run_id, StopReason.USER) is not None
+    assert await last_of(log, run) == Cancelled(reason=StopReason.USER)
     assert await state_of(ledger, run) is State.CANCELLED
     assert await claim(ledger) == []
 
@@ -218,21 +218,21 @@ async def test_a_run_that_waits_for_its_session_is_cancelled_at_once(
 ) -> None:
     claimed, waiting = await running(ledger, a_run("s")), a_run("s")
     await submit(ledger, waiting)
-    await janitor.cancel(waiting.run_id, Stop.USER)
+    await janitor.cancel(waiting.run_id, StopReason.USER)
     assert await state_of(ledger, waiting) is State.CANCELLED
     assert await state_of(ledger, claimed.run) is State.RUNNING
 
 
 async def test_a_running_run_is_left_to_its_worker(janitor: Janitor, ledger: Ledger, log: EventLog) -> None:
     claimed = await running(ledger)
-    assert await janitor.cancel(claimed.run.run_id, Stop.USER) is State.RUNNING
+    assert await janitor.cancel(claimed.run.run_id, StopReason.USER) is State.RUNNING
     record = await ledger.record(claimed.run.run_id)
     assert record is not None
-    assert (record.state, record.cancel) == (State.RUNNING, Stop.USER)
+    assert (record.state, record.cancel) == (State.RUNNING, StopReason.USER)
 
 
 async def test_there_may_be_no_run_to_cancel(janitor: Janitor) -> None:
-    assert await janitor.cancel("chatcmpl_none", Stop.USER) is None
+    assert await janitor.cancel("chatcmpl_none", StopReason.USER) is None
 
 
 # --- readers ----------------------------------------------------------------------------------------------------------
@@ -249,7 +249,7 @@ async def test_a_run_without_readers_is_cancelled_when_all_had_time_to_say_that_
         await janitor.go_round()
         assert await state_of(ledger, run) is State.QUEUED
     await janitor.go_round()
-    assert await last_of(log, run) == Cancelled(reason=Stop.DISCONNECT)
+    assert await last_of(log, run) == Cancelled(reason=StopReason.DISCONNECT)
     assert await state_of(ledger, background) is State.QUEUED
 
 

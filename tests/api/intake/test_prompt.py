@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import JsonValue
 
-from api.http.api_errors import Failure
+from api.http.api_errors import ApiError
 from api.intake.prompt import Prompt, read_prompt
 from shared.run.json_object import LEVELS, JsonObject
 from shared.run.run import Part, ToolCall, Turn
@@ -51,7 +51,7 @@ def test_the_text_of_a_message(content: JsonValue, text: str) -> None:
     ],
 )
 def test_no_usable_user_message(messages: JsonValue) -> None:
-    with pytest.raises(Failure, match="Missing user message") as failed:
+    with pytest.raises(ApiError, match="Missing user message") as failed:
         read_prompt(messages)
     assert failed.value.status == 400
 
@@ -207,6 +207,6 @@ def test_what_is_passed_on_is_not_nested_without_end() -> None:
         [{"role": "user", "content": "Hi"}, {"role": "assistant", "tool_calls": [{**CALL, "x": deep}]}],
     ]
     for one in messages:
-        with pytest.raises(Failure, match="nested too deeply") as failed:
+        with pytest.raises(ApiError, match="nested too deeply") as failed:
             read_prompt(one)
         assert (failed.value.status, failed.value.error["param"]) == (400, "messages")

@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
-from api.http.api_errors import Failure
-from api.intake.submission import Front
+from api.http.api_errors import ApiError
+from api.intake.submission import Submission
 from api.relay.hub import Hub
-from api.relay.reader_heartbeat import Readers
+from api.relay.reader_heartbeat import ReaderHeartbeat
 from api.relay.relay import Relay
-from shared.ledger.ledger import Ledger, Once
-from shared.ledger.reader_leases import Attendance
+from shared.ledger.ledger import Ledger, RequestIdentity
+from shared.ledger.reader_leases import ReaderLeases
 from shared.log.event_log import EventLog, Head
 from shared.run.errors import KeyReused, QueueFull, SessionTaken, Unavailable
 from shared.run.events import Completed, Delta, Event, Queued
@@ -28,7 +28,7 @@ LONG = 20.0  # seconds
 
 
 @asynccontextmanager
-async def front_on(broker: Broker) -> AsyncIterator[tuple[Front, LossyPipe]]:
+async def front_on(broker: Broker) -> AsyncIterator[tuple[Submission, LossyPipe]]:
     async with opened_client(broker) as client, opened_client(broker, connections=1) as link:
         pipe = LossyPipe(client)
         log, ledger = EventLog(pipe, KEYS, retention_ms=60_000), Ledger(pipe, KEYS)
@@ -36,15 +36,18 @@ async def front_on(broker: Broker) -> AsyncIterator[tuple[Front, LossyPipe]]:
         async with anyio.create_task_group() as group:
             group.start_soon(hub.listen)
             await wait_until(lambda: hub._link, "the link stands")
-            yield Front(Relay(hub, log, ledger), Readers(Attendance(pipe, KEYS)), ledger, log, BOUNDS), pipe
+            yield (
+                Submission(Relay(hub, log, ledger), ReaderHeartbeat(ReaderLeases(pipe, KEYS)), ledger, log, BOUNDS),
+                pipe,
+            )
             group.cancel_scope.cancel()
         await pipe.aclose()
 
 
 @pytest.fixture
-async def front(broker: Broker) -> AsyncIterator[Front]:
-    async with front_on(broker) as (front, _):
-        yield front
+async def submission(broker: Broker) -> AsyncIterator[Submission]:
+    async with front_on(broker) as (submission, _):
+        yield submission
 
 
 def about(run: Run, look: Look) -> list[str]:
@@ -52,9 +55,9 @@ def about(run: Run, look: Look) -> list[str]:
     return [key.decode() for key in look.keys(f"*{run.run_id}*")]
 
 
-async def test_a_run_is_followed_from_its_first_event_on(front: Front, log: EventLog, ledger: Ledger) -> None:
+async def test_a_run_is_followed_from_its_first_event_on(submission: Submission, log: EventLog, ledger: Ledger) -> None:
     run = a_run()
-    async with front.submitted(run, bell="main", once=ONCE) as (accepted, reader):
+    async with submission.submitted(run, bell="main", once=ONCE) as (accepted, reader):
         assert accepted == run
         claimed = await claim_one(ledger)
         head = await log.fence(run.run_id, claimed.attempt)
@@ -66,11 +69,11 @@ async def test_a_run_is_followed_from_its_first_event_on(front: Front, log: Even
     assert [event.seq for event in seen] == [1, 2]
 
 
-async def test_the_same_request_again_follows_the_run_it_made(front: Front, look: Look) -> None:
-    first, again, once = a_run(), a_run(), Once("digest", "key")
+async def test_the_same_request_again_follows_the_run_it_made(submission: Submission, look: Look) -> None:
+    first, again, once = a_run(), a_run(), RequestIdentity("digest", "key")
     async with (
-        front.submitted(first, bell="main", once=once),
-        front.submitted(again, bell="main", once=once) as (joined, reader),
+        submission.submitted(first, bell="main", once=once),
+        submission.submitted(again, bell="main", once=once) as (joined, reader),
     ):
         assert joined == first
         (event,) = await reader.batch(LONG)
@@ -78,35 +81,35 @@ async def test_the_same_request_again_follows_the_run_it_made(front: Front, look
     assert about(again, look) == []
 
 
-async def test_a_finished_run_is_replayed(front: Front, log: EventLog, ledger: Ledger) -> None:
+async def test_a_finished_run_is_replayed(submission: Submission, log: EventLog, ledger: Ledger) -> None:
     run = a_run()
-    await submit(ledger, run, once=Once("digest", "key"))
+    await submit(ledger, run, once=RequestIdentity("digest", "key"))
     await log.fence(run.run_id, 1)
     await log.append(said(Delta(delta="Hi"), Completed(), run_id=run.run_id), Head(2, 2))
-    async with front.submitted(a_run(), bell="main", once=Once("digest", "key")) as (_, reader):
+    async with submission.submitted(a_run(), bell="main", once=RequestIdentity("digest", "key")) as (_, reader):
         assert [event.data for event in await reader.batch(LONG)] == [Delta(delta="Hi"), Completed()]
 
 
-async def test_a_refused_run_leaves_nothing_behind(front: Front, ledger: Ledger, look: Look) -> None:
-    await submit(ledger, a_run("s"), once=Once("digest", "key"))
-    refusals: list[tuple[type[Exception], Run, Once]] = [
+async def test_a_refused_run_leaves_nothing_behind(submission: Submission, ledger: Ledger, look: Look) -> None:
+    await submit(ledger, a_run("s"), once=RequestIdentity("digest", "key"))
+    refusals: list[tuple[type[Exception], Run, RequestIdentity]] = [
         (SessionTaken, a_run("s", owner="bob"), ONCE),
-        (KeyReused, a_run(), Once("other", "key")),
+        (KeyReused, a_run(), RequestIdentity("other", "key")),
     ]
     for refusal, run, once in refusals:
         with pytest.raises(refusal):
-            async with front.submitted(run, bell="main", once=once):
+            async with submission.submitted(run, bell="main", once=once):
                 raise AssertionError("it was accepted")
         assert about(run, look) == []
 
 
 async def test_a_full_queue_refuses(broker: Broker, look: Look) -> None:
-    async with front_on(broker) as (front, _):
+    async with front_on(broker) as (submission, _):
         runs = [a_run("s") for _ in range(BOUNDS.max_waiting_per_session + 2)]
         for run in runs[:-1]:
-            await front.accept(run, bell="main", once=ONCE)
+            await submission.accept(run, bell="main", once=ONCE)
         with pytest.raises(QueueFull):
-            await front.accept(runs[-1], bell="main", once=ONCE)
+            await submission.accept(runs[-1], bell="main", once=ONCE)
         assert about(runs[-1], look) == []
 
 
@@ -114,47 +117,47 @@ async def test_a_full_queue_refuses(broker: Broker, look: Look) -> None:
 async def test_while_redis_hiccups_a_run_is_accepted_once(
     broker: Broker, ledger: Ledger, look: Look, faults: list[Fault]
 ) -> None:
-    async with front_on(broker) as (front, pipe):
+    async with front_on(broker) as (submission, pipe):
         run = a_run()
         pipe.faults = faults
-        async with front.submitted(run, bell="main", once=Once("digest", "key")) as (accepted, _):
+        async with submission.submitted(run, bell="main", once=RequestIdentity("digest", "key")) as (accepted, _):
             assert accepted == run
         assert look.llen(KEYS.bell("main")) == 1
         assert (await claim_one(ledger)).run == run
 
 
 async def test_a_redis_that_does_not_come_back_refuses_the_request() -> None:
-    async with front_on(FakeBroker()) as (front, pipe):
+    async with front_on(FakeBroker()) as (submission, pipe):
         pipe.faults = ["before"] * 10_000
         with pytest.raises(Unavailable):
-            await front.accept(a_run(), bell="main", once=ONCE)
+            await submission.accept(a_run(), bell="main", once=ONCE)
 
 
-async def test_a_run_that_has_just_gone_cannot_be_followed(front: Front, ledger: Ledger, look: Look) -> None:
+async def test_a_run_that_has_just_gone_cannot_be_followed(submission: Submission, ledger: Ledger, look: Look) -> None:
     run = a_run()
     await submit(ledger, run)
     forget(look, run.run_id)
     with pytest.raises(Unavailable):
-        async with front.attached(run.run_id):
+        async with submission.attached(run.run_id):
             raise AssertionError("it is gone")
 
 
-async def test_a_run_is_shown_to_its_owner_only(front: Front, ledger: Ledger) -> None:
+async def test_a_run_is_shown_to_its_owner_only(submission: Submission, ledger: Ledger) -> None:
     run = a_run()
     await submit(ledger, run)
-    assert (await front.record(run.run_id, "alice")).state is State.QUEUED
-    async with front.owned(run.run_id, "alice") as (followed, _):
+    assert (await submission.record(run.run_id, "alice")).state is State.QUEUED
+    async with submission.owned(run.run_id, "alice") as (followed, _):
         assert followed == run
     for run_id, owner in ((run.run_id, "bob"), ("chatcmpl_none", "alice")):
-        with pytest.raises(Failure) as failure:
-            async with front.owned(run_id, owner):
+        with pytest.raises(ApiError) as failure:
+            async with submission.owned(run_id, owner):
                 raise AssertionError("it was shown")
         assert failure.value.status == 404
 
 
-async def test_readers_that_have_left_leave_no_subscription(front: Front, look: Look) -> None:
+async def test_readers_that_have_left_leave_no_subscription(submission: Submission, look: Look) -> None:
     run = a_run()
-    async with front.submitted(run, bell="main", once=ONCE):
+    async with submission.submitted(run, bell="main", once=ONCE):
         assert KEYS.channel(run.run_id).encode() in look.pubsub_channels()
     await wait_until(
         lambda: KEYS.channel(run.run_id).encode() not in look.pubsub_channels(), "the subscription is given up"

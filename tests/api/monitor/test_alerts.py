@@ -4,12 +4,12 @@ import pytest
 
 from api.monitor.alerts import FULL, LAG_MS, SILENT_MS, WAIT_MS, Alert, AtWork, alerts
 from shared.ledger.operator_views import (
-    Now,
+    AdminRunView,
     PauseView,
     QueuedAgent,
     QueueView,
-    RedisVitals,
-    Row,
+    RedisView,
+    ServiceLoad,
     StatsView,
     WebView,
     WorkersView,
@@ -22,8 +22,8 @@ PAUSED = PauseView(since_ms=1, who="olga")
 
 
 def stats(*, oldest_wait_ms: int = 0, memory: int | None = None, most: int | None = None) -> StatsView:
-    now = Now(**{**LOAD, "oldest_wait_ms": oldest_wait_ms}, completed=0, failed=0, cancelled=0)
-    redis = RedisVitals(
+    now = ServiceLoad(**{**LOAD, "oldest_wait_ms": oldest_wait_ms}, completed=0, failed=0, cancelled=0)
+    redis = RedisView(
         round_trip_ms=1, version=None, memory_bytes=memory, max_memory_bytes=most, clients=None, max_clients=None
     )
     return StatsView(now_ms=1, now=now, agents=[], redis=redis, series=[])
@@ -46,8 +46,8 @@ def queue(
 
 
 def silent(ms: int) -> AtWork:
-    row = Row.model_validate(
-        dict.fromkeys(Row.model_fields)
+    row = AdminRunView.model_validate(
+        dict.fromkeys(AdminRunView.model_fields)
         | {"id": "chatcmpl_12345678-9", "object": "run", "state": State.RUNNING, "agent": "main", "session": "s"}
         | {"owner": "alice", "attempt": 1, "tries": 1, "queued_ms": 1}
     )

@@ -4,7 +4,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.http.api_errors import Failure
+from api.http.api_errors import ApiError
 from api.http.auth import Credentials, LoopbackOnly, Scope
 from api.monitor.door import COOKIE, Visitor, came_from_elsewhere, check_own, door_of, leave
 
@@ -40,7 +40,7 @@ def test_a_token_lets_its_browser_in(token: str, visitor: Visitor) -> None:
 
 @pytest.mark.parametrize("cookie", ["", f"{COOKIE}=", f"{COOKIE}=1.2", "other=1"])
 def test_without_a_pass_one_has_to_log_in(cookie: str) -> None:
-    with pytest.raises(Failure) as refusal:
+    with pytest.raises(ApiError) as refusal:
         door_of(TOKENS).visitor(request(cookie=cookie))
     assert refusal.value.status == 401
 
@@ -72,7 +72,7 @@ def test_without_authentication_this_machine_may_do_everything() -> None:
     answer = Response()
     door.admit(here, "", answer)
     assert "set-cookie" not in answer.headers
-    with pytest.raises(Failure) as refusal:
+    with pytest.raises(ApiError) as refusal:
         door.visitor(request())
     assert refusal.value.status == 403
 
@@ -104,7 +104,7 @@ def test_forms_of_the_page_itself_are_taken(sent: dict[str, str]) -> None:
     ],
 )
 def test_forms_from_elsewhere_are_refused(sent: dict[str, str]) -> None:
-    with pytest.raises(Failure) as refusal:
+    with pytest.raises(ApiError) as refusal:
         check_own(request(**sent))
     assert refusal.value.status == 403
 

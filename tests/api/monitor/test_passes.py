@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.http.api_errors import Failure
+from api.http.api_errors import ApiError
 from api.http.auth import Credentials, Scope
 from api.monitor.passes import PASS_SECONDS, Passes
 
@@ -15,7 +15,7 @@ def passes(monitor: str = "looks", operate: str = "acts") -> Passes:
 
 
 def refused(shown: str, scope: Scope = Scope.MONITOR, *, now: int = NOW, by: Passes | None = None) -> int:
-    with pytest.raises(Failure) as refusal:
+    with pytest.raises(ApiError) as refusal:
         (by or passes()).holder(shown, scope, now=now)
     return refusal.value.status
 
@@ -35,7 +35,7 @@ def test_a_pass_is_good_for_what_its_token_is_good_for() -> None:
 
 @pytest.mark.parametrize(("token", "status"), [("wrong", 401), ("", 401), ("runs", 403)])
 def test_no_pass_for_a_token_that_may_not_look(token: str, status: int) -> None:
-    with pytest.raises(Failure) as refusal:
+    with pytest.raises(ApiError) as refusal:
         passes().issue(token, now=NOW)
     assert refusal.value.status == status
 

@@ -10,10 +10,10 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
-from api.monitor.run import RAW
+from api.monitor.run_page import RAW
 from shared.log.event_log import EventLog
 from shared.run.errors import ErrorCode
-from shared.run.events import Failed, Tool
+from shared.run.events import Failed, ToolUse
 from tests.api.monitor.browsing import actions, browsing
 from tests.api.running import ALICE, MONA, OLGA, Api, Feed, feed, running_api
 from tests.api.stage import Stage
@@ -129,7 +129,7 @@ async def test_scripts_and_styles_come_from_here_and_are_guarded(stranger: httpx
 
 async def test_one_run(operator: httpx.AsyncClient, alice: httpx.AsyncClient, stage: Stage) -> None:
     run_id = await posted(alice, input="What is it?", session="agent:main:s")
-    attempt = await stage.take("It is ", Tool(phase="start", name="ls"), "this.")
+    attempt = await stage.take("It is ", ToolUse(phase="start", name="ls"), "this.")
     page = (await operator.get(f"/monitor/runs/{run_id}")).text
     for shown in ("What is it?", "It is this.", "first text", "tool begins", "agent:main:s", "by w1"):
         assert shown in page
@@ -144,7 +144,7 @@ async def test_of_a_compacted_log_the_same_is_shown(
     operator: httpx.AsyncClient, alice: httpx.AsyncClient, stage: Stage, log: EventLog
 ) -> None:
     run_id = await posted(alice)
-    attempt = await stage.take("first", Tool(phase="start", name="ls"))
+    attempt = await stage.take("first", ToolUse(phase="start", name="ls"))
     for number in range(RAW):
         await attempt.say(f"[{number}]")
     await attempt.end()
@@ -165,7 +165,7 @@ async def test_what_clients_and_agents_say_is_no_html(
 ) -> None:
     run_id = await posted(alice, input=EVIL, session=f"agent:main:{EVIL}")
     await posted(alice, session=f"agent:main:{EVIL}")
-    await stage.take(EVIL, Tool(phase="start", name=EVIL))
+    await stage.take(EVIL, ToolUse(phase="start", name=EVIL))
     for page in ("", "/runs", "/sessions", f"/runs/{run_id}"):
         html = (await operator.get(f"/monitor{page}")).text
         assert "alert(&#39;1&#39;)" in html

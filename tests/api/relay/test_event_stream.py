@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from api.relay.event_stream import event_frames
 from shared.ledger.ledger import Ledger
 from shared.log.event_log import EventLog, Head
-from shared.run.events import Queued, event
+from shared.run.events import Queued, make_event
 from tests.api.reading import reader_of
 from tests.api.stage import Attempt, Stage
 from tests.broker import KEYS, Broker, Look, looking
@@ -45,7 +45,7 @@ async def test_the_log_of_a_run_that_waits_is_kept_while_somebody_reads_it(
     run = a_run()
     await submit(ledger, run)
     place = {"run_id": run.run_id, "session_key": run.session_key, "attempt": 0, "seq": 1, "ts": 1}
-    await log.append([event(Queued(), **place)], Head(seq=1))  # type: ignore[arg-type]
+    await log.append([make_event(Queued(), **place)], Head(seq=1))  # type: ignore[arg-type]
     reader, _ = reader_of(run.run_id, redis, ledger, log)
     assert await reader.batch(1)
     keys = [KEYS.stream(run.run_id), KEYS.head(run.run_id)]

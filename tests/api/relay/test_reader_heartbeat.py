@@ -6,9 +6,9 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 import anyio
 import pytest
 
-from api.relay.reader_heartbeat import Readers
+from api.relay.reader_heartbeat import ReaderHeartbeat
 from shared.ledger.ledger import Ledger
-from shared.ledger.reader_leases import Attendance
+from shared.ledger.reader_leases import ReaderLeases
 from shared.redis.keys import GRACE_MS, READER_LEASE_MS
 from shared.redis.pipe import Pipe
 from shared.run.errors import Unavailable
@@ -22,12 +22,12 @@ ATTENDED = KEYS.prefixes()["attended"]
 
 
 @pytest.fixture
-def attendance(pipe: Pipe) -> Attendance:
-    return Attendance(pipe, KEYS)
+def attendance(pipe: Pipe) -> ReaderLeases:
+    return ReaderLeases(pipe, KEYS)
 
 
 @asynccontextmanager
-async def attending(readers: Readers) -> AsyncIterator[None]:
+async def attending(readers: ReaderHeartbeat) -> AsyncIterator[None]:
     """As long as this, its process is alive."""
     async with anyio.create_task_group() as process:
         process.start_soon(readers.attend_forever)
@@ -54,18 +54,18 @@ async def test_a_run_that_ends_with_its_readers_has_a_grace_from_the_start(ledge
         assert 0 < left_ms(look, run.run_id) <= GRACE_MS
 
 
-async def test_a_run_that_goes_on_is_not_watched(ledger: Ledger, attendance: Attendance, broker: Broker) -> None:
+async def test_a_run_that_goes_on_is_not_watched(ledger: Ledger, attendance: ReaderLeases, broker: Broker) -> None:
     await submit(ledger, run := a_run(foreground=False))
-    async with Readers(attendance).reading(Client(run.run_id), returning=True):
+    async with ReaderHeartbeat(attendance).reading(Client(run.run_id), returning=True):
         pass
     with looking(broker) as look:
         assert members(look, ATTENDED) == []
     assert await attendance.abandon() == []
 
 
-async def test_a_reader_puts_the_end_off(ledger: Ledger, attendance: Attendance, broker: Broker) -> None:
+async def test_a_reader_puts_the_end_off(ledger: Ledger, attendance: ReaderLeases, broker: Broker) -> None:
     await submit(ledger, run := a_run())
-    readers = Readers(attendance)
+    readers = ReaderHeartbeat(attendance)
     with looking(broker) as look:
         async with readers.reading(Client(run.run_id)), attending(readers):
             await wait_until(lambda: left_ms(look, run.run_id) > GRACE_MS, "the reader was heard of")
@@ -73,10 +73,10 @@ async def test_a_reader_puts_the_end_off(ledger: Ledger, attendance: Attendance,
 
 
 async def test_the_last_reader_of_a_process_leaves_the_grace(
-    ledger: Ledger, attendance: Attendance, broker: Broker
+    ledger: Ledger, attendance: ReaderLeases, broker: Broker
 ) -> None:
     await submit(ledger, run := a_run())
-    readers = Readers(attendance)
+    readers = ReaderHeartbeat(attendance)
     with looking(broker) as look:
         async with readers.reading(Client(run.run_id), returning=True):
             async with readers.reading(Client(run.run_id)):
@@ -86,20 +86,20 @@ async def test_the_last_reader_of_a_process_leaves_the_grace(
 
 
 async def test_a_reader_that_has_read_to_the_end_leaves_without_a_word(
-    ledger: Ledger, attendance: Attendance, broker: Broker
+    ledger: Ledger, attendance: ReaderLeases, broker: Broker
 ) -> None:
     """What it would say is known by then, and would cost each run a round trip."""
     await submit(ledger, run := a_run())
     with looking(broker) as look:
         client = Client(run.run_id)
-        async with Readers(attendance).reading(client, returning=True):
+        async with ReaderHeartbeat(attendance).reading(client, returning=True):
             client.ended = True
         assert left_ms(look, run.run_id) > GRACE_MS
 
 
-async def test_a_reader_at_another_process_counts(ledger: Ledger, attendance: Attendance, broker: Broker) -> None:
+async def test_a_reader_at_another_process_counts(ledger: Ledger, attendance: ReaderLeases, broker: Broker) -> None:
     await submit(ledger, run := a_run())
-    here, there = Readers(attendance), Readers(attendance)
+    here, there = ReaderHeartbeat(attendance), ReaderHeartbeat(attendance)
     with looking(broker) as look:
         async with there.reading(Client(run.run_id)):
             async with here.reading(Client(run.run_id), returning=True):
@@ -109,18 +109,18 @@ async def test_a_reader_at_another_process_counts(ledger: Ledger, attendance: At
 
 
 async def test_a_reader_that_comes_back_is_heard_of_at_once(
-    ledger: Ledger, attendance: Attendance, broker: Broker
+    ledger: Ledger, attendance: ReaderLeases, broker: Broker
 ) -> None:
     """The next round of its process may come after the end of the grace."""
     await submit(ledger, run := a_run())
     with looking(broker) as look:
         look.zadd(ATTENDED, {run.run_id: look.zscore(ATTENDED, run.run_id) - GRACE_MS + 500})  # type: ignore[operator]
-        async with Readers(attendance).reading(Client(run.run_id), returning=True):
+        async with ReaderHeartbeat(attendance).reading(Client(run.run_id), returning=True):
             assert left_ms(look, run.run_id) > GRACE_MS
 
 
 async def test_a_run_without_readers_is_asked_to_stop_once(
-    ledger: Ledger, attendance: Attendance, broker: Broker
+    ledger: Ledger, attendance: ReaderLeases, broker: Broker
 ) -> None:
     claim = await running(ledger)
     run_id = claim.run.run_id
@@ -136,7 +136,7 @@ async def test_a_run_without_readers_is_asked_to_stop_once(
 
 async def test_a_run_that_nobody_reads_is_seen_again_when_redis_had_no_room_for_the_note(real_broker: Broker) -> None:
     async with opened_client(real_broker) as client, aclosing(Pipe(client)) as pipe:
-        ledger, attendance = Ledger(pipe, KEYS), Attendance(pipe, KEYS)
+        ledger, attendance = Ledger(pipe, KEYS), ReaderLeases(pipe, KEYS)
         run_id = (await running(ledger)).run.run_id
         with looking(real_broker) as look:
             desert(look, run_id)
@@ -159,7 +159,7 @@ def full(look: Look) -> Iterator[None]:
 
 
 async def test_a_process_that_dies_takes_none_of_its_readers_along(
-    ledger: Ledger, attendance: Attendance, broker: Broker
+    ledger: Ledger, attendance: ReaderLeases, broker: Broker
 ) -> None:
     """Nobody counts: what was last said of the run runs out by itself."""
     await submit(ledger, run := a_run())
@@ -171,7 +171,7 @@ async def test_a_process_that_dies_takes_none_of_its_readers_along(
 
 
 async def test_without_redis_readers_read_on() -> None:
-    class Away(Attendance):
+    class Away(ReaderLeases):
         def __init__(self) -> None:
             pass
 
@@ -181,7 +181,7 @@ async def test_without_redis_readers_read_on() -> None:
         async def leave(self, run_id: str) -> None:
             raise Unavailable
 
-    readers, read = Readers(Away()), []
+    readers, read = ReaderHeartbeat(Away()), []
     async with attending(readers), readers.reading(Client("r"), returning=True):
         read.append("on")
     assert read == ["on"]

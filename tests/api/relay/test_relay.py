@@ -9,15 +9,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from api.http.instrumentation import Unwatched
+from api.http.instrumentation import NoApiInstrumentation
 from api.relay.hub import Hub
 from api.relay.inbox import CAPACITY, Inbox
-from api.relay.relay import Reader, Relay, is_last
+from api.relay.relay import Relay, RunReader, is_terminal
 from shared.ledger.ledger import Ledger
 from shared.log.event_log import PAGE, EventLog, Head
 from shared.redis.pipe import Pipe
 from shared.run.errors import Draining, EventsGone, LogLost, Unavailable
-from shared.run.events import Cancelled, Completed, Delta, Event, Failed, Queued, Started, Stop, Tool, to_json
+from shared.run.events import Cancelled, Completed, Delta, Event, Failed, Queued, Started, StopReason, ToolUse, to_json
 from shared.run.run import End
 from shared.run.states import State
 from tests.broker import KEYS, Broker, FakeBroker, Look, RealBroker, Valkey, looking, opened_client
@@ -67,7 +67,7 @@ async def relay(broker: Broker) -> AsyncIterator[Relay]:
         yield relay
 
 
-class Gaps(Unwatched):
+class Gaps(NoApiInstrumentation):
     count = 0
 
     def gap(self) -> None:
@@ -85,7 +85,7 @@ async def written(log: EventLog, *texts: str) -> Head:
     return await write(log, deltas(*texts))
 
 
-async def read(reader: Reader, number: int, patience: float = LONG) -> list[int]:
+async def read(reader: RunReader, number: int, patience: float = LONG) -> list[int]:
     """The numbers of the next events; so many."""
     seen = list[int]()
     while len(seen) < number:
@@ -192,7 +192,7 @@ async def test_a_finished_run_can_be_read_again_and_again(relay: Relay, log: Eve
 async def test_what_pubsub_loses_is_read_from_the_stream(log: EventLog, ledger: Ledger, redis: Redis) -> None:
     """A hole shows with the next message; what comes last shows when patience ends."""
     inbox, events = Inbox(), deltas("a", "b", "c", "d")
-    reader = Reader(RUN_ID, inbox, Hub(redis, resting="rest"), log, ledger, None, look_seconds=0)
+    reader = RunReader(RUN_ID, inbox, Hub(redis, resting="rest"), log, ledger, None, look_seconds=0)
     await log.fence(RUN_ID, 1)
     await write(log, events[:3])
     inbox.put(to_json(events[0]))
@@ -207,7 +207,7 @@ async def test_going_to_the_stream_for_what_was_missed_is_counted_once(
     log: EventLog, ledger: Ledger, redis: Redis
 ) -> None:
     inbox, events, gaps = Inbox(), deltas("a", "b", "c", "d"), Gaps()
-    reader = Reader(RUN_ID, inbox, Hub(redis, resting="rest"), log, ledger, None, gaps)
+    reader = RunReader(RUN_ID, inbox, Hub(redis, resting="rest"), log, ledger, None, gaps)
     await log.fence(RUN_ID, 1)
     await write(log, events)
     inbox.put(to_json(events[0]))
@@ -221,7 +221,7 @@ async def test_going_to_the_stream_for_what_was_missed_is_counted_once(
 
 async def test_a_late_reader_has_missed_nothing(log: EventLog, ledger: Ledger, redis: Redis) -> None:
     gaps = Gaps()
-    reader = Reader(RUN_ID, Inbox(), Hub(redis, resting="rest"), log, ledger, 0, gaps)
+    reader = RunReader(RUN_ID, Inbox(), Hub(redis, resting="rest"), log, ledger, 0, gaps)
     await written(log, "a", "b")
     assert await read(reader, 2) == [1, 2]
     assert gaps.count == 0
@@ -229,7 +229,7 @@ async def test_a_late_reader_has_missed_nothing(log: EventLog, ledger: Ledger, r
 
 async def test_a_gap_is_filled_from_the_stream(log: EventLog, ledger: Ledger, redis: Redis) -> None:
     inbox = Inbox()
-    reader = Reader(RUN_ID, inbox, Hub(redis, resting="rest"), log, ledger, None, look_seconds=0)
+    reader = RunReader(RUN_ID, inbox, Hub(redis, resting="rest"), log, ledger, None, look_seconds=0)
     await written(log, "a", "b")
     inbox.gap()
     assert await read(reader, 2) == [1, 2]
@@ -310,7 +310,7 @@ async def test_whatever_pubsub_does_a_reader_gets_every_event_once_in_order(
     async with opened_client(FakeBroker()) as client:
         pipe, inbox = LossyPipe(client), Inbox()
         log, ledger = EventLog(pipe, KEYS, retention_ms=60_000), Ledger(pipe, KEYS)
-        reader = Reader(RUN_ID, inbox, Hub(client, resting="rest"), log, ledger, after, look_seconds=0)
+        reader = RunReader(RUN_ID, inbox, Hub(client, resting="rest"), log, ledger, after, look_seconds=0)
         await running(ledger, a_run(run_id=RUN_ID))
         await log.fence(RUN_ID, 1)
         head, published, delivered, seen = Head(), list[bytes](), 0, list[int]()
@@ -391,7 +391,7 @@ async def test_a_run_that_ends_while_its_reader_looks_is_read_to_its_end(
     pipe: Pipe, log: EventLog, ledger: Ledger, redis: Redis
 ) -> None:
     run_id, late = await ended(log, ledger, "a"), LateLog(pipe, KEYS, retention_ms=60_000)
-    reader = Reader(run_id, Inbox(), Hub(redis, resting="rest"), late, ledger, None, look_seconds=0)
+    reader = RunReader(run_id, Inbox(), Hub(redis, resting="rest"), late, ledger, None, look_seconds=0)
     assert [event.seq for event in await reader.batch(SHORT)] == [1, 2]
 
 
@@ -448,7 +448,7 @@ async def test_a_process_that_stops_lets_its_readers_go(relay: Relay, log: Event
 
 async def test_what_has_come_is_read_before_a_process_stops(log: EventLog, ledger: Ledger, redis: Redis) -> None:
     inbox, hub = Inbox(), Hub(redis, resting="rest")
-    reader = Reader(RUN_ID, inbox, hub, log, ledger, None)
+    reader = RunReader(RUN_ID, inbox, hub, log, ledger, None)
     inbox.put(to_json(deltas("a")[0]))
     hub.end()
     assert await read(reader, 1) == [1]
@@ -461,12 +461,12 @@ async def test_what_has_come_is_read_before_a_process_stops(log: EventLog, ledge
     [
         (True, Completed()),
         (True, Failed(code="x", message="")),
-        (True, Cancelled(reason=Stop.USER)),
+        (True, Cancelled(reason=StopReason.USER)),
         (False, Queued()),
         (False, Started(attempt=1, worker="w")),
         (False, Delta(delta="a")),
-        (False, Tool(phase="result", name="t")),
+        (False, ToolUse(phase="result", name="t")),
     ],
 )
 def test_only_the_terminal_event_is_the_last(last: bool, thing: Completed) -> None:
-    assert is_last(said(thing)[0]) is last
+    assert is_terminal(said(thing)[0]) is last

@@ -9,7 +9,7 @@ import pytest
 
 from api.relay.hub import Hub
 from api.relay.inbox import Inbox
-from api.relay.relay import Reader
+from api.relay.relay import RunReader
 from shared.ledger.ledger import Ledger
 from shared.log.event_log import EventLog
 from shared.run.errors import Draining, Unavailable
@@ -32,7 +32,7 @@ class AbsentLog:
 @pytest.mark.parametrize("log", [SilentLog(), AbsentLog()])
 async def test_a_reader_is_told_that_its_process_stops_although_redis_is_away(log: SilentLog | AbsentLog) -> None:
     hub = Hub(Links().client, resting="resting")
-    reader = Reader("run", Inbox(), hub, cast("EventLog", log), cast("Ledger", None), after=0)
+    reader = RunReader("run", Inbox(), hub, cast("EventLog", log), cast("Ledger", None), after=0)
     told: list[Draining] = []
 
     async def read() -> None:

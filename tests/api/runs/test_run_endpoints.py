@@ -13,23 +13,23 @@ from redis.asyncio import Redis
 from starlette.requests import Request
 from starlette.types import Message
 
-from api.fleet.agent_directory import Directory
-from api.http.api_errors import Failure
+from api.fleet.agent_directory import AgentDirectory
+from api.http.api_errors import ApiError
 from api.http.auth import Credentials, Scope
 from api.intake.janitor import Janitor
-from api.intake.submission import Front
+from api.intake.submission import Submission
 from api.relay.hub import Hub
-from api.relay.reader_heartbeat import Readers
+from api.relay.reader_heartbeat import ReaderHeartbeat
 from api.relay.relay import Relay
-from api.runs.run_endpoints import Runs
+from api.runs.run_endpoints import RunEndpoints
 from shared.ledger.ledger import Ledger
 from shared.ledger.presence import Presence
-from shared.ledger.reader_leases import Attendance
+from shared.ledger.reader_leases import ReaderLeases
 from shared.ledger.run_index import RunIndex
 from shared.log.event_log import PAGE, EventLog, Head
 from shared.redis.pipe import Pipe
 from shared.run.errors import Unavailable
-from shared.run.events import Cancelled, Completed, Delta, Failed, Stop, Usage
+from shared.run.events import Cancelled, Completed, Delta, Failed, StopReason, Usage
 from shared.run.run import Policy
 from tests.api.running import ALICE, Api, chat, feed, problem, running_api
 from tests.api.stage import Stage
@@ -211,18 +211,18 @@ async def test_a_run_that_was_accepted_and_cannot_be_shown_is_not_to_be_posted_a
     redis: Redis, pipe: Pipe, stage: Stage
 ) -> None:
     """As when Redis goes away just then: to the client both are the same, but one of them has a run."""
-    log, attendance = MuteLog(pipe, KEYS, retention_ms=60_000), Attendance(pipe, KEYS)
+    log, attendance = MuteLog(pipe, KEYS, retention_ms=60_000), ReaderLeases(pipe, KEYS)
     relay = Relay(Hub(redis, resting="rest"), log, stage.ledger)
-    runs = Runs(
-        gate=Credentials({Scope.API: {"alice": {ALICE}}}),
-        directory=Directory(Presence(pipe, KEYS)),
-        front=Front(relay, Readers(attendance), stage.ledger, log, BOUNDS),
+    runs = RunEndpoints(
+        authenticator=Credentials({Scope.API: {"alice": {ALICE}}}),
+        directory=AgentDirectory(Presence(pipe, KEYS)),
+        submission=Submission(relay, ReaderHeartbeat(attendance), stage.ledger, log, BOUNDS),
         janitor=Janitor("api", stage.ledger, log, attendance, queue_timeout_ms=60_000),
         events=log,
         index=RunIndex(pipe, KEYS),
         max_body_bytes=1_000,
     )
-    with pytest.raises(Failure) as failed:
+    with pytest.raises(ApiError) as failed:
         await runs.create(posted(b'{"input": "Hi"}'))
     attempt = await stage.take()
     assert (failed.value.status, failed.value.error["code"]) == (503, "unavailable")
@@ -557,7 +557,7 @@ async def test_a_running_run_is_asked_to_stop(broker: Broker, alice: httpx.Async
     answer = await alice.post(f"/v1/runs/{run_id}/cancel")
     assert answer.status_code == 202
     assert (answer.json()["state"], answer.json()["cancel_requested"]) == ("running", "user")
-    await attempt.end(Cancelled(reason=Stop.USER))
+    await attempt.end(Cancelled(reason=StopReason.USER))
     view = await shown(alice, run_id)
     assert (view["state"], view["text"]) == ("cancelled", "half")
 
@@ -565,7 +565,7 @@ async def test_a_running_run_is_asked_to_stop(broker: Broker, alice: httpx.Async
 async def test_cancelling_twice_keeps_the_first_reason(alice: httpx.AsyncClient, stage: Stage) -> None:
     run_id = await made(alice)
     await stage.take()
-    await stage.ledger.cancel(run_id, Stop.TIMEOUT)
+    await stage.ledger.cancel(run_id, StopReason.TIMEOUT)
     answer = await alice.post(f"/v1/runs/{run_id}/cancel")
     assert (answer.status_code, answer.json()["cancel_requested"]) == (202, "timeout")
 
@@ -615,7 +615,7 @@ async def test_of_runs_only_those_in_the_foreground_end_with_their_readers(
     with looking(broker) as look:
         assert members(look, ATTENDED) == [foreground]
         look.zadd(ATTENDED, {foreground: 0})
-    assert await Attendance(pipe, KEYS).abandon() == [foreground]
+    assert await ReaderLeases(pipe, KEYS).abandon() == [foreground]
 
 
 async def test_a_reader_that_leaves_starts_the_grace(

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from pydantic import JsonValue
 
-from api.http.api_errors import Failure
+from api.http.api_errors import ApiError
 from api.http.json_value import JsonObject
-from api.intake.model_options import ForModel
+from api.intake.model_options import ModelOptions
 from api.runs.run_request import RunRequest, run_request
 from shared.run.run import Turn
 from shared.run.sessions import MAX_KEY
@@ -17,7 +17,7 @@ def asked(**fields: JsonValue) -> RunRequest:
 
 def refused(**fields: JsonValue) -> tuple[int, JsonValue, JsonValue]:
     """Status, code and param."""
-    with pytest.raises(Failure) as failed:
+    with pytest.raises(ApiError) as failed:
         request = run_request(fields)
         request.resolved()
         _ = request.prompt
@@ -45,8 +45,8 @@ def test_a_conversation_is_read_as_in_chat_completions() -> None:
 
 def test_tools_and_what_else_a_model_is_told() -> None:
     tool: JsonObject = {"type": "function", "function": {"name": "f"}}
-    assert asked(tools=[tool], params={"temperature": 0, "seed": None}).ask == ForModel((tool,), {"temperature": 0})
-    assert asked().ask == asked(tools=None).ask == ForModel()
+    assert asked(tools=[tool], params={"temperature": 0, "seed": None}).ask == ModelOptions((tool,), {"temperature": 0})
+    assert asked().ask == asked(tools=None).ask == ModelOptions()
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_tools_and_what_else_a_model_is_told() -> None:
     [({"tools": "x"}, "tools"), ({"tools": [1]}, "tools.0"), ({"params": {"temprature": 0}}, "params.temprature")],
 )
 def test_what_cannot_be_told_to_a_model_is_refused(fields: JsonObject, param: str) -> None:
-    with pytest.raises(Failure) as failed:
+    with pytest.raises(ApiError) as failed:
         _ = asked(**fields).ask
     assert (failed.value.status, failed.value.error["param"]) == (400, param)
 
@@ -94,7 +94,7 @@ def test_what_is_wrong_is_named(fields: dict[str, JsonValue], param: str) -> Non
 
 @pytest.mark.parametrize("messages", [[], [{"role": "system", "content": "Hi"}], [1]])
 def test_somebody_has_to_say_something(messages: JsonValue) -> None:
-    with pytest.raises(Failure, match="Missing user message in `messages`") as failed:
+    with pytest.raises(ApiError, match="Missing user message in `messages`") as failed:
         _ = run_request({"messages": messages}).prompt
     assert failed.value.status == 400
 

@@ -5,8 +5,8 @@ import pytest
 from api.runs.run_view import RunFailure, summary, whole
 from shared.ledger.run_record import RunRecord
 from shared.log.event_log import Head
-from shared.run.conversation import Conversation, Resumed
-from shared.run.events import Stop, Tokens
+from shared.run.conversation import Resumed, StoredConversation
+from shared.run.events import StopReason, Tokens
 from shared.run.run import End, ToolCall
 from shared.run.states import State
 from tests.api.played import RUN
@@ -46,7 +46,7 @@ def test_a_run_without_readers_is_in_the_background() -> None:
 
 
 def test_who_asked_for_the_end_is_shown_before_it_has_come() -> None:
-    view = summary(RUNNING.model_copy(update={"cancel": Stop.USER}))
+    view = summary(RUNNING.model_copy(update={"cancel": StopReason.USER}))
     assert (view.state, view.cancel_requested) == ("running", "user")
 
 
@@ -77,7 +77,7 @@ def test_what_the_client_is_to_call() -> None:
 
 
 def test_how_an_agent_came_by_the_earlier_turns_is_told_and_its_name_for_them_is_not() -> None:
-    own = Conversation(id="c1-secret", agent_id="main", place="here", system="")
+    own = StoredConversation(id="c1-secret", agent_id="main", place="here", system="")
     end = End(state=State.COMPLETED, resumed=Resumed.FELL_BACK, conversation=own)
     view = whole(RUNNING, Head(seq=5, end=end), "")
     assert view.resumed == "fell_back"

@@ -5,7 +5,7 @@ import pytest
 from cli.doctor.finding import Level
 from cli.doctor.service_checks import agents, queue, releases, webs, workers
 from shared.ledger.operations import Pause
-from shared.ledger.presence import Seen, SeenWeb, WebAnnouncement
+from shared.ledger.presence import SeenWeb, SeenWorker, WebAnnouncement
 from shared.ledger.queue_depth import Depth, FleetDepth
 from shared.redis.keys import ALL, WORKER_TTL_MS
 from tests.shared.announcing import announcement
@@ -13,9 +13,9 @@ from tests.shared.announcing import announcement
 PAUSE = Pause(1, "olga")
 
 
-def seen(*agents: str, running: int = 3, version: str = "1", age_ms: int = 0) -> Seen:
+def seen(*agents: str, running: int = 3, version: str = "1", age_ms: int = 0) -> SeenWorker:
     word = announcement("w1", *agents).model_copy(update={"running": running, "version": version})
-    return Seen(word, age_ms)
+    return SeenWorker(word, age_ms)
 
 
 def web(version: str = "1") -> SeenWeb:
@@ -29,13 +29,13 @@ def web(version: str = "1") -> SeenWeb:
     [
         ([], "bad"),
         ([seen(age_ms=WORKER_TTL_MS)], "bad"),
-        ([Seen(announcement("w1", state="draining"), 0)], "bad"),
+        ([SeenWorker(announcement("w1", state="draining"), 0)], "bad"),
         ([seen()], "ok"),
         ([seen(running=10)], "warn"),
         ([seen(running=10), seen(running=1)], "ok"),
     ],
 )
-def test_somebody_has_to_take_runs(there: list[Seen], level: Level) -> None:
+def test_somebody_has_to_take_runs(there: list[SeenWorker], level: Level) -> None:
     assert workers(there).level == level
 
 

@@ -16,7 +16,7 @@ from arq.jobs import Job, JobDef, JobResult, JobStatus, ResultNotFound, Serializ
 from redis.asyncio import Redis
 
 from shared.ledger.ledger import JOB, Ledger
-from shared.run.events import Stop
+from shared.run.events import StopReason
 from shared.run.run import End
 from shared.run.states import State
 from tests.broker import KEYS
@@ -121,7 +121,7 @@ async def test_a_run_that_never_started_is_a_job_that_started_when_it_ended(redi
     """arq has no word for it."""
     run = a_run()
     await submit(ledger, run)
-    await ledger.cancel(run.run_id, Stop.USER)
+    await ledger.cancel(run.run_id, StopReason.USER)
     claimed = await claim_one(ledger)
     await ledger.settle(claimed, End(state=State.CANCELLED))
     info = await job(redis, claimed.run.run_id).result_info()

@@ -6,23 +6,23 @@ from dataclasses import replace
 
 import pytest
 
-from shared.ledger.audit import Act, Audit, note
+from shared.ledger.audit import Audit, AuditAction, audit_entry
 from shared.ledger.ledger import (
     PARTS_BYTES,
     TRANSCRIPT_BYTES,
     TRANSCRIPT_TURNS,
     Accepted,
-    Again,
     Claim,
     Ledger,
-    Once,
     Renewal,
+    RequestIdentity,
+    Rerun,
 )
 from shared.redis.keys import BELL_LENGTH
 from shared.redis.pipe import Pipe
-from shared.run.conversation import Conversation
+from shared.run.conversation import StoredConversation
 from shared.run.errors import KeyReused, QueueFull, SessionTaken
-from shared.run.events import Stop
+from shared.run.events import StopReason
 from shared.run.run import CONTRACT, End, Part, Policy, Run, ToolCall, Turn
 from shared.run.states import State
 from tests.broker import KEYS, Broker, Look, opened_client
@@ -45,7 +45,7 @@ from tests.runs import (
 )
 
 NAMES = KEYS.prefixes()
-FIRST = Once("digest", counted=True)  # the first try of a client that counts them, as the official ones do
+FIRST = RequestIdentity("digest", counted=True)  # the first try of a client that counts them, as the official ones do
 
 
 @pytest.fixture
@@ -105,8 +105,8 @@ async def test_asking_again_changes_nothing_about_a_run_that_has_begun_or_ended(
 @pytest.mark.parametrize("key", [None, "a key"])
 async def test_the_same_request_again_joins_the_run_it_made(ledger: Ledger, look: Look, key: str | None) -> None:
     first, again = a_run(), a_run()
-    await submit(ledger, first, once=Once("digest", key))
-    accepted = await submit(ledger, again, once=Once("digest", key, join=True))
+    await submit(ledger, first, once=RequestIdentity("digest", key))
+    accepted = await submit(ledger, again, once=RequestIdentity("digest", key, join=True))
     assert (accepted.run_id, accepted.joined) == (first.run_id, True)
     assert await ledger.record(again.run_id) is None
     assert members(look, KEYS.queue) == [first.run_id]
@@ -114,29 +114,29 @@ async def test_the_same_request_again_joins_the_run_it_made(ledger: Ledger, look
 
 async def test_a_finished_run_is_joined_too(ledger: Ledger) -> None:
     first = a_run()
-    await submit(ledger, first, once=Once("digest", "key"))
+    await submit(ledger, first, once=RequestIdentity("digest", "key"))
     await ledger.settle(await claim_one(ledger), DONE)
-    assert (await submit(ledger, a_run(), once=Once("digest", "key"))).run_id == first.run_id
+    assert (await submit(ledger, a_run(), once=RequestIdentity("digest", "key"))).run_id == first.run_id
 
 
 async def test_without_a_key_a_first_try_joins_nothing(ledger: Ledger) -> None:
     """Two people may well ask the same question at the same time."""
-    await submit(ledger, a_run(), once=Once("digest"))
-    assert not (await submit(ledger, a_run(), once=Once("digest"))).joined
+    await submit(ledger, a_run(), once=RequestIdentity("digest"))
+    assert not (await submit(ledger, a_run(), once=RequestIdentity("digest"))).joined
 
 
 async def test_a_retry_joins_the_newest_run_with_its_body(ledger: Ledger) -> None:
-    await submit(ledger, a_run(), once=Once("digest"))
+    await submit(ledger, a_run(), once=RequestIdentity("digest"))
     newest = a_run()
-    await submit(ledger, newest, once=Once("digest"))
-    assert (await submit(ledger, a_run(), once=Once("digest", join=True))).run_id == newest.run_id
+    await submit(ledger, newest, once=RequestIdentity("digest"))
+    assert (await submit(ledger, a_run(), once=RequestIdentity("digest", join=True))).run_id == newest.run_id
 
 
 async def test_a_first_try_that_its_own_retry_has_overtaken_joins_it_once(ledger: Ledger) -> None:
     """The process that took the first try was paused, the client gave up on it, and another one took the retry."""
     retry = a_run()
     for run in (retry, a_run()):  # two retries: the second one joins the first
-        await submit(ledger, run, once=Once("digest", join=True, counted=True))
+        await submit(ledger, run, once=RequestIdentity("digest", join=True, counted=True))
     first = a_run()
     for _ in range(2):  # its answer was lost, so it is asked again
         assert (await submit(ledger, first, once=FIRST)).run_id == retry.run_id
@@ -145,51 +145,51 @@ async def test_a_first_try_that_its_own_retry_has_overtaken_joins_it_once(ledger
 
 async def test_who_does_not_count_tries_has_not_been_overtaken(ledger: Ledger) -> None:
     retry = a_run()
-    await submit(ledger, retry, once=Once("digest", join=True, counted=True))
-    assert not (await submit(ledger, a_run(), once=Once("digest"))).joined
+    await submit(ledger, retry, once=RequestIdentity("digest", join=True, counted=True))
+    assert not (await submit(ledger, a_run(), once=RequestIdentity("digest"))).joined
 
 
 async def test_a_retry_that_makes_a_run_of_its_own_can_overtake_again(ledger: Ledger, look: Look) -> None:
     """Its first try is another one than that of the run before, which is gone."""
     for _ in range(2):
         retry = a_run()
-        await submit(ledger, retry, once=Once("digest", join=True, counted=True))
+        await submit(ledger, retry, once=RequestIdentity("digest", join=True, counted=True))
         assert (await submit(ledger, a_run(), once=FIRST)).run_id == retry.run_id
-        assert not (await submit(ledger, retry, once=Once("digest", join=True, counted=True))).joined
+        assert not (await submit(ledger, retry, once=RequestIdentity("digest", join=True, counted=True))).joined
         forget(look, retry.run_id)
 
 
 @pytest.mark.parametrize(
     ("owner", "once"),
     [
-        ("alice", Once("other", join=True)),
-        ("bob", Once("digest", join=True)),
-        ("alice", Once("digest", "another key")),
+        ("alice", RequestIdentity("other", join=True)),
+        ("bob", RequestIdentity("digest", join=True)),
+        ("alice", RequestIdentity("digest", "another key")),
     ],
 )
-async def test_other_requests_and_other_owners_join_nothing(ledger: Ledger, owner: str, once: Once) -> None:
-    await submit(ledger, a_run(), once=Once("digest"))
+async def test_other_requests_and_other_owners_join_nothing(ledger: Ledger, owner: str, once: RequestIdentity) -> None:
+    await submit(ledger, a_run(), once=RequestIdentity("digest"))
     assert not (await submit(ledger, a_run(owner=owner), once=once)).joined
 
 
 async def test_a_key_with_another_body_is_refused(ledger: Ledger) -> None:
-    await submit(ledger, a_run(), once=Once("digest", "key"))
+    await submit(ledger, a_run(), once=RequestIdentity("digest", "key"))
     refused = a_run()
     with pytest.raises(KeyReused):
-        await submit(ledger, refused, once=Once("other", "key"))
+        await submit(ledger, refused, once=RequestIdentity("other", "key"))
     assert await ledger.record(refused.run_id) is None
 
 
 async def test_two_owners_may_use_the_same_key(ledger: Ledger) -> None:
-    await submit(ledger, a_run(), once=Once("digest", "key"))
-    assert not (await submit(ledger, a_run(owner="bob"), once=Once("other", "key"))).joined
+    await submit(ledger, a_run(), once=RequestIdentity("digest", "key"))
+    assert not (await submit(ledger, a_run(owner="bob"), once=RequestIdentity("other", "key"))).joined
 
 
 async def test_a_key_whose_run_is_forgotten_makes_a_new_run(ledger: Ledger, look: Look) -> None:
     first, second = a_run(), a_run()
-    await submit(ledger, first, once=Once("digest", "key"))
+    await submit(ledger, first, once=RequestIdentity("digest", "key"))
     forget(look, first.run_id)
-    assert not (await submit(ledger, second, once=Once("digest", "key"))).joined
+    assert not (await submit(ledger, second, once=RequestIdentity("digest", "key"))).joined
 
 
 async def test_a_session_belongs_to_the_credential_that_first_used_it(ledger: Ledger, look: Look) -> None:
@@ -252,7 +252,7 @@ async def test_a_bell_keeps_a_bounded_number_of_tokens(ledger: Ledger, look: Loo
 async def test_any_text_survives(ledger: Ledger, text: str) -> None:
     """Scripts see it in JSON, and Lua and cjson have ideas of their own about some characters."""
     run = a_run(message=text, session_key=f"s{text}", agent_id="main", extra_system_prompt=text * 3)
-    await submit(ledger, run, once=Once(text, text))
+    await submit(ledger, run, once=RequestIdentity(text, text))
     claimed = await claim_one(ledger)
     assert claimed.run == run
     await ledger.settle(claimed, End(state=State.FAILED, text=text, code=text))
@@ -454,7 +454,7 @@ async def test_a_lease_that_ran_out_is_taken_again_by_its_owner(ledger: Ledger, 
 
 async def test_each_of_many_leases_gets_its_own_answer(ledger: Ledger, look: Look) -> None:
     held, stopped, lost, ended, gone = [await running(ledger) for _ in range(5)]
-    await ledger.cancel(stopped.run.run_id, Stop.USER)
+    await ledger.cancel(stopped.run.run_id, StopReason.USER)
     end_lease(look, lost.run.run_id)
     await claim_one(ledger, "w2")
     await ledger.settle(ended, DONE)
@@ -464,7 +464,7 @@ async def test_each_of_many_leases_gets_its_own_answer(ledger: Ledger, look: Loo
         gone.run.run_id: Renewal(held=False),
         ended.run.run_id: Renewal(held=False, done=True),
         lost.run.run_id: Renewal(held=False),
-        stopped.run.run_id: Renewal(held=True, cancel=Stop.USER),
+        stopped.run.run_id: Renewal(held=True, cancel=StopReason.USER),
         held.run.run_id: Renewal(held=True),
     }
 
@@ -538,7 +538,7 @@ async def test_a_released_run_rings_and_gets_new_patience(ledger: Ledger, look: 
 
 
 @pytest.mark.parametrize(
-    "end", [DONE, End(state=State.FAILED, code="agent_failed"), End(state=State.CANCELLED, reason=Stop.USER)]
+    "end", [DONE, End(state=State.FAILED, code="agent_failed"), End(state=State.CANCELLED, reason=StopReason.USER)]
 )
 async def test_a_settled_run_has_ended(ledger: Ledger, look: Look, end: End) -> None:
     claimed = await running(ledger)
@@ -666,11 +666,11 @@ async def test_a_claim_that_is_there_to_end_the_run_starts_nothing(ledger: Ledge
     cancelled, late = a_run(), a_run()
     for run in (cancelled, late):
         await submit(ledger, run)
-    await ledger.cancel(cancelled.run_id, Stop.USER)
+    await ledger.cancel(cancelled.run_id, StopReason.USER)
     end_patience(look, late.run_id)
     for claimed in await claim(ledger):
         assert await begun(ledger, claimed) == (1, 0, 0)
-        await ledger.settle(claimed, End(state=State.CANCELLED, reason=Stop.USER))
+        await ledger.settle(claimed, End(state=State.CANCELLED, reason=StopReason.USER))
         assert await begun(ledger, claimed) == (1, 0, 0)
 
 
@@ -779,7 +779,7 @@ async def test_a_transcript_does_not_begin_with_the_results_of_calls_it_has_forg
 
 # --- conversations ----------------------------------------------------------------------------------------------------
 
-OWN = Conversation(id="c1", agent_id="main", place="here", system="")
+OWN = StoredConversation(id="c1", agent_id="main", place="here", system="")
 
 
 async def ended(ledger: Ledger, message: str, end: End) -> None:
@@ -787,7 +787,7 @@ async def ended(ledger: Ledger, message: str, end: End) -> None:
     assert await ledger.settle(claimed, end)
 
 
-async def taken(ledger: Ledger) -> Conversation | None:
+async def taken(ledger: Ledger) -> StoredConversation | None:
     return await ledger.take_conversation("s", await ledger.transcript("s"))
 
 
@@ -824,24 +824,24 @@ async def test_a_conversation_without_its_transcript_is_none(ledger: Ledger, loo
 async def test_the_first_reason_to_stop_stays(ledger: Ledger) -> None:
     claimed = await running(ledger)
     run_id = claimed.run.run_id
-    assert await ledger.cancel(run_id, Stop.USER) is State.RUNNING
-    assert await ledger.cancel(run_id, Stop.DISCONNECT) is State.RUNNING
+    assert await ledger.cancel(run_id, StopReason.USER) is State.RUNNING
+    assert await ledger.cancel(run_id, StopReason.DISCONNECT) is State.RUNNING
     record = await ledger.record(run_id)
     assert record is not None
-    assert record.cancel is Stop.USER
+    assert record.cancel is StopReason.USER
 
 
 async def test_a_run_that_has_ended_cannot_be_cancelled(ledger: Ledger) -> None:
     claimed = await running(ledger)
     await ledger.settle(claimed, DONE)
-    assert await ledger.cancel(claimed.run.run_id, Stop.USER) is State.COMPLETED
+    assert await ledger.cancel(claimed.run.run_id, StopReason.USER) is State.COMPLETED
     record = await ledger.record(claimed.run.run_id)
     assert record is not None
     assert record.cancel is None
 
 
 async def test_there_may_be_no_run_to_cancel(ledger: Ledger, look: Look) -> None:
-    assert await ledger.cancel("chatcmpl_none", Stop.USER) is None
+    assert await ledger.cancel("chatcmpl_none", StopReason.USER) is None
     assert look.dbsize() == 0
 
 
@@ -850,8 +850,8 @@ async def test_whoever_claims_a_cancelled_run_is_told(ledger: Ledger, look: Look
     await submit(ledger, waiting)
     end_lease(look, lost.run.run_id)
     for run_id in (waiting.run_id, lost.run.run_id):
-        await ledger.cancel(run_id, Stop.USER)
-    assert [one.cancel for one in await claim(ledger, "w2")] == [Stop.USER, Stop.USER]
+        await ledger.cancel(run_id, StopReason.USER)
+    assert [one.cancel for one in await claim(ledger, "w2")] == [StopReason.USER, StopReason.USER]
 
 
 # --- take, overdue ----------------------------------------------------------------------------------------------------
@@ -874,10 +874,10 @@ async def test_there_may_be_no_run_to_take(ledger: Ledger) -> None:
 async def test_a_cancelled_run_that_waits_can_be_taken_once(ledger: Ledger) -> None:
     run = a_run()
     await submit(ledger, run)
-    await ledger.cancel(run.run_id, Stop.USER)
+    await ledger.cancel(run.run_id, StopReason.USER)
     taken = await ledger.take(run.run_id, "api", lease_ms=LEASE_MS)
     assert taken is not None
-    assert (taken.run, taken.cancel) == (run, Stop.USER)
+    assert (taken.run, taken.cancel) == (run, StopReason.USER)
     assert await ledger.take(run.run_id, "other api", lease_ms=LEASE_MS) is None
     assert await claim(ledger) == []
 
@@ -888,10 +888,10 @@ async def test_a_cancelled_run_can_be_taken_before_its_turn(ledger: Ledger, look
     first = await running(ledger, runs[0])
     await submit(ledger, runs[1])
     await submit(ledger, runs[2])
-    await ledger.cancel(runs[1].run_id, Stop.USER)
+    await ledger.cancel(runs[1].run_id, StopReason.USER)
     taken = await ledger.take(runs[1].run_id, "api", lease_ms=LEASE_MS)
     assert taken is not None
-    await ledger.settle(taken, End(state=State.CANCELLED, reason=Stop.USER))
+    await ledger.settle(taken, End(state=State.CANCELLED, reason=StopReason.USER))
     assert lane(look, runs[0]) == [runs[0].run_id, runs[2].run_id]
     assert await claim(ledger, "w2") == []  # the first still runs
     await ledger.settle(first, DONE)
@@ -958,8 +958,8 @@ async def test_a_run_in_a_busy_lane_is_kept_alive_when_no_worker_has_a_free_slot
 # --- run again by an operator -----------------------------------------------------------------------------------------
 
 
-def again(of: Run, *, once: bool = False) -> Again:
-    return Again(of.run_id, once, note(Act.RETRY_RUN, of.run_id, who="olga"))
+def again(of: Run, *, once: bool = False) -> Rerun:
+    return Rerun(of.run_id, once, audit_entry(AuditAction.RETRY_RUN, of.run_id, who="olga"))
 
 
 async def ended_run(ledger: Ledger) -> Run:
@@ -972,7 +972,9 @@ async def test_a_run_knows_as_which_it_was_run_again(ledger: Ledger, pipe: Pipe)
     first = await ended_run(ledger)
     second, third = a_run(again_of=first.run_id), a_run(again_of=first.run_id)
     for run in (second, third):
-        accepted = await ledger.submit(run, bell="main", once=Once(run.run_id), bounds=BOUNDS, again=again(first))
+        accepted = await ledger.submit(
+            run, bell="main", once=RequestIdentity(run.run_id), bounds=BOUNDS, again=again(first)
+        )
         assert accepted == Accepted(run.run_id, joined=False)
     record = await ledger.record(first.run_id)
     assert record is not None
@@ -985,7 +987,7 @@ async def test_a_run_that_was_run_again_is_not_so_another_time_where_once_was_me
     second, third = a_run(), a_run()
     for run in (second, third):
         accepted = await ledger.submit(
-            run, bell="main", once=Once(run.run_id), bounds=BOUNDS, again=again(first, once=True)
+            run, bell="main", once=RequestIdentity(run.run_id), bounds=BOUNDS, again=again(first, once=True)
         )
     assert accepted == Accepted(second.run_id, joined=True)
     assert await ledger.record(third.run_id) is None
@@ -1011,7 +1013,9 @@ async def test_who_cancelled_is_noted_when_there_was_something_to_cancel(ledger:
     ended = await ended_run(ledger)
     await submit(ledger, waits := a_run())
     for run in (ended, waits):
-        await ledger.cancel(run.run_id, Stop.USER, note=note(Act.CANCEL_RUN, run.run_id, who="olga"))
-    await ledger.cancel(waits.run_id, Stop.USER)  # a client, not an operator
+        await ledger.cancel(
+            run.run_id, StopReason.USER, note=audit_entry(AuditAction.CANCEL_RUN, run.run_id, who="olga")
+        )
+    await ledger.cancel(waits.run_id, StopReason.USER)  # a client, not an operator
     noted = [(one.entry.act, one.entry.target, one.entry.who) for one in await Audit(pipe, KEYS).latest(9)]
     assert noted == [("run.cancel", waits.run_id, "olga")]

@@ -17,12 +17,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from shared.ledger.ledger import Claim, Ledger, Once, Renewal
+from shared.ledger.ledger import Claim, Ledger, Renewal, RequestIdentity
 from shared.ledger.operations import Operations
 from shared.log.event_log import EventLog
 from shared.redis.keys import ALL
 from shared.redis.pipe import Pipe
-from shared.run.events import Stop
+from shared.run.events import StopReason
 from shared.run.run import End, Run
 from shared.run.states import ENDS, State
 from tests.broker import KEYS, Broker, immortal_keys
@@ -40,7 +40,7 @@ class Known:
     attempt: int = 0
     tries: int = 0
     begun: int = 0
-    cancel: Stop | None = None
+    cancel: StopReason | None = None
     out_of_patience: bool = False
     token: str = ""
     only_ending: bool = False  # taken before its turn, in order to end it
@@ -160,7 +160,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(tried=st.sampled_from([None, 0, 0, 1, 2]), lost_answers=st.integers(0, 1))
     def submit_the_same(self, tried: int | None, lost_answers: int) -> None:
-        run, once = a_run(), Once("the same", join=bool(tried), counted=tried is not None)
+        run, once = a_run(), RequestIdentity("the same", join=bool(tried), counted=tried is not None)
         expected = self.model.answer(run, tried)
         for _ in range(1 + lost_answers):
             assert self.do(submit(self.ledger, run, once=once)).run_id == expected
@@ -243,8 +243,8 @@ class LedgerMachine(RuleBasedStateMachine):
             self.model.end(claimed, state)
 
     @precondition(lambda self: self.any_in(*State))
-    @rule(data=st.data(), reason=st.sampled_from(Stop))
-    def cancel(self, data: st.DataObject, reason: Stop) -> None:
+    @rule(data=st.data(), reason=st.sampled_from(StopReason))
+    def cancel(self, data: st.DataObject, reason: StopReason) -> None:
         known = self.some(data, *State)
         assert self.do(self.ledger.cancel(known.run.run_id, reason)) is known.state
         if known.state not in ENDS:

@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 from shared.ledger.ledger_script import ledger_script
 from shared.log.log_script import log_script
 from shared.redis.keys import Keys
+from shared.redis.lua_script import LuaScript
 from shared.redis.pipe import Pipe
-from shared.redis.script import Script
 from shared.run.states import MOVES, State
 from tests.broker import KEYS
 
@@ -24,10 +24,10 @@ LEDGER = SCRIPTS.keys() - {"ledger"}
 LOG = read_all("shared.log").keys() - {"log"}
 
 
-def of_the_ledger(act: str, names: Keys = KEYS) -> Script:
+def of_the_ledger(act: str, names: Keys = KEYS) -> LuaScript:
     """A script made up by a test, with what every ledger script has in front of it."""
     some = next(iter(LEDGER))
-    return Script(ledger_script(some, names).text.removesuffix(SCRIPTS[some]) + act)
+    return LuaScript(ledger_script(some, names).text.removesuffix(SCRIPTS[some]) + act)
 
 
 @pytest.mark.parametrize("act", sorted(LEDGER | LOG))

@@ -5,13 +5,13 @@ import pytest
 from shared.ledger.audit import Audit
 from shared.ledger.ledger import Ledger
 from shared.ledger.operations import Deletion, Operations
-from shared.ledger.presence import Order, Presence
-from shared.ledger.run_index import RunIndex, Wanted
+from shared.ledger.presence import Presence, WorkerOrder
+from shared.ledger.run_index import RunFilter, RunIndex
 from shared.log.event_log import EventLog
 from shared.redis.keys import ALL, PAUSED_MOST
 from shared.redis.pipe import Pipe
 from shared.run.errors import TooManyPauses, Unavailable
-from shared.run.events import Completed, Stop
+from shared.run.events import Completed, StopReason
 from shared.run.states import State
 from tests.broker import KEYS, Look
 from tests.events import head_after, said
@@ -166,7 +166,7 @@ async def test_a_held_run_can_be_cancelled(operations: Operations, ledger: Ledge
     await submit(ledger, run := a_run())
     await operations.pause(ALL, who="olga")
     await claimed(ledger)
-    await ledger.cancel(run.run_id, Stop.USER)
+    await ledger.cancel(run.run_id, StopReason.USER)
     taken = await ledger.take(run.run_id, "api", lease_ms=60_000)
     assert taken is not None
     await operations.resume(ALL, who="olga")
@@ -259,13 +259,13 @@ async def test_no_more_agents_than_so_many_are_paused(operations: Operations, lo
 
 async def test_a_worker_gets_its_order_with_each_announcement(operations: Operations, pipe: Pipe) -> None:
     presence = Presence(pipe, KEYS)
-    assert await presence.announce(announcement("w1")) is Order.NONE
+    assert await presence.announce(announcement("w1")) is WorkerOrder.NONE
     await presence.announce(announcement("w2"))
     assert await operations.drain("w1", who="olga")
-    assert [await presence.announce(announcement("w1")) for _ in range(2)] == [Order.DRAIN] * 2
-    assert await presence.announce(announcement("w2")) is Order.NONE
+    assert [await presence.announce(announcement("w1")) for _ in range(2)] == [WorkerOrder.DRAIN] * 2
+    assert await presence.announce(announcement("w2")) is WorkerOrder.NONE
     assert await operations.undrain("w1", who="olga")
-    assert await presence.announce(announcement("w1")) is Order.NONE
+    assert await presence.announce(announcement("w1")) is WorkerOrder.NONE
 
 
 async def test_there_is_no_order_for_a_worker_that_nobody_knows(operations: Operations, pipe: Pipe) -> None:
@@ -289,7 +289,7 @@ async def test_a_deleted_run_leaves_nothing_behind(
     assert await operations.delete(run_id, who="olga") is Deletion.DONE
     assert [key for key in look.keys("*") if run_id.encode() in key] == []
     index = RunIndex(pipe, KEYS)
-    for wanted in (Wanted(), Wanted(owner="alice"), Wanted(agent="main"), Wanted(state="completed")):
+    for wanted in (RunFilter(), RunFilter(owner="alice"), RunFilter(agent="main"), RunFilter(state="completed")):
         assert (await index.page(wanted, most=10)).run_ids == []
     assert [run_id in members(look, KEYS.state(state)) for state in State] == [False] * len(State)
 

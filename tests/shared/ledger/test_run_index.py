@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from shared.ledger.ledger import Ledger
-from shared.ledger.run_index import LOOK, RunIndex, Wanted
+from shared.ledger.run_index import LOOK, RunFilter, RunIndex
 from shared.redis.pipe import Pipe
-from shared.run.events import Stop
+from shared.run.events import StopReason
 from shared.run.run import End, Run
 from shared.run.states import State
 from tests.broker import KEYS, Look
@@ -17,7 +17,7 @@ def index(pipe: Pipe) -> RunIndex:
     return RunIndex(pipe, KEYS)
 
 
-async def found(index: RunIndex, wanted: Wanted, *, most: int = 100) -> list[str]:
+async def found(index: RunIndex, wanted: RunFilter, *, most: int = 100) -> list[str]:
     """All of it, page by page."""
     page = await index.page(wanted, most=most)
     ids = page.run_ids
@@ -42,21 +42,21 @@ async def test_every_filter_finds_what_fits_and_nothing_else(index: RunIndex, le
     runs = (await running(ledger, a_run("agent:main:s", owner="bob"))).run.run_id
     await submit(ledger, waits := a_run())
     expected = {
-        Wanted(): [waits.run_id, runs, done, other, failed],
-        Wanted(state="failed"): [other, failed],
-        Wanted(state="running"): [runs],
-        Wanted(state="queued"): [waits.run_id],
-        Wanted(agent="coder"): [other, failed],
-        Wanted(owner="bob"): [runs, done, other],
-        Wanted(session="agent:main:s"): [runs, done],
-        Wanted(worker="w1"): [runs, done, other, failed],
-        Wanted(code="worker_lost"): [failed],
-        Wanted(state="failed", agent="coder", owner="bob"): [other],
-        Wanted(state="completed", agent="coder"): [],
-        Wanted(agent="nobody"): [],
-        Wanted(prefix=done): [done],
-        Wanted(prefix="chatcmpl_", state="queued"): [waits.run_id],
-        Wanted(prefix="other"): [],
+        RunFilter(): [waits.run_id, runs, done, other, failed],
+        RunFilter(state="failed"): [other, failed],
+        RunFilter(state="running"): [runs],
+        RunFilter(state="queued"): [waits.run_id],
+        RunFilter(agent="coder"): [other, failed],
+        RunFilter(owner="bob"): [runs, done, other],
+        RunFilter(session="agent:main:s"): [runs, done],
+        RunFilter(worker="w1"): [runs, done, other, failed],
+        RunFilter(code="worker_lost"): [failed],
+        RunFilter(state="failed", agent="coder", owner="bob"): [other],
+        RunFilter(state="completed", agent="coder"): [],
+        RunFilter(agent="nobody"): [],
+        RunFilter(prefix=done): [done],
+        RunFilter(prefix="chatcmpl_", state="queued"): [waits.run_id],
+        RunFilter(prefix="other"): [],
     }
     for wanted, ids in expected.items():
         assert await found(index, wanted) == ids, wanted
@@ -70,9 +70,9 @@ async def test_a_time_bounds_what_is_found(index: RunIndex, ledger: Ledger, look
     ids = [run.run_id for run in runs]
     for name in (KEYS.prefixes()["runs"], KEYS.state("queued")):
         look.zadd(name, {run_id: 1_000.5 + number for number, run_id in enumerate(ids)})
-    assert await found(index, Wanted(since_ms=1_001)) == [ids[2], ids[1]]
-    assert await found(index, Wanted(to_ms=1_001)) == [ids[0]]
-    assert await found(index, Wanted(since_ms=1_001, to_ms=1_002, state="queued")) == [ids[1]]
+    assert await found(index, RunFilter(since_ms=1_001)) == [ids[2], ids[1]]
+    assert await found(index, RunFilter(to_ms=1_001)) == [ids[0]]
+    assert await found(index, RunFilter(since_ms=1_001, to_ms=1_002, state="queued")) == [ids[1]]
 
 
 async def test_the_one_run_that_fits_is_found_behind_very_many(index: RunIndex, pipe: Pipe, look: Look) -> None:
@@ -82,14 +82,14 @@ async def test_the_one_run_that_fits_is_found_behind_very_many(index: RunIndex, 
     look.expire(KEYS.prefixes()["runs"], 60)
     look.hset(KEYS.run("chatcmpl_0"), mapping={"state": "failed", "session": "mine"})
     look.expire(KEYS.run("chatcmpl_0"), 60)
-    assert await found(index, Wanted(session="mine")) == ["chatcmpl_0"]
+    assert await found(index, RunFilter(session="mine")) == ["chatcmpl_0"]
 
 
 async def test_a_run_that_has_expired_is_passed_over(index: RunIndex, ledger: Ledger, look: Look) -> None:
     for _ in range(2):
         await submit(ledger, run := a_run())
     forget(look, run.run_id)
-    assert len(await found(index, Wanted())) == 1
+    assert len(await found(index, RunFilter())) == 1
     assert await index.rows([run.run_id]) == []
 
 
@@ -103,19 +103,19 @@ async def test_a_run_is_found_in_the_state_that_it_is_in(index: RunIndex, ledger
                 await ledger.release(run.run_id, one.token, spend=False)
             case "settle":
                 await ledger.settle(one, DONE)
-        assert [one for one in State if await found(index, Wanted(state=one))] == [state]
+        assert [one for one in State if await found(index, RunFilter(state=one))] == [state]
 
 
 async def test_a_row_has_all_but_the_texts(index: RunIndex, ledger: Ledger) -> None:
     lost = End(state=State.FAILED, code="worker_lost")
     failed = await ended(ledger, a_run("agent:coder:s", agent_id="coder"), lost)
     await submit(ledger, waits := a_run())
-    await ledger.cancel(waits.run_id, Stop.USER)
+    await ledger.cancel(waits.run_id, StopReason.USER)
     one, other = await index.rows([failed, waits.run_id])
     assert (one.run_id, one.state, one.agent, one.session) == (failed, State.FAILED, "coder", "agent:coder:s")
     assert (one.owner, one.worker, one.begun, one.tries, one.code) == ("alice", "w1", 1, 1, "worker_lost")
     assert 0 < one.queued_ms <= one.ready_ms <= one.started_ms <= one.ended_ms
-    assert (other.state, other.cancel, other.started_ms, other.again) == (State.QUEUED, Stop.USER, 0, "")
+    assert (other.state, other.cancel, other.started_ms, other.again) == (State.QUEUED, StopReason.USER, 0, "")
 
 
 async def test_what_has_ended_is_counted(index: RunIndex, ledger: Ledger) -> None:
@@ -142,7 +142,7 @@ async def test_a_run_that_waits_for_longer_than_runs_are_kept_is_found_all_the_s
     look.zadd(KEYS.state("queued"), {run.run_id: 1})
     look.zadd(KEYS.prefixes()["runs"], {run.run_id: 1})
     await submit(ledger, other := a_run())
-    assert await found(index, Wanted(state="queued")) == [other.run_id, run.run_id]
+    assert await found(index, RunFilter(state="queued")) == [other.run_id, run.run_id]
 
 
 async def test_the_oldest_runs_of_a_state(index: RunIndex, ledger: Ledger) -> None:

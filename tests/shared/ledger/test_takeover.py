@@ -6,9 +6,9 @@ from typing import Literal
 import pytest
 
 from shared.ledger.ledger import Claim
-from shared.ledger.takeover import Conclude, Settle, Start, may_retry, may_start, verdict
+from shared.ledger.takeover import Finish, Settle, Start, decide, may_retry, may_start
 from shared.log.event_log import Head
-from shared.run.events import Cancelled, Failed, Stop
+from shared.run.events import Cancelled, Failed, StopReason
 from shared.run.run import End, Policy
 from shared.run.states import State
 from tests.runs import a_run
@@ -23,15 +23,15 @@ LOST = replace(FRESH, attempt=2, tries=2, lost=True)
 
 def code(claim: Claim, head: Head = EMPTY) -> str:
     """Why the run fails, or which verdict it gets."""
-    match verdict(claim, head):
-        case Conclude(Failed(code=code)):
+    match decide(claim, head):
+        case Finish(Failed(code=code)):
             return code
         case other:
             return type(other).__name__
 
 
 def test_a_fresh_run_starts() -> None:
-    assert verdict(FRESH, Head()) == verdict(FRESH, Head(1)) == Start()
+    assert decide(FRESH, Head()) == decide(FRESH, Head(1)) == Start()
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_a_fresh_run_starts() -> None:
     [
         (FRESH, True),
         (LOST, False),
-        (replace(FRESH, cancel=Stop.USER), False),
+        (replace(FRESH, cancel=StopReason.USER), False),
         (replace(FRESH, queued_until_ms=1), False),
     ],
 )
@@ -47,15 +47,17 @@ def test_a_claim_alone_tells_of_a_run_that_was_not_lost_whether_its_agent_starts
     assert may_start(claim) is may
 
 
-@pytest.mark.parametrize("claim", [FRESH, LOST, replace(LOST, cancel=Stop.USER), replace(FRESH, queued_until_ms=1)])
+@pytest.mark.parametrize(
+    "claim", [FRESH, LOST, replace(LOST, cancel=StopReason.USER), replace(FRESH, queued_until_ms=1)]
+)
 def test_a_log_that_has_its_end_only_has_to_be_settled(claim: Claim) -> None:
-    assert verdict(claim, Head(9, 9, 0, END)) == Settle(END)
+    assert decide(claim, Head(9, 9, 0, END)) == Settle(END)
 
 
 @pytest.mark.parametrize("claim", [FRESH, LOST, replace(FRESH, queued_until_ms=1)])
-@pytest.mark.parametrize("reason", list(Stop))
-def test_a_run_that_was_cancelled_ends_for_that_reason(claim: Claim, reason: Stop) -> None:
-    assert verdict(replace(claim, cancel=reason), Head(9, 9)) == Conclude(Cancelled(reason=reason))
+@pytest.mark.parametrize("reason", list(StopReason))
+def test_a_run_that_was_cancelled_ends_for_that_reason(claim: Claim, reason: StopReason) -> None:
+    assert decide(replace(claim, cancel=reason), Head(9, 9)) == Finish(Cancelled(reason=reason))
 
 
 @pytest.mark.parametrize(

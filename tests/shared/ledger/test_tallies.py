@@ -6,7 +6,7 @@ import pytest
 
 from shared.ledger.ledger import Ledger
 from shared.ledger.presence import Presence
-from shared.ledger.tallies import History, Span, Window, bound_ms, quantile
+from shared.ledger.tallies import Tallies, TallySpan, Window, bound_ms, quantile
 from shared.redis.pipe import Pipe
 from shared.run.run import End
 from shared.run.states import State
@@ -16,18 +16,18 @@ from tests.shared.announcing import announcement
 
 
 @pytest.fixture
-def history(pipe: Pipe) -> History:
-    return History(pipe, KEYS)
+def history(pipe: Pipe) -> Tallies:
+    return Tallies(pipe, KEYS)
 
 
-def total(spans: list[Span], name: str) -> int:
+def total(spans: list[TallySpan], name: str) -> int:
     """Of all spans: a minute may end in the middle of a test."""
     return sum(getattr(span, name) for span in spans)
 
 
 @pytest.mark.parametrize(("window", "number", "seconds"), [(Window.HOUR, 60, 60), (Window.DAY, 96, 900)])
 async def test_the_spans_of_a_window_follow_each_other_to_now(
-    history: History, look: Look, window: Window, number: int, seconds: int
+    history: Tallies, look: Look, window: Window, number: int, seconds: int
 ) -> None:
     spans = await history.spans(window)
     assert {later.at_ms - one.at_ms for one, later in pairwise(spans)} == {seconds * 1000}
@@ -39,7 +39,7 @@ async def test_the_spans_of_a_window_follow_each_other_to_now(
 
 @pytest.mark.parametrize("window", Window)
 async def test_runs_are_counted_when_they_are_accepted_and_when_they_end(
-    history: History, ledger: Ledger, window: Window
+    history: Tallies, ledger: Ledger, window: Window
 ) -> None:
     ends = (State.COMPLETED, State.FAILED, State.FAILED, State.CANCELLED)
     for state in ends:
@@ -52,7 +52,7 @@ async def test_runs_are_counted_when_they_are_accepted_and_when_they_end(
     assert [total(spans, name) for name in ("accepted", "completed", "failed", "cancelled")] == [4, 1, 2, 1]
 
 
-async def test_a_wait_goes_into_its_class(history: History, ledger: Ledger, look: Look) -> None:
+async def test_a_wait_goes_into_its_class(history: Tallies, ledger: Ledger, look: Look) -> None:
     await submit(ledger, run := a_run())
     seconds, _ = look.time()
     look.hset(KEYS.run(run.run_id), "ready", str((seconds - 100) * 1000))
@@ -63,14 +63,14 @@ async def test_a_wait_goes_into_its_class(history: History, ledger: Ledger, look
     assert bound_ms(wait_class) >= 100_000
 
 
-async def test_who_takes_a_run_only_to_end_it_counts_no_wait(history: History, ledger: Ledger, look: Look) -> None:
+async def test_who_takes_a_run_only_to_end_it_counts_no_wait(history: Tallies, ledger: Ledger, look: Look) -> None:
     await submit(ledger, run := a_run())
     look.hset(KEYS.run(run.run_id), "queued_until", "1")
     assert await ledger.take(run.run_id, "api", lease_ms=60_000)
     assert [span.waits for span in await history.spans(Window.HOUR) if span.waits] == []
 
 
-async def test_workers_tell_what_was_said_and_how_much_runs(history: History, ledger: Ledger, pipe: Pipe) -> None:
+async def test_workers_tell_what_was_said_and_how_much_runs(history: Tallies, ledger: Ledger, pipe: Pipe) -> None:
     presence = Presence(pipe, KEYS)
     for _ in range(3):
         await submit(ledger, a_run())

@@ -15,7 +15,18 @@ from shared.redis.client import Argument
 from shared.redis.pipe import Pipe
 from shared.redis.replies import Reply
 from shared.run.errors import Closed, Fenced, LogLost, Unavailable
-from shared.run.events import Call, Completed, Delta, Event, Queued, Reasoning, Started, Stop, Tool, to_json
+from shared.run.events import (
+    Completed,
+    Delta,
+    Event,
+    Queued,
+    Reasoning,
+    Started,
+    StopReason,
+    ToolCallDelta,
+    ToolUse,
+    to_json,
+)
 from shared.run.flat_text import BETWEEN_MESSAGES
 from shared.run.run import End
 from shared.run.states import State
@@ -60,7 +71,7 @@ async def test_a_log_begins_at_nothing(log: EventLog) -> None:
 
 async def test_a_fence_says_where_the_log_stands(log: EventLog) -> None:
     await log.fence(RUN_ID, 1)
-    events = said(Delta(delta="Hello", message=0), Delta(delta="🙂", message=2), Tool(phase="start", name="t"))
+    events = said(Delta(delta="Hello", message=0), Delta(delta="🙂", message=2), ToolUse(phase="start", name="t"))
     after = await append(log, events)
     assert after == Head(3, 6, 2)
     assert await log.fence(RUN_ID, 2) == await log.head(RUN_ID) == after
@@ -68,7 +79,11 @@ async def test_a_fence_says_where_the_log_stands(log: EventLog) -> None:
 
 async def test_a_fence_says_how_many_tools_of_the_client_were_called(log: EventLog) -> None:
     await log.fence(RUN_ID, 1)
-    pieces = (Call(index=0, id="a", name="f"), Call(index=0, arguments="{}"), Call(index=1, id="b", name="f"))
+    pieces = (
+        ToolCallDelta(index=0, id="a", name="f"),
+        ToolCallDelta(index=0, arguments="{}"),
+        ToolCallDelta(index=1, id="b", name="f"),
+    )
     after = await append(log, said(*pieces))
     assert after == Head(3, calls=2)
     assert await log.fence(RUN_ID, 2) == await log.head(RUN_ID) == after
@@ -128,7 +143,9 @@ async def test_a_closed_log_shows_its_end_to_the_next_fence(log: EventLog) -> No
 async def test_events_come_back_as_they_were(log: EventLog) -> None:
     await log.fence(RUN_ID, 1)
     events = said(
-        Delta(delta="a\r\n\u2028🙂"), Tool(phase="result", name="t", result={"x": [1, None]}), Queued(reason=Stop.DRAIN)
+        Delta(delta="a\r\n\u2028🙂"),
+        ToolUse(phase="result", name="t", result={"x": [1, None]}),
+        Queued(reason=StopReason.DRAIN),
     )
     await append(log, events)
     assert await stored(log) == events
@@ -241,7 +258,7 @@ async def test_concurrent_writers_of_one_attempt_leave_no_hole(log: EventLog, re
     [
         End(state=State.COMPLETED, text="a\u2028🙂", finish_reason="length"),
         End(state=State.FAILED, text="", code="agent_failed", message="It broke.", detail="Traceback …"),
-        End(state=State.CANCELLED, reason=Stop.TIMEOUT),
+        End(state=State.CANCELLED, reason=StopReason.TIMEOUT),
     ],
 )
 async def test_the_terminal_record_comes_back_as_it_was(log: EventLog, end: End) -> None:
@@ -315,7 +332,7 @@ async def test_the_text_of_a_long_log_is_whole(log: EventLog, long_log: list[Eve
 
 
 async def test_the_text_is_the_messages_joined(log: EventLog) -> None:
-    events = said(Delta(delta="a"), Tool(phase="start", name="t"), Delta(delta="b"), Delta(delta="c", message=1))
+    events = said(Delta(delta="a"), ToolUse(phase="start", name="t"), Delta(delta="b"), Delta(delta="c", message=1))
     await log.fence(RUN_ID, 1)
     head = await append(log, events)
     assert await log.text(RUN_ID, head) == f"ab{BETWEEN_MESSAGES}c"
@@ -471,7 +488,7 @@ async def test_the_last_event_of_a_log(log: EventLog) -> None:
 def answer() -> list[Event]:
     """More than two pages, of an agent that also does other things than to say one word after the other."""
     words = [Delta(delta=f"{number} ", message=number // 400) for number in range(2 * PAGE)]
-    tool = (Tool(phase="start", name="look", args={"data": {"delta": '"'}}), Tool(phase="result", name="look"))
+    tool = (ToolUse(phase="start", name="look", args={"data": {"delta": '"'}}), ToolUse(phase="result", name="look"))
     large = Delta(delta="🙂" * BLOCK_BYTES, message=1)
     return said(
         Started(attempt=1, worker="w1"),

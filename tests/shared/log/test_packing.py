@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.log.packing import BLOCK, BLOCK_BYTES, BLOCK_EVENTS, EVENT, packed, unpacked
-from shared.run.events import Call, Delta, Queued, Reasoning, Said, Started, Tool, event, to_json
+from shared.log.packing import BLOCK, BLOCK_BYTES, BLOCK_EVENTS, EVENT, pack, unpack
+from shared.run.events import Delta, EventData, Queued, Reasoning, Started, ToolCallDelta, ToolUse, make_event, to_json
 from tests.events import RUN_ID, deltas, said
 
 SESSIONS = st.one_of(st.just("s"), st.text(max_size=12), st.sampled_from(['{"seq":7,"ts":8}', '"', "\\", "日本語 🙂"]))
 TEXTS = st.one_of(st.text(max_size=12), st.sampled_from(['"', "\\", '\\"', "\n", "\u2028", '{"seq":1,"ts":1,', "🙂"]))
-SAID: st.SearchStrategy[Said] = st.one_of(
+SAID: st.SearchStrategy[EventData] = st.one_of(
     st.builds(Delta, delta=TEXTS, message=st.integers(0, 2)),
     st.builds(Reasoning, delta=TEXTS),
-    st.builds(Call, index=st.integers(0, 1), id=st.sampled_from(["", "c1"]), arguments=TEXTS),
-    st.builds(Tool, phase=st.just("start"), name=TEXTS, args=st.dictionaries(TEXTS, TEXTS | st.none(), max_size=2)),
+    st.builds(ToolCallDelta, index=st.integers(0, 1), id=st.sampled_from(["", "c1"]), arguments=TEXTS),
+    st.builds(ToolUse, phase=st.just("start"), name=TEXTS, args=st.dictionaries(TEXTS, TEXTS | st.none(), max_size=2)),
     st.builds(Started, attempt=st.integers(1, 3), worker=TEXTS),
     st.just(Queued()),
 )
@@ -34,19 +34,19 @@ def lines(draw: st.DrawFn) -> list[bytes]:
     session, seq, written = draw(SESSIONS), 1, list[bytes]()
     for one, (step, ts, attempt) in draw(st.lists(st.tuples(SAID, PLACES), max_size=30)):
         place = {"run_id": RUN_ID, "session_key": session, "attempt": attempt, "seq": seq, "ts": ts}
-        written.append(to_json(event(one, **place)))  # type: ignore[arg-type]
+        written.append(to_json(make_event(one, **place)))  # type: ignore[arg-type]
         seq += step
     return written
 
 
 def through(all_lines: list[bytes]) -> list[bytes]:
-    entries = list(packed(all_lines))
-    whole = [unpacked({entry.field: entry.value}) for entry in entries]
+    entries = list(pack(all_lines))
+    whole = [unpack({entry.field: entry.value}) for entry in entries]
     assert [entry.events for entry in entries] == list(map(len, whole))
     return [line for some in whole for line in some]
 
 
-def written(all_said: Iterable[Said]) -> list[bytes]:
+def written(all_said: Iterable[EventData]) -> list[bytes]:
     return list(map(to_json, said(*all_said)))
 
 
@@ -78,14 +78,14 @@ def test_a_line_of_another_form_among_others_stays_as_it_is(other: bytes) -> Non
 
 
 def test_there_may_be_none() -> None:
-    assert list(packed([])) == []
+    assert list(pack([])) == []
 
 
 # --- how small --------------------------------------------------------------------------------------------------------
 
 
 def size(all_lines: list[bytes]) -> int:
-    return sum(len(entry.value) for entry in packed(all_lines))
+    return sum(len(entry.value) for entry in pack(all_lines))
 
 
 @pytest.mark.parametrize("session", ["agent:main:openai:1", '{"user": "{7}"}'])
@@ -96,13 +96,13 @@ def test_of_an_answer_in_small_pieces_little_more_than_its_text_is_kept(session:
     makers = {
         "delta": lambda text: Delta(delta=text),
         "reasoning": lambda text: Reasoning(delta=text),
-        "call": lambda text: Call(index=0, arguments=text),
+        "call": lambda text: ToolCallDelta(index=0, arguments=text),
     }
     ts, answer = 1_700_000_000_000, list[bytes]()
     for seq, text in enumerate(texts, 1):
         ts += random.randint(14, 20)
         place = {"run_id": RUN_ID, "session_key": session, "attempt": 1, "seq": seq, "ts": ts}
-        answer.append(to_json(event(makers[kind](text), **place)))  # type: ignore[no-untyped-call, arg-type]
+        answer.append(to_json(make_event(makers[kind](text), **place)))  # type: ignore[no-untyped-call, arg-type]
     assert size(answer) < sum(map(len, texts)) * 1.2
 
 
@@ -116,7 +116,7 @@ def test_an_event_among_few_others_is_not_kept_twice() -> None:
 
 def test_a_block_holds_so_many_events() -> None:
     many = list(map(to_json, deltas(*map(str, range(2 * BLOCK_EVENTS + 1)))))
-    assert [(entry.events, entry.field) for entry in packed(many)] == [
+    assert [(entry.events, entry.field) for entry in pack(many)] == [
         (BLOCK_EVENTS, BLOCK),
         (BLOCK_EVENTS, BLOCK),
         (1, EVENT),
@@ -125,7 +125,7 @@ def test_a_block_holds_so_many_events() -> None:
 
 def test_a_block_holds_so_many_bytes() -> None:
     many = written(Delta(delta=str(number) * 16_000) for number in range(10))
-    blocks = [unpacked({entry.field: entry.value}) for entry in packed(many * 4)]
+    blocks = [unpack({entry.field: entry.value}) for entry in pack(many * 4)]
     assert len(blocks) > 1
     assert all(sum(map(len, block)) <= BLOCK_BYTES for block in blocks)
     assert [line for block in blocks for line in block] == many * 4
@@ -133,7 +133,7 @@ def test_a_block_holds_so_many_bytes() -> None:
 
 def test_what_no_block_can_hold_stays_as_it_is() -> None:
     small, large = written([Delta(delta="a")]), written([Delta(delta="🙂" * BLOCK_BYTES)])
-    assert [(entry.events, entry.field) for entry in packed(small * 2 + large + small * 2)] == [
+    assert [(entry.events, entry.field) for entry in pack(small * 2 + large + small * 2)] == [
         (2, BLOCK),
         (1, EVENT),
         (2, BLOCK),
@@ -170,17 +170,17 @@ def column(count: int, text: str = "", shared: str = "") -> bytes:
 )
 def test_what_no_release_has_packed_is_refused(block: bytes) -> None:
     with pytest.raises(ValueError, match=re.compile("block|validation error|zip")):
-        unpacked({BLOCK: block})
+        unpack({BLOCK: block})
 
 
 def test_an_agent_cannot_make_the_search_long() -> None:
     """Were it not for the anchors, each of these numbers would be tried as the event's own, with all that follows."""
     tricky = [{"seq": 1, "ts": 1, "sessionKey": "s", "data": {"x": number}} for number in range(1_500)]
-    tools = written(Tool(phase="result", name="t", result=tricky) for _ in range(50))
+    tools = written(ToolUse(phase="result", name="t", result=tricky) for _ in range(50))
     assert through(tools) == tools
 
 
 def test_an_error_says_nothing_of_what_was_said() -> None:
     with pytest.raises(ValueError, match="validation error") as refused:
-        unpacked({BLOCK: zlib.compress(b'["a secret", {"a": "secret"}]')})
+        unpack({BLOCK: zlib.compress(b'["a secret", {"a": "secret"}]')})
     assert "secret" not in str(refused.value)

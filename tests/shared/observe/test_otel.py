@@ -5,7 +5,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 
 from shared.observe.logging import session_digest
-from shared.run.events import Stop, Tokens
+from shared.run.events import StopReason, Tokens
 from shared.run.run import End
 from shared.run.states import State
 from tests.runs import a_run
@@ -89,7 +89,7 @@ def test_a_failed_run_is_an_error_without_its_words(spans: Spans) -> None:
 
 def test_a_cancelled_run_is_none(spans: Spans) -> None:
     with spans.tracer.invocation(a_run(), 1, waited=0) as invocation:
-        invocation.ended(End(state=State.CANCELLED, reason=Stop.USER))
+        invocation.ended(End(state=State.CANCELLED, reason=StopReason.USER))
     span = spans.named("invoke_agent main")
     assert span.status.status_code is StatusCode.UNSET
     assert facts(span)["runrelay.run.cancelled_by"] == "user"

@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry
 
 from shared.observe.process_metrics import ProcessMetrics, agent_label, exposition
 from shared.run.errors import ErrorCode
-from shared.run.events import Stop
+from shared.run.events import StopReason
 from shared.run.run import End
 from shared.run.states import State
 
@@ -22,7 +22,7 @@ def test_an_agent_that_nobody_has_configured_is_no_label() -> None:
         (End(state=State.COMPLETED), ""),
         (End(state=State.FAILED, code=ErrorCode.RUN_TIMEOUT), "run_timeout"),
         (End(state=State.FAILED, code="of-a-later-release"), "other"),
-        (End(state=State.CANCELLED, reason=Stop.DISCONNECT), "disconnect"),
+        (End(state=State.CANCELLED, reason=StopReason.DISCONNECT), "disconnect"),
     ],
 )
 def test_an_end_is_counted_with_why(end: End, code: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from shared.observe.tracebacks import without_words
+from shared.observe.tracebacks import traceback_without_messages
 
 PROMPT = "the-prompt of a client"
 
@@ -78,4 +78,4 @@ def test_a_chain_that_bites_its_tail_ends() -> None:
 def _shown(act: Callable[[], object]) -> str:
     with pytest.raises(Exception) as raised:
         act()
-    return without_words((type(raised.value), raised.value, raised.value.__traceback__))
+    return traceback_without_messages((type(raised.value), raised.value, raised.value.__traceback__))

@@ -8,8 +8,16 @@ import pytest
 from redis import exceptions
 from redis.asyncio import Redis
 
-from shared.redis.client import Lane, blocking_pop, connect, linked, opened, packed, unavailable
-from shared.redis.pipe import Unwatched
+from shared.redis.client import (
+    PipelinedConnection,
+    blocking_pop,
+    connect,
+    encode_command,
+    open_link,
+    open_redis,
+    redis_errors_as_unavailable,
+)
+from shared.redis.pipe import NoTripInstrumentation
 from shared.run.errors import Unavailable
 from tests.broker import Broker, Look, RealBroker, looking, opened_client
 from tests.wait import wait_until
@@ -49,7 +57,7 @@ async def test_a_client_waits_for_a_connection_instead_of_opening_one_more(real_
 async def test_what_was_opened_is_closed(real_broker: RealBroker) -> None:
     with looking(real_broker) as look:
         before = connections(look)
-        async with opened(real_broker.url) as client:
+        async with open_redis(real_broker.url) as client:
             await client.ping()
             assert len(connections(look) - before) == 1
         await wait_until(lambda: not connections(look) - before, "the connection is closed")
@@ -62,14 +70,14 @@ def connections(look: Look) -> set[str]:
 async def test_a_lane_takes_another_connection_for_one_that_was_closed(real_broker: RealBroker) -> None:
     """Servers close connections on which nothing was said, and nobody shall get to know."""
     async with opened_client(real_broker, connections=1) as client:
-        lane = Lane(client, Unwatched())
-        [told] = await lane.exchange([packed("CLIENT", "ID")])
+        lane = PipelinedConnection(client, NoTripInstrumentation())
+        [told] = await lane.exchange([encode_command("CLIENT", "ID")])
         with looking(real_broker) as look:
             assert look.client_kill_filter(_id=str(told)) == 1
             await wait_until(lambda: str(told) not in connections(look), "the connection is closed")
         for _ in range(20):
             await anyio.lowlevel.checkpoint()  # it hears of that
-        assert await lane.exchange([packed("ECHO", "a")]) == [b"a"]
+        assert await lane.exchange([encode_command("ECHO", "a")]) == [b"a"]
         await lane.give_back()
 
 
@@ -95,14 +103,14 @@ async def test_a_lane_takes_another_connection_for_one_that_was_closed(real_brok
     ids=lambda error: f"{type(error).__name__} {str(error)[:10]}",
 )
 def test_not_now_is_told_without_an_address(error: Exception) -> None:
-    with pytest.raises(Unavailable) as away, unavailable():
+    with pytest.raises(Unavailable) as away, redis_errors_as_unavailable():
         raise error
     assert "secret" not in str(away.value)
 
 
 @pytest.mark.parametrize("error", [exceptions.ResponseError("ERR user_script:1"), ValueError(), KeyError()])
 def test_a_bug_is_not_told_as_not_now(error: Exception) -> None:
-    with pytest.raises(type(error)), unavailable():
+    with pytest.raises(type(error)), redis_errors_as_unavailable():
         raise error
 
 
@@ -124,7 +132,7 @@ async def test_a_blocking_pop_has_patience(redis: Redis) -> None:
 
 
 async def test_a_link_brings_what_is_published_and_a_word_on_what_it_was_told(redis: Redis, look: Look) -> None:
-    async with linked(redis) as link:
+    async with open_link(redis) as link:
         link.subscribe("a", "b")
         assert [await link.read(), await link.read()] == [[b"subscribe", b"a", 1], [b"subscribe", b"b", 2]]
         look.publish("b", b"1")
@@ -136,7 +144,7 @@ async def test_a_link_brings_what_is_published_and_a_word_on_what_it_was_told(re
 
 
 async def test_a_link_whose_reading_is_given_up_loses_nothing(redis: Redis, look: Look) -> None:
-    async with linked(redis) as link:
+    async with open_link(redis) as link:
         link.subscribe("a")
         await link.read()
         with anyio.move_on_after(0.01):
@@ -148,13 +156,13 @@ async def test_a_link_whose_reading_is_given_up_loses_nothing(redis: Redis, look
 async def test_a_link_that_has_broken_stays_broken(real_broker: Broker) -> None:
     """Taken anew by itself, it would follow nothing, and nobody would know."""
     with looking(real_broker) as look:
-        async with opened_client(real_broker, connections=1) as client, linked(client) as link:
+        async with opened_client(real_broker, connections=1) as client, open_link(client) as link:
             link.subscribe("a")
             await link.read()
             look.client_kill_filter(_type="pubsub")
             for _ in range(2):
                 link.subscribe("b")
-                with pytest.raises(Unavailable), unavailable():
+                with pytest.raises(Unavailable), redis_errors_as_unavailable():
                     await link.read()
             assert not look.pubsub_channels()
 
@@ -163,7 +171,7 @@ async def test_a_link_is_cut_when_it_is_left(real_broker: Broker) -> None:
     """Given back as it is, it would bring its messages to the next who takes it."""
     with looking(real_broker) as look:
         async with opened_client(real_broker, connections=1) as client:
-            async with linked(client) as link:
+            async with open_link(client) as link:
                 link.subscribe("a")
                 await link.read()
             await wait_until(lambda: not look.pubsub_channels(), "nobody is subscribed")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.redis.info import server, vitals
+from shared.redis.info import read_redis_info, server_version
 from shared.redis.pipe import Pipe
 from shared.run.errors import Unavailable
 from tests.broker import Broker, FakeBroker
@@ -11,7 +11,7 @@ from tests.lossy import LossyPipe
 
 async def test_what_a_redis_says_of_itself(broker: Broker, pipe: Pipe) -> None:
     """A fake one, as some hosted ones, says nothing."""
-    seen = await vitals(pipe)
+    seen = await read_redis_info(pipe)
     assert seen.round_trip_ms > 0
     if isinstance(broker, FakeBroker):
         assert (seen.version, seen.memory_bytes, seen.clients) == (None, None, None)
@@ -24,7 +24,7 @@ async def test_what_a_redis_says_of_itself(broker: Broker, pipe: Pipe) -> None:
 
 async def test_a_redis_that_is_away_is_told(pipe: Pipe) -> None:
     with pytest.raises(Unavailable):
-        await vitals(LossyPipe(pipe.redis, ["before"]))
+        await read_redis_info(LossyPipe(pipe.redis, ["before"]))
 
 
 @pytest.mark.parametrize(
@@ -36,4 +36,4 @@ async def test_a_redis_that_is_away_is_told(pipe: Pipe) -> None:
     ],
 )
 def test_a_server_has_a_name(said: dict[str, str], name: str | None) -> None:
-    assert server(said) == name
+    assert server_version(said) == name

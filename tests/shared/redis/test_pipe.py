@@ -12,13 +12,13 @@ from fakeredis.aioredis import FakeAsyncRedisConnection
 from redis import exceptions
 from redis.asyncio import Redis
 
-from shared.redis.client import opened
-from shared.redis.pipe import BATCH, Pipe, piped
-from shared.redis.script import Script
+from shared.redis.client import open_redis
+from shared.redis.lua_script import LuaScript
+from shared.redis.pipe import BATCH, Pipe, open_pipes
 from shared.run.errors import Unavailable
 from tests.broker import Broker, Look, RealBroker, Valkey, looking, opened_client
 
-ECHO = Script("return {KEYS[1] or '', ARGV[1]}")
+ECHO = LuaScript("return {KEYS[1] or '', ARGV[1]}")
 TTL = ("PX", 60_000)
 
 
@@ -112,7 +112,7 @@ async def test_each_call_gets_its_own_answer(pipe: Pipe) -> None:
     calls = [
         pipe.command("SET", "k", "v", *TTL),
         pipe.command("LPUSH", "k", "x"),
-        pipe.run(Script("return redis.error_reply('MINE no')")),
+        pipe.run(LuaScript("return redis.error_reply('MINE no')")),
         pipe.command("GET", "k"),
         pipe.run(ECHO, ("k",), ("v",)),
     ]
@@ -133,7 +133,7 @@ async def test_a_call_that_cannot_be_sent_harms_no_other(pipe: Pipe) -> None:
 
 
 async def test_a_redis_that_has_forgotten_a_script_is_told_it_again(pipe: Pipe, look: Look) -> None:
-    other = Script("return ARGV[1] .. '!'")
+    other = LuaScript("return ARGV[1] .. '!'")
     for _ in range(2):
         look.script_flush()
         calls = (pipe.run(ECHO, ("k",), ("a",)), pipe.command("ECHO", "b"), pipe.run(other, (), ("c",)))
@@ -154,7 +154,7 @@ class Trips:
 
 async def test_calls_that_share_a_round_trip_are_timed_as_one(redis: Redis) -> None:
     trips = Trips()
-    pipe = Pipe(redis, lanes=1, watch=trips)
+    pipe = Pipe(redis, lanes=1, instrumentation=trips)
     await asyncio.gather(*(pipe.command("PING") for _ in range(20)))
     await pipe.aclose()
     assert 1 <= len(trips.seconds) < 20
@@ -164,9 +164,9 @@ async def test_calls_that_share_a_round_trip_are_timed_as_one(redis: Redis) -> N
 
 async def test_a_trip_that_no_connection_survived_is_a_failure_and_has_no_time(unused_port: int) -> None:
     trips = Trips()
-    async with opened(f"redis://127.0.0.1:{unused_port}") as nowhere:
+    async with open_redis(f"redis://127.0.0.1:{unused_port}") as nowhere:
         with pytest.raises(Unavailable):
-            await Pipe(nowhere, watch=trips).command("PING")
+            await Pipe(nowhere, instrumentation=trips).command("PING")
     assert (trips.failures, trips.seconds) == (1, [])
 
 
@@ -229,7 +229,7 @@ async def test_a_redis_that_cannot_take_writes_is_away(own_valkey: Valkey, troub
         with pytest.raises(Unavailable):
             await pipe.command("SET", "k", "v")
         with pytest.raises(Unavailable):
-            await pipe.run(Script("return redis.call('SET', KEYS[1], 'v')"), ("k",))
+            await pipe.run(LuaScript("return redis.call('SET', KEYS[1], 'v')"), ("k",))
         await pipe.aclose()
 
 
@@ -237,9 +237,9 @@ async def test_a_redis_that_cannot_take_writes_is_away(own_valkey: Valkey, troub
 
 
 async def test_logs_may_have_a_redis_of_their_own(real_broker: RealBroker) -> None:
-    async with piped(real_broker.url, real_broker.url) as same:
+    async with open_pipes(real_broker.url, real_broker.url) as same:
         assert same.ledger is same.events
-    async with piped(real_broker.url, real_broker.url + "/1") as two:
+    async with open_pipes(real_broker.url, real_broker.url + "/1") as two:
         assert two.ledger is not two.events
         await two.events.command("SET", "k", "v", *TTL)
         assert await two.ledger.command("GET", "k") is None

@@ -7,7 +7,7 @@ from typing import Self, cast
 import pytest
 from redis.asyncio import Redis
 
-from shared.redis.client import unavailable
+from shared.redis.client import redis_errors_as_unavailable
 from shared.redis.pipe import Pipe
 from shared.run.errors import Unavailable
 
@@ -40,10 +40,10 @@ async def test_a_call_that_meets_a_bug_is_answered_with_the_bug() -> None:
 
 
 def test_a_reset_means_not_now() -> None:
-    with pytest.raises(Unavailable), unavailable():
+    with pytest.raises(Unavailable), redis_errors_as_unavailable():
         raise RuntimeError(RESET)
 
 
 def test_a_bug_stays_a_bug() -> None:
-    with pytest.raises(RuntimeError, match="a bug"), unavailable():
+    with pytest.raises(RuntimeError, match="a bug"), redis_errors_as_unavailable():
         raise RuntimeError("a bug")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from shared.redis.retry import patiently
+from shared.redis.retry import retry_until_available
 from shared.run.errors import Fenced, Unavailable
 
 
@@ -23,13 +23,13 @@ class Act:
 
 async def test_an_act_that_is_answered_is_done_once() -> None:
     act = Act(0)
-    assert await patiently(act) == "done"
+    assert await retry_until_available(act) == "done"
     assert act.times == 1
 
 
 async def test_an_act_is_repeated_until_redis_answers() -> None:
     act = Act(3)
-    assert await patiently(act) == "done"
+    assert await retry_until_available(act) == "done"
     assert act.times == 4
 
 
@@ -42,13 +42,13 @@ async def test_any_other_error_is_an_answer() -> None:
         raise Fenced
 
     with pytest.raises(Fenced):
-        await patiently(act)
+        await retry_until_available(act)
     assert calls == 1
 
 
 async def test_patience_has_no_end_but_that_of_whoever_waits() -> None:
     act = Act(1_000_000)
     with anyio.move_on_after(0.3) as scope:
-        await patiently(act)
+        await retry_until_available(act)
     assert scope.cancelled_caught
     assert act.times < 20  # it waits between two tries

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.run.agent_ids import Requested, normalise_agent_id, requested_agent
+from shared.run.agent_ids import RequestedAgent, normalise_agent_id, requested_agent
 
 LEGAL = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 NONE_SERVED: frozenset[str] = frozenset()
@@ -67,7 +67,7 @@ def test_what_it_makes_is_legal_and_stays_what_it_is(raw: str) -> None:
     ],
 )
 def test_a_model_may_name_an_agent(model: str, agent_id: str) -> None:
-    assert requested_agent(None, model, NONE_SERVED) == Requested(agent_id, explicit=True)
+    assert requested_agent(None, model, NONE_SERVED) == RequestedAgent(agent_id, explicit=True)
 
 
 @pytest.mark.parametrize(
@@ -91,17 +91,17 @@ def test_a_model_may_name_an_agent(model: str, agent_id: str) -> None:
     ],
 )
 def test_any_other_model_means_the_default(model: str | None) -> None:
-    assert requested_agent(None, model, {"beta", "*", ""}) == Requested("main", explicit=False)
+    assert requested_agent(None, model, {"beta", "*", ""}) == RequestedAgent("main", explicit=False)
 
 
 def test_a_model_that_is_exactly_a_served_agent_names_it() -> None:
-    assert requested_agent(None, "beta", {"beta"}) == Requested("beta", explicit=True)
+    assert requested_agent(None, "beta", {"beta"}) == RequestedAgent("beta", explicit=True)
 
 
 def test_a_header_beats_the_model() -> None:
-    assert requested_agent("Gamma !", "agent:beta", {"beta"}) == Requested("gamma", explicit=True)
+    assert requested_agent("Gamma !", "agent:beta", {"beta"}) == RequestedAgent("gamma", explicit=True)
 
 
 @pytest.mark.parametrize("blank", [None, "", " ", "\ufeff"])
 def test_a_blank_header_is_none(blank: str | None) -> None:
-    assert requested_agent(blank, "agent:beta", NONE_SERVED) == Requested("beta", explicit=True)
+    assert requested_agent(blank, "agent:beta", NONE_SERVED) == RequestedAgent("beta", explicit=True)

@@ -5,13 +5,13 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.run.calls import Calls
-from shared.run.events import Call
+from shared.run.calls import ToolCallAssembler
+from shared.run.events import ToolCallDelta
 from shared.run.run import ToolCall
 
 
-def whole(*pieces: Call) -> tuple[ToolCall, ...]:
-    calls = Calls()
+def whole(*pieces: ToolCallDelta) -> tuple[ToolCall, ...]:
+    calls = ToolCallAssembler()
     for piece in pieces:
         calls.add(piece)
     assert len(calls) == len(calls.whole)
@@ -19,17 +19,17 @@ def whole(*pieces: Call) -> tuple[ToolCall, ...]:
 
 
 def test_nothing_was_called() -> None:
-    assert not Calls()
+    assert not ToolCallAssembler()
     assert whole() == ()
 
 
 def test_pieces_become_calls_in_the_order_of_their_numbers() -> None:
     extra = {"signature": "x"}
     assert whole(
-        Call(index=0, id="a", name="ls", arguments='{"p'),
-        Call(index=1, id="b", name="pwd", extra=extra),
-        Call(index=0, arguments='": 1}'),
-        Call(index=1, arguments="{}"),
+        ToolCallDelta(index=0, id="a", name="ls", arguments='{"p'),
+        ToolCallDelta(index=1, id="b", name="pwd", extra=extra),
+        ToolCallDelta(index=0, arguments='": 1}'),
+        ToolCallDelta(index=1, arguments="{}"),
     ) == (
         ToolCall(id="a", name="ls", arguments='{"p": 1}'),
         ToolCall(id="b", name="pwd", arguments="{}", extra=extra),
@@ -40,8 +40,11 @@ def test_pieces_become_calls_in_the_order_of_their_numbers() -> None:
 def test_however_they_are_split_and_mixed_the_calls_are_the_same(
     one: list[str], other: list[str], random: Random
 ) -> None:
-    pieces = [Call(index=0, id="a", name="f", arguments=one[0]), Call(index=1, id="b", name="g", arguments=other[0])]
-    rests = [[Call(index=n, arguments=text) for text in texts[1:]] for n, texts in enumerate((one, other))]
+    pieces = [
+        ToolCallDelta(index=0, id="a", name="f", arguments=one[0]),
+        ToolCallDelta(index=1, id="b", name="g", arguments=other[0]),
+    ]
+    rests = [[ToolCallDelta(index=n, arguments=text) for text in texts[1:]] for n, texts in enumerate((one, other))]
     while any(rests):
         rest = random.choice([rest for rest in rests if rest])
         pieces.append(rest.pop(0))

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from shared.run.conversation import digest, exchange
+from shared.run.conversation import digest, exchange_digest
 
 TURNS = ("one", "two", "three")
 
@@ -14,5 +14,5 @@ def test_texts_are_told_apart_and_so_is_where_one_ends() -> None:
 
 
 def test_an_exchange_is_the_last_two_turns() -> None:
-    assert exchange(TURNS) == exchange(TURNS[1:]) != exchange(TURNS[:2])
-    assert exchange([]) == ""
+    assert exchange_digest(TURNS) == exchange_digest(TURNS[1:]) != exchange_digest(TURNS[:2])
+    assert exchange_digest([]) == ""

@@ -9,24 +9,24 @@ from pydantic import ValidationError
 
 from shared.run.events import (
     AssistantEvent,
-    Call,
     Cancelled,
     Completed,
     Delta,
     Event,
+    EventData,
     Failed,
     LifecycleEvent,
     Queued,
     Reasoning,
-    Said,
     Started,
-    Stop,
+    StopReason,
     Tokens,
-    Tool,
+    ToolCallDelta,
+    ToolUse,
     Unknown,
     Usage,
-    event,
     from_json,
+    make_event,
     to_json,
 )
 from tests.events import said
@@ -38,16 +38,16 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=10,
 )
-things: st.SearchStrategy[Said] = st.one_of(
-    st.builds(Queued, reason=st.none() | st.sampled_from(Stop)),
+things: st.SearchStrategy[EventData] = st.one_of(
+    st.builds(Queued, reason=st.none() | st.sampled_from(StopReason)),
     st.builds(Started, attempt=st.integers(1), worker=texts),
     st.builds(Completed, usage=tokens),
     st.builds(Failed, code=texts, message=texts, usage=tokens),
-    st.builds(Cancelled, reason=st.sampled_from(Stop), usage=tokens),
+    st.builds(Cancelled, reason=st.sampled_from(StopReason), usage=tokens),
     st.builds(Delta, delta=texts, message=st.integers(0)),
-    st.builds(Tool, phase=st.sampled_from(["start", "update", "result"]), name=texts, args=json_values),
+    st.builds(ToolUse, phase=st.sampled_from(["start", "update", "result"]), name=texts, args=json_values),
     st.builds(
-        Call,
+        ToolCallDelta,
         index=st.integers(0),
         id=texts,
         name=texts,
@@ -60,7 +60,7 @@ things: st.SearchStrategy[Said] = st.one_of(
 
 
 @given(things)
-def test_an_event_survives_its_json(thing: Said) -> None:
+def test_an_event_survives_its_json(thing: EventData) -> None:
     (whole,) = said(thing)
     again = from_json(to_json(whole))
     assert again == whole
@@ -68,13 +68,13 @@ def test_an_event_survives_its_json(thing: Said) -> None:
 
 
 @given(things)
-def test_the_json_of_an_event_is_one_line(thing: Said) -> None:
+def test_the_json_of_an_event_is_one_line(thing: EventData) -> None:
     """Several go in one message, a line each."""
     assert b"\n" not in to_json(said(thing)[0])
 
 
 def test_the_json_of_an_event_has_the_names_of_the_contract() -> None:
-    whole = event(Delta(delta="Hi", message=1), run_id="r", session_key="s", attempt=2, seq=3, ts=4)
+    whole = make_event(Delta(delta="Hi", message=1), run_id="r", session_key="s", attempt=2, seq=3, ts=4)
     assert json.loads(to_json(whole)) == {
         "v": 1,
         "runId": "r",
@@ -88,12 +88,14 @@ def test_the_json_of_an_event_has_the_names_of_the_contract() -> None:
 
 
 def test_names_of_several_words_are_in_camel_case_and_nothing_is_null() -> None:
-    data = json.loads(to_json(said(Tool(phase="start", name="t", tool_call_id="1"))[0]))["data"]
+    data = json.loads(to_json(said(ToolUse(phase="start", name="t", tool_call_id="1"))[0]))["data"]
     assert data == {"phase": "start", "name": "t", "toolCallId": "1"}
 
 
 def test_what_is_told_once_of_a_call_takes_no_place_in_its_other_pieces() -> None:
-    begin, more = said(Call(index=0, id="1", name="t", extra={"a": None}), Call(index=0, arguments="{}"))
+    begin, more = said(
+        ToolCallDelta(index=0, id="1", name="t", extra={"a": None}), ToolCallDelta(index=0, arguments="{}")
+    )
     assert json.loads(to_json(begin))["data"] == {
         "index": 0,
         "id": "1",
@@ -111,15 +113,15 @@ def test_what_is_told_once_of_a_call_takes_no_place_in_its_other_pieces() -> Non
         (Started(attempt=1, worker="w"), "lifecycle", "start"),
         (Completed(), "lifecycle", "end"),
         (Failed(code="c", message="m"), "lifecycle", "error"),
-        (Cancelled(reason=Stop.USER), "lifecycle", "cancelled"),
+        (Cancelled(reason=StopReason.USER), "lifecycle", "cancelled"),
         (Delta(delta="a"), "assistant", None),
-        (Tool(phase="start", name="t"), "tool", "start"),
-        (Call(index=0), "call", None),
+        (ToolUse(phase="start", name="t"), "tool", "start"),
+        (ToolCallDelta(index=0), "call", None),
         (Reasoning(delta="a"), "reasoning", None),
         (Usage(), "usage", None),
     ],
 )
-def test_each_thing_has_its_stream(thing: Said, stream: str, phase: str | None) -> None:
+def test_each_thing_has_its_stream(thing: EventData, stream: str, phase: str | None) -> None:
     whole = json.loads(to_json(said(thing)[0]))
     assert (whole["stream"], whole["data"].get("phase")) == (stream, phase)
 
@@ -182,7 +184,7 @@ def test_what_is_no_event_is_refused(raw: bytes) -> None:
 def test_numbers_begin_at_one(place: dict[str, int]) -> None:
     known = {"run_id": "r", "session_key": "s", "attempt": 1, "seq": 1, "ts": 1}
     with pytest.raises(ValidationError):
-        event(Queued(), **known | place)  # type: ignore[arg-type]
+        make_event(Queued(), **known | place)  # type: ignore[arg-type]
 
 
 def test_events_are_frozen() -> None:

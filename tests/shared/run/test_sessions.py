@@ -4,11 +4,11 @@ from uuid import uuid4
 
 import pytest
 
-from shared.run.agent_ids import Requested
+from shared.run.agent_ids import RequestedAgent
 from shared.run.sessions import MAX_KEY, IllegalSessionKey, Session, is_fresh, resolve_session
 
-MAIN = Requested("main", explicit=False)
-BETA = Requested("beta", explicit=True)
+MAIN = RequestedAgent("main", explicit=False)
+BETA = RequestedAgent("beta", explicit=True)
 
 
 def test_a_header_is_the_key_itself() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from shared.ledger.ledger import Claim, Ledger
-from shared.run.events import Stop
+from shared.run.events import StopReason
 from shared.run.run import End
 from shared.run.states import ENDS, MOVES, State
 from tests.broker import KEYS, Broker, looking
@@ -24,7 +24,7 @@ ACTS: dict[str, Act] = {
     "complete": lambda ledger, owned: ledger.settle(owned, End(state=State.COMPLETED)),
     "fail": lambda ledger, owned: ledger.settle(owned, End(state=State.FAILED)),
     "cancel": lambda ledger, owned: ledger.settle(owned, End(state=State.CANCELLED)),
-    "ask to stop": lambda ledger, owned: ledger.cancel(owned.run.run_id, Stop.USER),
+    "ask to stop": lambda ledger, owned: ledger.cancel(owned.run.run_id, StopReason.USER),
 }
 
 

@@ -15,9 +15,9 @@ from shared.run.events import Delta
 from shared.run.flat_text import FlatText
 from shared.run.run import Turn
 from worker.agents.command.command_agent import CommandAgent
-from worker.agents.command.processes import GRACE_SECONDS
+from worker.agents.command.process_family import GRACE_SECONDS
 from worker.agents.config import CommandConfig
-from worker.agents.protocol import Agent, AgentInput, Earlier, OwnConversation, Spoken, Utterance
+from worker.agents.protocol import Agent, AgentConversation, AgentEvent, AgentInput, AgentOutput, EarlierConversation
 
 Seen = TypeVar("Seen")
 
@@ -31,7 +31,7 @@ def asked(
     history: Iterable[Turn] = (),
     session_key: str = "agent:main:openai:1",
     named_session: bool = False,
-    earlier: Earlier | None = None,
+    earlier: EarlierConversation | None = None,
 ) -> AgentInput:
     return AgentInput(
         message=message,
@@ -45,14 +45,14 @@ def asked(
     )
 
 
-async def heard(agent: Agent, input: AgentInput | None = None) -> list[Utterance]:
+async def heard(agent: Agent, input: AgentInput | None = None) -> list[AgentOutput]:
     """All that the agent says, to readers and to the worker."""
     return [spoken async for spoken in agent.run(input or asked())]
 
 
-async def said(agent: Agent, input: AgentInput | None = None) -> list[Spoken]:
+async def said(agent: Agent, input: AgentInput | None = None) -> list[AgentEvent]:
     """All that the agent says to readers."""
-    return [spoken for spoken in await heard(agent, input) if not isinstance(spoken, OwnConversation)]
+    return [spoken for spoken in await heard(agent, input) if not isinstance(spoken, AgentConversation)]
 
 
 async def answer(agent: Agent, input: AgentInput | None = None) -> str:
@@ -60,7 +60,7 @@ async def answer(agent: Agent, input: AgentInput | None = None) -> str:
     return text(await said(agent, input))
 
 
-def text(spoken: Iterable[Utterance]) -> str:
+def text(spoken: Iterable[AgentOutput]) -> str:
     flat = FlatText()
     return "".join(flat.add(one) for one in spoken if isinstance(one, Delta))
 

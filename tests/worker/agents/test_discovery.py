@@ -10,7 +10,7 @@ from openai.types import ChatModel
 from shared.run.errors import SettingsError
 from tests.worker.agents.asking import answer, asked
 from worker.agents.config import CommandConfig, DemoConfig, OpenAIConfig
-from worker.agents.discovery import MODELS, Model, Served, found_agents, served_agents
+from worker.agents.discovery import MODELS, ModelProvider, Served, found_agents, served_agents
 from worker.agents.opening import open_agents
 from worker.agents.presets import PRESETS
 
@@ -180,7 +180,7 @@ def test_only_a_file_that_nobody_asked_for_may_be_missing(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("agent", "model"), MODELS.items())
-def test_each_model_is_documented(agent: str, model: Model) -> None:
+def test_each_model_is_documented(agent: str, model: ModelProvider) -> None:
     (line,) = [line for line in Path("docs/agents.md").read_text().splitlines() if line.startswith(f"| `{model.key}`")]
     for said in (agent, model.model, model.name, model.server, model.base):
         assert f"`{said}`" in line

@@ -9,19 +9,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.run.errors import ErrorCode, RunError
-from shared.run.events import Call, Delta, FinishReason, Reasoning, Tool, Usage, event, from_json, to_json
-from worker.agents.jsonl import Speech
-from worker.agents.protocol import Finished, Spoken
+from shared.run.events import (
+    Delta,
+    FinishReason,
+    Reasoning,
+    ToolCallDelta,
+    ToolUse,
+    Usage,
+    from_json,
+    make_event,
+    to_json,
+)
+from worker.agents.jsonl import AgentEventParser
+from worker.agents.protocol import AgentEvent, Finished
 
 
-def heard(*lines: object) -> list[Spoken]:
-    speech = Speech()
+def heard(*lines: object) -> list[AgentEvent]:
+    speech = AgentEventParser()
     return [spoken for line in lines for spoken in speech.line(json.dumps(line).encode())]
 
 
 def failure(line: bytes) -> RunError:
     with pytest.raises(RunError) as failed:
-        list(Speech().line(line))
+        list(AgentEventParser().line(line))
     return failed.value
 
 
@@ -34,7 +44,7 @@ def test_every_form_is_understood() -> None:
     ) == [
         Delta(delta="Hello"),
         Reasoning(delta="hm"),
-        Tool(phase="start", name="ls", tool_call_id="1", args={"a": [1, None]}),
+        ToolUse(phase="start", name="ls", tool_call_id="1", args={"a": [1, None]}),
         Usage(prompt_tokens=3, completion_tokens=4, total_tokens=7),
     ]
 
@@ -46,7 +56,9 @@ def test_why_the_model_stopped_is_said_when_it_is_news() -> None:
         Finished(reason=FinishReason.STOP),
         Finished(reason=FinishReason.CONTENT_FILTER),
     ]
-    assert list(Speech().value(Finished(reason=FinishReason.LENGTH))) == [Finished(reason=FinishReason.LENGTH)]
+    assert list(AgentEventParser().value(Finished(reason=FinishReason.LENGTH))) == [
+        Finished(reason=FinishReason.LENGTH)
+    ]
 
 
 CALL = {"index": 0, "id": "c1", "name": "f", "arguments": "{"}
@@ -55,11 +67,13 @@ CALL = {"index": 0, "id": "c1", "name": "f", "arguments": "{"}
 def test_a_call_of_a_clients_tool_may_come_in_pieces() -> None:
     pieces = ({**CALL, "extra": {"a": None}}, {"index": 0, "arguments": "}"}, {"index": 1, "id": "c2", "name": "g"})
     assert heard(*({"stream": "call", "data": piece} for piece in pieces)) == [
-        Call(index=0, id="c1", name="f", arguments="{", extra={"a": None}),
-        Call(index=0, arguments="}"),
-        Call(index=1, id="c2", name="g"),
+        ToolCallDelta(index=0, id="c1", name="f", arguments="{", extra={"a": None}),
+        ToolCallDelta(index=0, arguments="}"),
+        ToolCallDelta(index=1, id="c2", name="g"),
     ]
-    assert list(Speech().value(Call(index=0, id="c1", name="f"))) == [Call(index=0, id="c1", name="f")]
+    assert list(AgentEventParser().value(ToolCallDelta(index=0, id="c1", name="f"))) == [
+        ToolCallDelta(index=0, id="c1", name="f")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -159,10 +173,10 @@ def test_text_of_any_kind_can_be_written_to_the_log() -> None:
         b'{"stream": "reasoning", "data": {"delta": "\\ud83d"}}',
         b'{"stream": "tool", "data": {"phase": "start", "name": "\\ud83d", "args": {"\\ude00": "\\ud83d"}}}',
     ]
-    speech = Speech()
+    speech = AgentEventParser()
     for spoken in (spoken for line in lines for spoken in speech.line(line)):
         assert not isinstance(spoken, Finished)
-        written = event(spoken, run_id="r", session_key="s", attempt=1, seq=1, ts=1)
+        written = make_event(spoken, run_id="r", session_key="s", attempt=1, seq=1, ts=1)
         assert from_json(to_json(written)) == written
     with pytest.raises(RunError, match="\ufffd"):
         list(speech.line(b'{"error": {"message": "\\ud83d"}}'))
@@ -182,7 +196,7 @@ near_misses = st.dictionaries(
 @given(st.binary() | near_misses.map(lambda value: json.dumps(value).encode()))
 def test_no_line_raises_anything_else(line: bytes) -> None:
     with contextlib.suppress(RunError):
-        list(Speech().line(line))
+        list(AgentEventParser().line(line))
 
 
 class Unspeakable:
@@ -198,16 +212,16 @@ class Unspeakable:
 )
 def test_no_value_raises_anything_else(value: object) -> None:
     with contextlib.suppress(RunError):
-        list(Speech().value(value))
+        list(AgentEventParser().value(value))
 
 
 def test_a_python_agent_may_yield_said_things() -> None:
-    speech = Speech()
-    tool, second = Tool(phase="result", name="ls", result="a\ud800"), Delta(delta="x", message=1)
+    speech = AgentEventParser()
+    tool, second = ToolUse(phase="result", name="ls", result="a\ud800"), Delta(delta="x", message=1)
     values = ["a", tool, second, "b", {"message": True}, "c", None, ""]
     assert [spoken for value in values for spoken in speech.value(value)] == [
         Delta(delta="a"),
-        Tool(phase="result", name="ls", result="a\ufffd"),
+        ToolUse(phase="result", name="ls", result="a\ufffd"),
         Delta(delta="x", message=1),
         Delta(delta="b", message=1),
         Delta(delta="c", message=2),
@@ -216,13 +230,13 @@ def test_a_python_agent_may_yield_said_things() -> None:
 
 def test_a_value_of_another_type_is_named_by_its_type() -> None:
     with pytest.raises(RunError, match="type bytes") as failed:
-        list(Speech().value(b"text"))
+        list(AgentEventParser().value(b"text"))
     assert failed.value.code is ErrorCode.AGENT_PROTOCOL_ERROR
 
 
 def test_the_documented_lines_are_understood() -> None:
     block = Path("docs/agents.md").read_text().split("```")[1]
     *lines, error = block.strip().splitlines()
-    speech = Speech()
+    speech = AgentEventParser()
     assert len([spoken for line in lines for spoken in speech.line(line.encode())]) == len(lines) - 1
     assert failure(error.encode()).message == "why"

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from structlog.contextvars import clear_contextvars
 from structlog.testing import capture_logs
 
-from shared.observe.logging import speak_of
+from shared.observe.logging import bind_run
 from shared.redis.pipe import Pipe
 from shared.run.errors import Closed
 from shared.run.events import Completed, Event
@@ -105,7 +105,7 @@ async def test_a_log_that_cannot_be_compacted_is_told_of_and_holds_up_no_other(
 
         async def closed() -> None:
             clear_contextvars()  # what other tests have left
-            speak_of(run, 1)
+            bind_run(run, 1)
             await close(log, spoken(100, run.run_id))
 
         group.start_soon(closed)

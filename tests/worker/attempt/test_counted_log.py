@@ -5,7 +5,7 @@ import pytest
 from shared.log.event_log import Head
 from shared.redis.pipe import Pipe
 from shared.run.errors import Fenced
-from shared.run.events import Tool
+from shared.run.events import ToolUse
 from tests.broker import KEYS
 from tests.events import RUN_ID, deltas, head_after, said
 from worker.attempt.counted_log import CountedLog
@@ -14,7 +14,7 @@ from worker.attempt.counted_log import CountedLog
 async def test_deltas_that_are_in_the_log_are_counted(pipe: Pipe) -> None:
     log = CountedLog(pipe, KEYS, retention_ms=60_000)
     await log.fence(RUN_ID, 1)
-    events = [*deltas("a", "b"), *said(Tool(phase="start", name="t"), first=3)]
+    events = [*deltas("a", "b"), *said(ToolUse(phase="start", name="t"), first=3)]
     await log.append(events, head_after(events))
     assert log.deltas == 2
 

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 from shared.log.event_log import EventLog, Head
 from shared.redis.pipe import Pipe
-from shared.run.calls import Calls
+from shared.run.calls import ToolCallAssembler
 from shared.run.errors import ErrorCode, Fenced, LogLost, RunError
 from shared.run.events import (
-    Call,
     Cancelled,
     Completed,
     Delta,
@@ -24,11 +23,12 @@ from shared.run.events import (
     FinishReason,
     Queued,
     Reasoning,
-    Stop,
+    StopReason,
     Tokens,
-    Tool,
+    ToolCallDelta,
+    ToolUse,
     Usage,
-    event,
+    make_event,
 )
 from shared.run.flat_text import FlatText
 from shared.run.run import End, ToolCall
@@ -38,7 +38,7 @@ from tests.lossy import Fault, LossyPipe
 from tests.runs import a_run
 from tests.spoken import spoken
 from tests.wait import wait_until
-from worker.agents.protocol import Finished, Spoken
+from worker.agents.protocol import AgentEvent, Finished
 from worker.attempt.emitter import BUFFER_CHARS, OUTPUT_CHARS, TOOL_CHARS, Emitter
 
 RUN = a_run()
@@ -98,7 +98,7 @@ async def text_of(log: EventLog) -> str:
     return await log.text(RUN.run_id, await log.head(RUN.run_id))
 
 
-def flat(said: Sequence[Spoken]) -> str:
+def flat(said: Sequence[AgentEvent]) -> str:
     text = FlatText()
     return "".join(text.add(one) for one in said if isinstance(one, Delta))
 
@@ -110,7 +110,7 @@ async def test_an_idle_log_gets_each_delta_at_once(log: EventLog) -> None:
     emitter = await fenced(log)
     async with flushing(emitter):
         for upto in range(1, 4):
-            await emitter.say(Delta(delta=str(upto)))
+            await emitter.emit(Delta(delta=str(upto)))
             await wait_until(lambda upto=upto: _stored_so_many(log, upto), f"{upto} events are stored")  # type: ignore[misc]
     assert [one.data for one in await stored(log)] == [Delta(delta="1"), Delta(delta="2"), Delta(delta="3")]
 
@@ -123,7 +123,7 @@ async def test_what_is_said_while_a_write_is_under_way_becomes_one_event(gated: 
     emitter = await fenced(gated)
     async with flushing(emitter):
         for letter in "abcd":
-            await emitter.say(Delta(delta=letter))
+            await emitter.emit(Delta(delta=letter))
             await anyio.wait_all_tasks_blocked()
         assert gated.batches == [["a"]]
         gated.open()
@@ -138,11 +138,11 @@ async def test_an_agent_goes_on_while_a_write_is_under_way_until_it_is_too_far_a
     async def agent() -> None:
         nonlocal said
         for _ in range(60):
-            await emitter.say(Delta(delta="x" * 10_000))
+            await emitter.emit(Delta(delta="x" * 10_000))
             said += 10_000
 
     async with flushing(emitter), anyio.create_task_group() as group:
-        await emitter.say(Delta(delta="first"))
+        await emitter.emit(Delta(delta="first"))
         await anyio.wait_all_tasks_blocked()
         group.start_soon(agent)
         await anyio.wait_all_tasks_blocked()
@@ -152,9 +152,9 @@ async def test_an_agent_goes_on_while_a_write_is_under_way_until_it_is_too_far_a
 
 
 @pytest.mark.parametrize(
-    "said", [Delta(delta=""), Tool(phase="update", name="t", args="x" * 1000)], ids=["empty", "tool"]
+    "said", [Delta(delta=""), ToolUse(phase="update", name="t", args="x" * 1000)], ids=["empty", "tool"]
 )
-async def test_nothing_is_said_without_filling_the_buffer(gated: GatedLog, said: Spoken) -> None:
+async def test_nothing_is_said_without_filling_the_buffer(gated: GatedLog, said: AgentEvent) -> None:
     """Otherwise an agent that says nothing, without end, would give nobody else a turn."""
     emitter = await fenced(gated)
     times = 0
@@ -162,7 +162,7 @@ async def test_nothing_is_said_without_filling_the_buffer(gated: GatedLog, said:
     async def agent() -> None:
         nonlocal times
         while times < 2 * BUFFER_CHARS:
-            await emitter.say(said)
+            await emitter.emit(said)
             times += 1
 
     async with anyio.create_task_group() as group:
@@ -177,17 +177,17 @@ async def test_nothing_is_said_without_filling_the_buffer(gated: GatedLog, said:
 
 async def test_events_carry_their_place(log: EventLog) -> None:
     emitter = Emitter(log, RUN, 3, await log.fence(RUN.run_id, 3), clock=lambda: 1_234)
-    await emitter.say(Delta(delta="Hi"))
+    await emitter.emit(Delta(delta="Hi"))
     await emitter.close(Completed())
     place = {"run_id": RUN.run_id, "session_key": RUN.session_key, "attempt": 3, "ts": 1_234}
     things = (Delta(delta="Hi"), Completed())
-    assert await stored(log) == [event(one, seq=seq, **place) for seq, one in enumerate(things, 1)]  # type: ignore[arg-type]
+    assert await stored(log) == [make_event(one, seq=seq, **place) for seq, one in enumerate(things, 1)]  # type: ignore[arg-type]
 
 
 async def test_a_close_writes_what_was_not_written_yet(log: EventLog) -> None:
     emitter = await fenced(log)
     for letter in "abc":
-        await emitter.say(Delta(delta=letter))
+        await emitter.emit(Delta(delta=letter))
     end = await emitter.close(Completed())
     assert (end.state, end.text) == (State.COMPLETED, "abc")
     assert [one.data for one in await stored(log)] == [Delta(delta="abc"), Completed()]
@@ -199,16 +199,16 @@ async def test_a_close_writes_what_was_not_written_yet(log: EventLog) -> None:
     [
         (Completed(), {"state": State.COMPLETED, "finish_reason": "stop"}),
         (Failed(code="c", message="m"), {"state": State.FAILED, "code": "c", "message": "m", "detail": "d"}),
-        (Cancelled(reason=Stop.USER), {"state": State.CANCELLED, "reason": Stop.USER}),
+        (Cancelled(reason=StopReason.USER), {"state": State.CANCELLED, "reason": StopReason.USER}),
     ],
 )
 async def test_the_record_says_what_the_last_event_says(
     log: EventLog, terminal: Completed | Failed | Cancelled, expected: dict[str, object]
 ) -> None:
     emitter = await fenced(log)
-    await emitter.say(Delta(delta="Half an"))
-    await emitter.say(Usage(prompt_tokens=1, total_tokens=1))
-    await emitter.say(Usage(prompt_tokens=2, completion_tokens=3, total_tokens=5))
+    await emitter.emit(Delta(delta="Half an"))
+    await emitter.emit(Usage(prompt_tokens=1, total_tokens=1))
+    await emitter.emit(Usage(prompt_tokens=2, completion_tokens=3, total_tokens=5))
     end = await emitter.close(terminal, detail="d")
     tokens = Tokens(prompt_tokens=2, completion_tokens=3, total_tokens=5)
     assert end == End.model_validate(expected | {"text": "Half an", "usage": tokens})
@@ -226,14 +226,14 @@ async def test_a_closed_log_keeps_its_first_record(log: EventLog) -> None:
 async def test_an_attempt_that_speaks_after_another_begins_a_message_of_its_own(log: EventLog) -> None:
     first = await fenced(log, 1)
     async with flushing(first):
-        await first.say(Delta(delta="one"))
-        await first.say(Delta(delta="two", message=1))
+        await first.emit(Delta(delta="one"))
+        await first.emit(Delta(delta="two", message=1))
         await wait_until(lambda: _stored_so_many(log, 2), "the first attempt has spoken")
     second = await fenced(log, 2)
     async with flushing(second):
-        await second.say(Delta(delta="three"))
+        await second.emit(Delta(delta="three"))
         await wait_until(lambda: _stored_so_many(log, 3), "the second attempt has spoken")
-        await second.say(Delta(delta="four", message=1))
+        await second.emit(Delta(delta="four", message=1))
     end = await second.close(Completed())
     assert end.text == await text_of(log) == "one\n\ntwo\n\nthree\n\nfour"
     messages = [one.data.message for one in await stored(log) if isinstance(one.data, Delta)]
@@ -242,10 +242,10 @@ async def test_an_attempt_that_speaks_after_another_begins_a_message_of_its_own(
 
 async def test_an_attempt_after_a_silent_one_begins_with_the_first_message(log: EventLog) -> None:
     first = await fenced(log, 1)
-    await first.say(Reasoning(delta="Hm"))
-    await first.hand_back(Queued(reason=Stop.DRAIN))
+    await first.emit(Reasoning(delta="Hm"))
+    await first.hand_back(Queued(reason=StopReason.DRAIN))
     second = await fenced(log, 2)
-    await second.say(Delta(delta="Hi"))
+    await second.emit(Delta(delta="Hi"))
     assert (await second.close(Completed())).text == "Hi"
     events = await stored(log)
     assert [one.seq for one in events] == list(range(1, 5))
@@ -254,17 +254,17 @@ async def test_an_attempt_after_a_silent_one_begins_with_the_first_message(log: 
 
 async def test_a_run_that_is_handed_back_says_so_last(log: EventLog) -> None:
     emitter = await fenced(log)
-    await emitter.say(Reasoning(delta="Hm"))
-    await emitter.hand_back(Queued(reason=Stop.DRAIN))
-    assert [one.data for one in await stored(log)] == [Reasoning(delta="Hm"), Queued(reason=Stop.DRAIN)]
+    await emitter.emit(Reasoning(delta="Hm"))
+    await emitter.hand_back(Queued(reason=StopReason.DRAIN))
+    assert [one.data for one in await stored(log)] == [Reasoning(delta="Hm"), Queued(reason=StopReason.DRAIN)]
 
 
 async def test_an_attempt_is_silent_until_it_says_text(log: EventLog) -> None:
     emitter = await fenced(log)
-    await emitter.say(Reasoning(delta="Hm"))
-    await emitter.say(Tool(phase="start", name="t"))
+    await emitter.emit(Reasoning(delta="Hm"))
+    await emitter.emit(ToolUse(phase="start", name="t"))
     silent = [emitter.silent]
-    await emitter.say(Delta(delta="Hi"))
+    await emitter.emit(Delta(delta="Hi"))
     silent.append(emitter.silent)
     async with flushing(emitter):
         await wait_until(lambda: _stored_so_many(log, 3), "all is written")
@@ -279,9 +279,9 @@ async def test_a_run_says_so_much_and_no_more(log: EventLog) -> None:
     emitter = await fenced(log)
     async with flushing(emitter):
         for _ in range(OUTPUT_CHARS // 2**18):
-            await emitter.say(Delta(delta="x" * 2**18))
+            await emitter.emit(Delta(delta="x" * 2**18))
         with pytest.raises(RunError) as refused:
-            await emitter.say(Delta(delta="y"))
+            await emitter.emit(Delta(delta="y"))
     assert refused.value.code is ErrorCode.OUTPUT_TOO_LARGE
     end = await emitter.close(Failed(code=refused.value.code, message=""))
     assert end.text == "x" * OUTPUT_CHARS
@@ -289,18 +289,18 @@ async def test_a_run_says_so_much_and_no_more(log: EventLog) -> None:
 
 async def test_tool_calls_count_as_what_they_hold(log: EventLog) -> None:
     emitter = await fenced(log)
-    half = Tool(phase="update", name="t", args="x" * (TOOL_CHARS // 2))
+    half = ToolUse(phase="update", name="t", args="x" * (TOOL_CHARS // 2))
     async with flushing(emitter):
         with pytest.raises(RunError, match="said more than"):
             for _ in range(2 + OUTPUT_CHARS // TOOL_CHARS * 2):
-                await emitter.say(half)
+                await emitter.emit(half)
 
 
 @pytest.mark.parametrize("field", ["args", "result"])
 async def test_arguments_and_results_that_are_too_large_are_left_out(log: EventLog, field: str) -> None:
     emitter = await fenced(log)
-    large = Tool.model_validate({"phase": "result", "name": "t", "toolCallId": "1", field: ["x" * TOOL_CHARS]})
-    await emitter.say(large)
+    large = ToolUse.model_validate({"phase": "result", "name": "t", "toolCallId": "1", field: ["x" * TOOL_CHARS]})
+    await emitter.emit(large)
     await emitter.close(Completed())
     note = {"omitted": f"larger than {TOOL_CHARS} characters"}
     assert (await stored(log))[0].data == large.model_copy(update={field: note})
@@ -308,7 +308,7 @@ async def test_arguments_and_results_that_are_too_large_are_left_out(log: EventL
 
 async def test_no_event_is_large_because_of_its_name(log: EventLog) -> None:
     emitter = await fenced(log)
-    await emitter.say(Tool(phase="start", name="x" * TOOL_CHARS, tool_call_id="y" * TOOL_CHARS))
+    await emitter.emit(ToolUse(phase="start", name="x" * TOOL_CHARS, tool_call_id="y" * TOOL_CHARS))
     await emitter.close(Completed())
     assert len((await stored(log))[0].model_dump_json()) < TOOL_CHARS
 
@@ -322,13 +322,13 @@ async def test_while_redis_is_away_nothing_is_lost_and_nothing_doubled(fault: Fa
         async with lossy_log() as (log, pipe):
             emitter = await fenced(log)
             async with flushing(emitter):
-                await emitter.say(Delta(delta="a"))
+                await emitter.emit(Delta(delta="a"))
                 await wait_until(lambda: _stored_so_many(log, 1), "a is written")
                 pipe.faults = [fault] * 3
-                await emitter.say(Delta(delta="b"))
+                await emitter.emit(Delta(delta="b"))
                 await wait_until(lambda: not pipe.faults, "the write was tried again")
                 pipe.faults = [fault] * 3
-                await emitter.say(Delta(delta="c"))
+                await emitter.emit(Delta(delta="c"))
             end = await emitter.close(Completed())
             events = await stored(log)
     assert end.text == "abc"
@@ -340,9 +340,9 @@ async def test_a_write_that_is_cut_off_is_repeated_by_the_close(gated: GatedLog)
     """The agent has ended while its last words were under way: nobody knows whether they arrived."""
     emitter = await fenced(gated)
     async with flushing(emitter):
-        await emitter.say(Delta(delta="a"))
+        await emitter.emit(Delta(delta="a"))
         await anyio.wait_all_tasks_blocked()
-        await emitter.say(Delta(delta="b"))
+        await emitter.emit(Delta(delta="b"))
     end = await emitter.close(Completed())
     assert end.text == await text_of(gated) == "ab"
 
@@ -350,8 +350,8 @@ async def test_a_write_that_is_cut_off_is_repeated_by_the_close(gated: GatedLog)
 async def test_why_the_model_stopped_stands_in_the_end_and_is_no_event(log: EventLog) -> None:
     emitter = await fenced(log)
     for reason in (FinishReason.STOP, FinishReason.LENGTH):
-        await emitter.say(Finished(reason=reason))
-    await emitter.say(Delta(delta="a"))
+        await emitter.emit(Finished(reason=reason))
+    await emitter.emit(Delta(delta="a"))
     end = await emitter.close(Completed())
     assert end.finish_reason == "length"
     assert [one.data for one in await stored(log)] == [
@@ -360,13 +360,13 @@ async def test_why_the_model_stopped_stands_in_the_end_and_is_no_event(log: Even
     ]
 
 
-CALL = Call(index=0, id="c1", name="f", arguments="{")
+CALL = ToolCallDelta(index=0, id="c1", name="f", arguments="{")
 
 
 async def test_what_the_client_is_to_call_stands_in_the_end(log: EventLog) -> None:
     emitter = await fenced(log)
-    for one in (CALL, Call(index=0, arguments="}"), Call(index=1, id="c2", name="g")):
-        await emitter.say(one)
+    for one in (CALL, ToolCallDelta(index=0, arguments="}"), ToolCallDelta(index=1, id="c2", name="g")):
+        await emitter.emit(one)
     end = await emitter.close(Completed())
     calls = (ToolCall(id="c1", name="f", arguments="{}"), ToolCall(id="c2", name="g", arguments=""))
     assert (end.text, end.tool_calls, end.finish_reason) == ("", calls, "tool_calls")
@@ -384,11 +384,11 @@ async def test_what_the_client_is_to_call_stands_in_the_end(log: EventLog) -> No
     ],
 )
 async def test_the_reason_says_whether_there_is_something_to_call(
-    log: EventLog, said: Spoken, told: str, reason: str
+    log: EventLog, said: AgentEvent, told: str, reason: str
 ) -> None:
     emitter = await fenced(log)
-    await emitter.say(said)
-    await emitter.say(Finished(reason=FinishReason(told)))
+    await emitter.emit(said)
+    await emitter.emit(Finished(reason=FinishReason(told)))
     assert (await emitter.close(Completed())).finish_reason == reason
 
 
@@ -396,7 +396,7 @@ async def test_a_call_is_no_silence(gated: GatedLog) -> None:
     """Neither before it is written nor afterwards."""
     emitter = await fenced(gated)
     called = [emitter.called]
-    await emitter.say(CALL)
+    await emitter.emit(CALL)
     called.append(emitter.called)
     gated.open()
     await emitter.hand_back(Queued())
@@ -406,23 +406,26 @@ async def test_a_call_is_no_silence(gated: GatedLog) -> None:
 
 async def test_a_call_whose_name_is_too_large_fails_the_run(log: EventLog) -> None:
     emitter = await fenced(log)
-    await emitter.say(Call(index=0, id="c", name="f", arguments="x" * TOOL_CHARS))
-    for large in (Call(index=1, id="c" * TOOL_CHARS), Call(index=1, id="c", extra={"x": "y" * TOOL_CHARS})):
+    await emitter.emit(ToolCallDelta(index=0, id="c", name="f", arguments="x" * TOOL_CHARS))
+    for large in (
+        ToolCallDelta(index=1, id="c" * TOOL_CHARS),
+        ToolCallDelta(index=1, id="c", extra={"x": "y" * TOOL_CHARS}),
+    ):
         with pytest.raises(RunError) as failed:
-            await emitter.say(large)
+            await emitter.emit(large)
         assert failed.value.code is ErrorCode.OUTPUT_TOO_LARGE
 
 
 async def test_a_run_that_has_not_completed_has_no_reason_to_finish(log: EventLog) -> None:
     emitter = await fenced(log)
-    await emitter.say(Finished(reason=FinishReason.LENGTH))
-    assert await emitter.close(Cancelled(reason=Stop.USER)) == End(state=State.CANCELLED, reason=Stop.USER)
+    await emitter.emit(Finished(reason=FinishReason.LENGTH))
+    assert await emitter.close(Cancelled(reason=StopReason.USER)) == End(state=State.CANCELLED, reason=StopReason.USER)
 
 
 async def test_a_later_attempt_ends_the_flushing(log: EventLog) -> None:
     emitter = await fenced(log, 1)
     await log.fence(RUN.run_id, 2)
-    await emitter.say(Delta(delta="a"))
+    await emitter.emit(Delta(delta="a"))
     with pytest.raises(Fenced):
         await emitter.flush_forever()
     with pytest.raises(Fenced):
@@ -433,7 +436,7 @@ async def test_a_later_attempt_ends_the_flushing(log: EventLog) -> None:
 async def test_a_lost_log_ends_the_flushing(log: EventLog) -> None:
     emitter = await fenced(log)
     await log.discard(RUN.run_id)
-    await emitter.say(Delta(delta="a"))
+    await emitter.emit(Delta(delta="a"))
     with pytest.raises(LogLost):
         await emitter.flush_forever()
 
@@ -444,20 +447,20 @@ FAULTS: st.SearchStrategy[list[Fault]] = st.lists(st.sampled_from(["", "before",
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(said=spoken(calls=3), earlier=spoken(), faults=FAULTS, pauses=st.sets(st.integers(0, 30)))
 async def test_the_log_holds_what_was_said_however_it_was_cut(
-    said: list[Spoken], earlier: list[Spoken], faults: list[Fault], pauses: set[int]
+    said: list[AgentEvent], earlier: list[AgentEvent], faults: list[Fault], pauses: set[int]
 ) -> None:
     """With an attempt before it, faults of Redis, and pauses of the agent, which let the emitter write."""
     with stamina.set_testing(True, attempts=1000):
         async with lossy_log() as (log, pipe):
             first = await fenced(log, 1)
             for one in earlier:
-                await first.say(one)
+                await first.emit(one)
             await first.hand_back(Queued())
             second = await fenced(log, 2)
             pipe.faults = list(faults)
             async with flushing(second):
                 for number, one in enumerate(said):
-                    await second.say(one)
+                    await second.emit(one)
                     if number in pauses:
                         await anyio.lowlevel.checkpoint()
             end = await second.close(Completed())
@@ -468,10 +471,10 @@ async def test_the_log_holds_what_was_said_however_it_was_cut(
     assert end.text == text == "\n\n".join(expected)
     assert [one.seq for one in events] == list(range(1, len(events) + 1))
     assert isinstance(events[-1].data, Completed)
-    calls = Calls()
+    calls = ToolCallAssembler()
     for one in said:
-        if isinstance(one, Call):
+        if isinstance(one, ToolCallDelta):
             calls.add(one)
     assert end.tool_calls == calls.whole
-    others = [one.data for one in events if isinstance(one.data, Tool | Usage)]
-    assert others == [one for one in (*earlier, *said) if isinstance(one, Tool | Usage)]
+    others = [one.data for one in events if isinstance(one.data, ToolUse | Usage)]
+    assert others == [one for one in (*earlier, *said) if isinstance(one, ToolUse | Usage)]

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 
 from shared.ledger.ledger import Claim, Ledger
 from shared.log.event_log import EventLog, Head
-from shared.run.conversation import Conversation
+from shared.run.conversation import StoredConversation
 from shared.run.errors import ErrorCode, RunError
 from shared.run.events import (
-    Call,
     Cancelled,
     Completed,
     Delta,
@@ -25,7 +24,8 @@ from shared.run.events import (
     Queued,
     Reasoning,
     Started,
-    Stop,
+    StopReason,
+    ToolCallDelta,
     Usage,
 )
 from shared.run.run import End, Part, Policy, Run, ToolCall, Turn
@@ -37,13 +37,13 @@ from tests.runs import LEASE_MS, a_run, claim_one, end_lease, end_patience, runn
 from tests.spans import Spans, facts, parent, place
 from tests.wait import wait_until
 from tests.worker.acting import Acts, Says, Waits
-from worker.agents.protocol import Agent, AgentInput, OwnConversation, Spoken, Utterance
+from worker.agents.protocol import Agent, AgentConversation, AgentEvent, AgentInput, AgentOutput
 from worker.attempt.execution import Execution
 from worker.attempt.job import Job
 
 HI = Delta(delta="Hi")
 SENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-CALL = Call(index=0, id="c1", name="f")
+CALL = ToolCallDelta(index=0, id="c1", name="f")
 
 
 @pytest.fixture
@@ -68,13 +68,13 @@ class Bench:
         await self.job({"main": agent}, limit=limit).run(Execution(claimed))
         return await self.end_of(claimed.run)
 
-    async def stopped(self, agent: Waits, reason: Stop, *, policy: Policy | None = None) -> Claim:
+    async def stopped(self, agent: Waits, reason: StopReason, *, policy: Policy | None = None) -> Claim:
         """An attempt that is stopped while its agent waits."""
         claimed = replace(await running(self.ledger), policy=policy or Policy())
         await self.interrupted(claimed, agent, reason)
         return claimed
 
-    async def interrupted(self, claimed: Claim, agent: Waits, reason: Stop) -> None:
+    async def interrupted(self, claimed: Claim, agent: Waits, reason: StopReason) -> None:
         execution = Execution(claimed)
         async with anyio.create_task_group() as group:
             group.start_soon(self.job({"main": agent}).run, execution)
@@ -223,9 +223,9 @@ class Keeper:
     def __init__(self) -> None:
         self.inputs: list[AgentInput] = []
 
-    async def run(self, input: AgentInput) -> AsyncGenerator[Utterance, None]:
+    async def run(self, input: AgentInput) -> AsyncGenerator[AgentOutput, None]:
         self.inputs.append(input)
-        yield OwnConversation(id=input.earlier.id if input.earlier else f"c{len(self.inputs)}", place="here")
+        yield AgentConversation(id=input.earlier.id if input.earlier else f"c{len(self.inputs)}", place="here")
         yield Delta(delta="Answer")
         if input.message == "fail":
             raise RunError(ErrorCode.AGENT_FAILED, "No.")
@@ -266,7 +266,7 @@ async def test_after_a_failure_the_transcript_counts(bench: Bench) -> None:
 async def test_after_a_stop_the_transcript_counts(bench: Bench) -> None:
     agent = Keeper()
     await bench.attempt(agent, named("one"))
-    await bench.interrupted(await running(bench.ledger, named("two")), Waits((HI,)), Stop.USER)
+    await bench.interrupted(await running(bench.ledger, named("two")), Waits((HI,)), StopReason.USER)
     await bench.attempt(agent, named("three"))
     assert agent.earlier() == [None, None]
 
@@ -275,7 +275,7 @@ async def test_another_attempt_does_not_go_on_from_half_a_turn(bench: Bench) -> 
     agent = Keeper()
     await bench.attempt(agent, named("one"))
     claimed = await running(bench.ledger, named("two"))
-    await bench.interrupted(claimed, Waits(), Stop.DRAIN)
+    await bench.interrupted(claimed, Waits(), StopReason.DRAIN)
     await bench.job({"main": agent}).run(Execution(await claim_one(bench.ledger, "w2")))
     assert agent.earlier() == [None, None]
     assert (await bench.end_of(claimed.run)).resumed == "no"
@@ -307,7 +307,7 @@ async def test_an_agent_that_does_not_go_on_has_fallen_back(bench: Bench) -> Non
 
 
 async def test_a_run_that_died_between_log_and_ledger_leaves_its_conversation(bench: Bench, look: Look) -> None:
-    own = Conversation(id="c1", agent_id="main", place="", system="")
+    own = StoredConversation(id="c1", agent_id="main", place="", system="")
     claimed, agent = await running(bench.ledger, named("one")), Keeper()
     await bench.log.fence(claimed.run.run_id, 1)
     end = End(state=State.COMPLETED, finish_reason="stop", conversation=own)
@@ -321,8 +321,8 @@ async def test_a_run_that_died_between_log_and_ledger_leaves_its_conversation(be
 # --- agents that are stopped ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("reason", [Stop.USER, Stop.TIMEOUT, Stop.DISCONNECT])
-async def test_a_stopped_run_is_cancelled_for_that_reason(bench: Bench, reason: Stop) -> None:
+@pytest.mark.parametrize("reason", [StopReason.USER, StopReason.TIMEOUT, StopReason.DISCONNECT])
+async def test_a_stopped_run_is_cancelled_for_that_reason(bench: Bench, reason: StopReason) -> None:
     claimed = await bench.stopped(Waits((HI,)), reason)
     assert await bench.end_of(claimed.run) == End(state=State.CANCELLED, text="Hi", reason=reason)
 
@@ -349,16 +349,16 @@ async def test_what_an_agent_does_when_its_time_is_up_does_not_count(bench: Benc
 
 @pytest.mark.parametrize("agent", [Waits((HI,), then=ValueError("in cleanup")), Waits((HI,), swallows=True)])
 async def test_what_an_agent_does_when_it_is_stopped_does_not_count(bench: Bench, agent: Waits) -> None:
-    claimed = await bench.stopped(replace(agent, waiting=anyio.Event(), go_on=anyio.Event()), Stop.USER)
-    assert await bench.end_of(claimed.run) == End(state=State.CANCELLED, text="Hi", reason=Stop.USER)
+    claimed = await bench.stopped(replace(agent, waiting=anyio.Event(), go_on=anyio.Event()), StopReason.USER)
+    assert await bench.end_of(claimed.run) == End(state=State.CANCELLED, text="Hi", reason=StopReason.USER)
 
 
 async def test_a_stop_before_the_agent_has_begun_counts(bench: Bench) -> None:
     claimed, agent = await running(bench.ledger), Says()
     execution = Execution(claimed)
-    execution.stop(Stop.USER)
+    execution.stop(StopReason.USER)
     await bench.job({"main": agent}).run(execution)
-    assert (await bench.end_of(claimed.run)).reason is Stop.USER
+    assert (await bench.end_of(claimed.run)).reason is StopReason.USER
 
 
 async def test_an_agent_does_not_start_for_a_lost_run_that_another_worker_has_by_now(bench: Bench, look: Look) -> None:
@@ -387,9 +387,9 @@ async def test_an_agent_does_not_start_on_a_lease_that_ran_out_on_the_way(
 
 async def test_the_first_reason_to_stop_counts(bench: Bench) -> None:
     execution = Execution(await running(bench.ledger))
-    for reason in (Stop.DISCONNECT, Stop.USER):
+    for reason in (StopReason.DISCONNECT, StopReason.USER):
         execution.stop(reason)
-    assert execution.stopped is Stop.DISCONNECT
+    assert execution.stopped is StopReason.DISCONNECT
 
 
 # --- a worker that has to go ------------------------------------------------------------------------------------------
@@ -405,13 +405,15 @@ async def test_the_first_reason_to_stop_counts(bench: Bench) -> None:
     ],
 )
 async def test_a_drained_run_that_may_run_again_is_handed_back_and_spends_no_try(
-    bench: Bench, spoken: tuple[Spoken, ...], policy: str
+    bench: Bench, spoken: tuple[AgentEvent, ...], policy: str
 ) -> None:
-    claimed = await bench.stopped(Waits(spoken), Stop.DRAIN, policy=Policy.model_validate({"onWorkerLost": policy}))
+    claimed = await bench.stopped(
+        Waits(spoken), StopReason.DRAIN, policy=Policy.model_validate({"onWorkerLost": policy})
+    )
     assert await bench.state(claimed.run) is State.QUEUED
     assert await bench.phases(claimed.run) == ["start", "queued"]
     last = (await bench.log.read(claimed.run.run_id, 0))[-1]
-    assert last.data == Queued(reason=Stop.DRAIN)
+    assert last.data == Queued(reason=StopReason.DRAIN)
     again = await claim_one(bench.ledger, "w2")
     assert (again.attempt, again.tries, again.lost) == (2, 1, False)
     await bench.job({"main": Says((Delta(delta="Done"),))}).run(Execution(again))
@@ -423,9 +425,11 @@ async def test_a_drained_run_that_may_run_again_is_handed_back_and_spends_no_try
     [((HI,), "retry_if_silent"), ((HI,), "fail"), ((), "fail"), ((CALL,), "retry_if_silent"), ((CALL,), "retry")],
 )
 async def test_a_drained_run_that_may_not_run_again_is_lost(
-    bench: Bench, spoken: tuple[Spoken, ...], policy: str
+    bench: Bench, spoken: tuple[AgentEvent, ...], policy: str
 ) -> None:
-    claimed = await bench.stopped(Waits(spoken), Stop.DRAIN, policy=Policy.model_validate({"onWorkerLost": policy}))
+    claimed = await bench.stopped(
+        Waits(spoken), StopReason.DRAIN, policy=Policy.model_validate({"onWorkerLost": policy})
+    )
     end = await bench.end_of(claimed.run)
     assert (end.state, end.code, end.text) == (State.FAILED, "worker_lost", "Hi" if HI in spoken else "")
 
@@ -434,7 +438,7 @@ async def test_a_drained_run_that_may_not_run_again_is_lost(
 
 
 async def test_an_attempt_that_lost_its_lease_writes_nothing(bench: Bench) -> None:
-    claimed = await bench.stopped(Waits((HI,)), Stop.LEASE_LOST)
+    claimed = await bench.stopped(Waits((HI,)), StopReason.LEASE_LOST)
     assert await bench.state(claimed.run) is State.RUNNING
     assert await bench.phases(claimed.run) == ["start"]
     assert await bench.log.end(claimed.run.run_id) is None
@@ -508,7 +512,7 @@ async def test_a_silent_run_is_run_again_and_its_reader_never_notices(bench: Ben
 
 
 async def test_a_run_that_has_spoken_is_not_run_again(bench: Bench) -> None:
-    claimed = await bench.stopped(Waits((HI,)), Stop.LEASE_LOST)
+    claimed = await bench.stopped(Waits((HI,)), StopReason.LEASE_LOST)
     again, agent = await _lost(bench, claimed), Says()
     await bench.job({"main": agent}).run(Execution(again))
     end = await bench.end_of(claimed.run)
@@ -525,7 +529,7 @@ async def test_a_run_is_tried_so_often_and_no_more(bench: Bench) -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(bench.job({"main": agent}).run, execution)
             await anyio.wait_all_tasks_blocked()
-            execution.stop(Stop.LEASE_LOST)
+            execution.stop(StopReason.LEASE_LOST)
         attempts += agent.closed
         claimed = again
     assert attempts == 3
@@ -538,9 +542,9 @@ async def test_a_run_is_tried_so_often_and_no_more(bench: Bench) -> None:
 async def test_a_run_that_was_cancelled_while_it_waited_never_starts(bench: Bench) -> None:
     run, agent = a_run(), Says()
     await submit(bench.ledger, run)
-    await bench.ledger.cancel(run.run_id, Stop.USER)
+    await bench.ledger.cancel(run.run_id, StopReason.USER)
     await bench.job({"main": agent}).run(Execution(await claim_one(bench.ledger)))
-    assert (await bench.end_of(run)).reason is Stop.USER
+    assert (await bench.end_of(run)).reason is StopReason.USER
     assert await bench.phases(run) == ["cancelled"]
     assert agent.inputs == []
     assert await bench.begun(run) == (0, False)
@@ -577,7 +581,7 @@ async def test_a_run_whose_log_is_lost_is_told_to_be(bench: Bench) -> None:
 async def test_a_log_that_is_lost_when_the_agent_has_ended_is_noticed_too(bench: Bench) -> None:
     claimed = await running(bench.ledger)
 
-    async def act(input: AgentInput) -> AsyncGenerator[Spoken, None]:
+    async def act(input: AgentInput) -> AsyncGenerator[AgentEvent, None]:
         yield HI
         await anyio.wait_all_tasks_blocked()
         await bench.log.discard(input.run_id)
@@ -638,7 +642,7 @@ async def test_both_attempts_of_a_run_are_in_its_trace_and_only_the_first_has_wa
     async with anyio.create_task_group() as group:
         group.start_soon(job.run, execution)
         await agent.waiting.wait()
-        execution.stop(Stop.LEASE_LOST)
+        execution.stop(StopReason.LEASE_LOST)
     end_lease(look, claimed.run.run_id)
     again = replace(bench.job({"main": Says()}), tracer=spans.tracer)
     await again.run(Execution(await claim_one(bench.ledger, "w2")))

@@ -4,24 +4,24 @@ from itertools import groupby
 
 from hypothesis import given
 
-from shared.run.calls import Calls
-from shared.run.events import Call, Delta, Reasoning, Tool, Usage
+from shared.run.calls import ToolCallAssembler
+from shared.run.events import Delta, Reasoning, ToolCallDelta, ToolUse, Usage
 from shared.run.flat_text import FlatText
 from shared.run.run import ToolCall
 from tests.spoken import spoken
-from worker.agents.protocol import Spoken
+from worker.agents.protocol import AgentEvent
 from worker.attempt.merge import EVENT_CHARS, merged
 
 
-def flat(said: list[Spoken]) -> str:
+def flat(said: list[AgentEvent]) -> str:
     text = FlatText()
     return "".join(text.add(one) for one in said if isinstance(one, Delta))
 
 
-def called(said: list[Spoken]) -> tuple[ToolCall, ...]:
-    calls = Calls()
+def called(said: list[AgentEvent]) -> tuple[ToolCall, ...]:
+    calls = ToolCallAssembler()
     for one in said:
-        if isinstance(one, Call):
+        if isinstance(one, ToolCallDelta):
             calls.add(one)
     return calls.whole
 
@@ -32,8 +32,8 @@ def test_adjacent_text_becomes_one_delta() -> None:
 
 
 def test_what_stands_between_texts_keeps_its_place() -> None:
-    tool = Tool(phase="start", name="t")
-    said: list[Spoken] = [
+    tool = ToolUse(phase="start", name="t")
+    said: list[AgentEvent] = [
         Delta(delta="a"),
         tool,
         Delta(delta="b"),
@@ -61,34 +61,39 @@ def test_an_event_holds_so_much_text_and_no_more() -> None:
 
 
 def test_adjacent_pieces_of_a_call_become_one() -> None:
-    begin = Call(index=0, id="a", name="f", arguments="1", extra={"x": 1})
-    pieces: list[Spoken] = [begin, Call(index=0, arguments="2"), Call(index=0, arguments="3"), Call(index=1, id="b")]
-    assert list(merged(pieces)) == [begin.model_copy(update={"arguments": "123"}), Call(index=1, id="b")]
+    begin = ToolCallDelta(index=0, id="a", name="f", arguments="1", extra={"x": 1})
+    pieces: list[AgentEvent] = [
+        begin,
+        ToolCallDelta(index=0, arguments="2"),
+        ToolCallDelta(index=0, arguments="3"),
+        ToolCallDelta(index=1, id="b"),
+    ]
+    assert list(merged(pieces)) == [begin.model_copy(update={"arguments": "123"}), ToolCallDelta(index=1, id="b")]
 
 
 def test_a_piece_holds_so_much_text_and_no_more_and_only_the_first_says_whose_it_is() -> None:
-    first, *others = merged([Call(index=0, id="a", name="f", arguments="x" * (2 * EVENT_CHARS + 1))])
-    assert first == Call(index=0, id="a", name="f", arguments="x" * EVENT_CHARS)
-    assert others == [Call(index=0, arguments="x" * EVENT_CHARS), Call(index=0, arguments="x")]
+    first, *others = merged([ToolCallDelta(index=0, id="a", name="f", arguments="x" * (2 * EVENT_CHARS + 1))])
+    assert first == ToolCallDelta(index=0, id="a", name="f", arguments="x" * EVENT_CHARS)
+    assert others == [ToolCallDelta(index=0, arguments="x" * EVENT_CHARS), ToolCallDelta(index=0, arguments="x")]
 
 
 @given(spoken(calls=3))
-def test_merging_changes_no_text_and_no_order(said: list[Spoken]) -> None:
+def test_merging_changes_no_text_and_no_order(said: list[AgentEvent]) -> None:
     events = list(merged(said))
     assert flat(events) == flat(said)
     assert called(events) == called(said)
-    assert [one for one in events if isinstance(one, Tool | Usage)] == [
-        one for one in said if isinstance(one, Tool | Usage)
+    assert [one for one in events if isinstance(one, ToolUse | Usage)] == [
+        one for one in said if isinstance(one, ToolUse | Usage)
     ]
     kinds = [type(one) for one in said if not _empty(one)]
     assert [kind for kind, _ in groupby(map(type, events))] == [kind for kind, _ in groupby(kinds)]
 
 
-def _empty(said: Spoken) -> bool:
+def _empty(said: AgentEvent) -> bool:
     match said:
         case Delta(delta=text) | Reasoning(delta=text):
             return not text
-        case Call():
+        case ToolCallDelta():
             return not (said.id or said.arguments)
         case _:
             return False

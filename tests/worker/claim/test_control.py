@@ -12,7 +12,7 @@ from shared.ledger.operations import Operations
 from shared.ledger.presence import Presence
 from shared.log.event_log import EventLog
 from shared.redis.pipe import Pipe
-from shared.run.events import Stop
+from shared.run.events import StopReason
 from tests.broker import KEYS, Broker, Look, RealBroker, looking, opened_client
 from tests.deaf import deaf_redis
 from tests.runs import running
@@ -50,8 +50,10 @@ async def held(leases: Leases, ledger: Ledger) -> Execution:
     return execution
 
 
-@pytest.mark.parametrize("reason", [Stop.USER, Stop.TIMEOUT, Stop.DISCONNECT])
-async def test_a_cancelled_run_is_stopped_at_once(broker: Broker, ledger: Ledger, leases: Leases, reason: Stop) -> None:
+@pytest.mark.parametrize("reason", [StopReason.USER, StopReason.TIMEOUT, StopReason.DISCONNECT])
+async def test_a_cancelled_run_is_stopped_at_once(
+    broker: Broker, ledger: Ledger, leases: Leases, reason: StopReason
+) -> None:
     execution, other = await held(leases, ledger), await held(leases, ledger)
     async with listening(broker, leases):
         await ledger.cancel(execution.run_id, reason)
@@ -63,11 +65,11 @@ async def test_a_cancelled_run_is_stopped_at_once(broker: Broker, ledger: Ledger
 async def test_the_first_reason_is_the_one_that_is_told(broker: Broker, ledger: Ledger, leases: Leases) -> None:
     """The order may be about a second wish, when the first was not heard."""
     execution = await held(leases, ledger)
-    await ledger.cancel(execution.run_id, Stop.DISCONNECT)
+    await ledger.cancel(execution.run_id, StopReason.DISCONNECT)
     async with listening(broker, leases):
-        await ledger.cancel(execution.run_id, Stop.USER)
+        await ledger.cancel(execution.run_id, StopReason.USER)
         await wait_until(lambda: execution.stopped, "the run is stopped")
-    assert execution.stopped is Stop.DISCONNECT
+    assert execution.stopped is StopReason.DISCONNECT
 
 
 @pytest.mark.parametrize(
@@ -80,7 +82,7 @@ async def test_what_is_no_order_for_this_worker_is_passed_over(
     execution = await held(leases, ledger)
     async with listening(broker, leases):
         look.publish(KEYS.control, order)
-        await ledger.cancel(execution.run_id, Stop.USER)
+        await ledger.cancel(execution.run_id, StopReason.USER)
         await wait_until(lambda: execution.stopped, "the order after it is followed")
 
 
@@ -92,7 +94,7 @@ async def test_a_link_that_was_cut_is_taken_anew(real_broker: Broker) -> None:
                 look.client_kill_filter(_type="pubsub")
                 await wait_until(lambda: not listeners(look), "the link is cut")
                 await wait_until(lambda: listeners(look), "the worker listens again")
-                await ledger.cancel(execution.run_id, Stop.USER)
+                await ledger.cancel(execution.run_id, StopReason.USER)
                 await wait_until(lambda: execution.stopped, "the run is stopped")
 
 
@@ -106,7 +108,7 @@ async def test_a_silent_link_that_answers_is_kept(real_broker: Broker) -> None:
                     pings = _pings(look)
                     await wait_until(lambda pings=pings: _pings(look) > pings, "the link was pinged")  # type: ignore[misc]
                 assert _link(look) == before
-                await ledger.cancel(execution.run_id, Stop.USER)
+                await ledger.cancel(execution.run_id, StopReason.USER)
                 await wait_until(lambda: execution.stopped, "the run is stopped")
 
 

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from shared.ledger.ledger import Ledger, Renewal
 from shared.log.event_log import EventLog, Head
-from shared.run.events import Queued, Stop
+from shared.run.events import Queued, StopReason
 from tests.broker import KEYS, Look
 from tests.events import said
 from tests.lossy import LossyPipe
@@ -91,7 +91,7 @@ async def test_a_run_that_another_worker_owns_is_stopped(ledger: Ledger, log: Ev
     await claim_one(ledger, "w2")
     async with kept(leases):
         await wait_until(lambda: lost.stopped, "the run is stopped")
-    assert lost.stopped is Stop.LEASE_LOST
+    assert lost.stopped is StopReason.LEASE_LOST
     assert fine.stopped is None
 
 
@@ -99,10 +99,10 @@ async def test_a_run_that_shall_be_stopped_is_stopped(ledger: Ledger, log: Event
     """Even when the order, which is for speed, got lost."""
     leases = Leases(ledger, log, lease_seconds=SHORT)
     execution = await held(leases, ledger)
-    await ledger.cancel(execution.run_id, Stop.DISCONNECT)
+    await ledger.cancel(execution.run_id, StopReason.DISCONNECT)
     async with kept(leases):
         await wait_until(lambda: execution.stopped, "the run is stopped")
-    assert execution.stopped is Stop.DISCONNECT
+    assert execution.stopped is StopReason.DISCONNECT
 
 
 async def test_while_redis_is_away_renewing_goes_on(redis: Redis, log: EventLog, look: Look) -> None:
@@ -179,7 +179,7 @@ async def test_a_worker_that_claims_its_own_run_anew_stops_its_earlier_attempt(
     end_lease(look, first.run_id)
     second = Execution(await claim_one(ledger))
     leases.hold(second)
-    assert first.stopped is Stop.LEASE_LOST
+    assert first.stopped is StopReason.LEASE_LOST
     leases.drop(first)
     assert leases.execution(second.run_id) is second
     assert second.stopped is None
@@ -188,8 +188,8 @@ async def test_a_worker_that_claims_its_own_run_anew_stops_its_earlier_attempt(
 async def test_all_runs_can_be_stopped_at_once(ledger: Ledger, log: EventLog) -> None:
     leases = Leases(ledger, log, lease_seconds=60)
     executions = [await held(leases, ledger) for _ in range(2)]
-    leases.stop_all(Stop.DRAIN)
-    assert [one.stopped for one in executions] == [Stop.DRAIN, Stop.DRAIN]
+    leases.stop_all(StopReason.DRAIN)
+    assert [one.stopped for one in executions] == [StopReason.DRAIN, StopReason.DRAIN]
 
 
 async def test_the_log_of_a_silent_run_is_kept_alive(ledger: Ledger, log: EventLog, look: Look) -> None:

@@ -17,7 +17,7 @@ from shared.ledger.presence import Presence
 from shared.log.event_log import EventLog
 from shared.redis.pipe import Pipe
 from shared.run.errors import Unavailable
-from shared.run.events import Delta, Stop
+from shared.run.events import Delta, StopReason
 from shared.run.run import Policy, Run
 from shared.run.states import ENDS, State
 from tests.broker import KEYS, Broker, Look, RealBroker, Valkey, looking, opened_client
@@ -25,7 +25,7 @@ from tests.runs import DONE, a_run, claim, claim_one, end_lease, submit
 from tests.wait import wait_until
 from tests.worker.acting import Says, Waits
 from tests.worker.running import Crew, crew, working
-from worker.agents.protocol import Agent, AgentInput, Spoken
+from worker.agents.protocol import Agent, AgentEvent, AgentInput
 from worker.agents.python.loops import opened_loops
 from worker.agents.python.python_agent import PythonAgent
 from worker.attempt.execution import Execution
@@ -43,7 +43,7 @@ class Gate:
     seen: list[str] = field(default_factory=list)
     let_go: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(0))
 
-    async def run(self, input: AgentInput) -> AsyncGenerator[Spoken, None]:
+    async def run(self, input: AgentInput) -> AsyncGenerator[AgentEvent, None]:
         self.running.append(input.run_id)
         self.seen.append(input.run_id)
         try:
@@ -185,7 +185,7 @@ async def test_a_cancelled_run_stops_at_once(broker: Broker, ledger: Ledger, loo
         await wait_until(lambda: look.pubsub_numsub(KEYS.control)[0][1], "the worker listens")
         await submit(ledger, run)
         await agent.waiting.wait()
-        await ledger.cancel(run.run_id, Stop.USER)
+        await ledger.cancel(run.run_id, StopReason.USER)
         assert await ended(ledger, run) is State.CANCELLED
     assert agent.closed
 
@@ -213,7 +213,7 @@ async def test_a_worker_that_claims_its_own_run_anew_runs_one_attempt_of_it(
     attempts = deque([first, second])
 
     class Twice:
-        def run(self, input: AgentInput) -> AsyncGenerator[Spoken, None]:
+        def run(self, input: AgentInput) -> AsyncGenerator[AgentEvent, None]:
             return attempts.popleft().run(input)
 
     run = a_run()
@@ -228,7 +228,7 @@ async def test_a_worker_that_claims_its_own_run_anew_runs_one_attempt_of_it(
         assert execution is not None
         assert execution.claim.attempt == 2
         assert len(one.worker.tasks) == 1
-        await ledger.cancel(run.run_id, Stop.USER)
+        await ledger.cancel(run.run_id, StopReason.USER)
         assert await ended(ledger, run) is State.CANCELLED
     assert one.worker.job_counter == 0
 
@@ -487,7 +487,7 @@ async def test_a_worker_outlives_redis_and_so_do_its_runs(own_valkey: Valkey, ou
             await anyio.wait_all_tasks_blocked()
             own_valkey.resume()
         await _runs_something(one)
-        await one.ledger.cancel(run.run_id, Stop.USER)
+        await one.ledger.cancel(run.run_id, StopReason.USER)
         assert await ended(one.ledger, run) is State.CANCELLED
         end = await one.log.end(run.run_id)
         assert end is not None
@@ -504,7 +504,7 @@ async def test_a_worker_outlives_connections_that_are_cut(real_broker: Broker) -
                 look.client_kill_filter(_type=kind, skipme=True)
         agent.go_on.set()
         await _runs_something(one)
-        await one.ledger.cancel(run.run_id, Stop.USER)
+        await one.ledger.cancel(run.run_id, StopReason.USER)
         assert await ended(one.ledger, run) is State.CANCELLED
 
 

@@ -17,7 +17,7 @@ from anyio.abc import ByteSendStream, Process
 from shared.run.errors import ErrorCode, RunError
 from worker.agents.cleanup import to_its_end
 from worker.agents.command.orphans import new_mark
-from worker.agents.command.processes import KILL_SECONDS, MARK, End, Family
+from worker.agents.command.process_family import KILL_SECONDS, MARK, EndFamily, ProcessFamily
 
 LINGER_SECONDS = 0.5  # given to the pipes after the child has ended, in case one it started still holds them
 STDERR_TAIL = 4_096  # bytes
@@ -29,7 +29,7 @@ Stdin = bytes | Literal["open"] | None
 class Child:
     """Made by `start_child`. Its stdin is fed and its stderr drained all the time: only stdout has to be read."""
 
-    def __init__(self, process: Process, family: Family, stdin: Stdin, end: End) -> None:
+    def __init__(self, process: Process, family: ProcessFamily, stdin: Stdin, end: EndFamily) -> None:
         self.pid = process.pid
         self._process = process
         self._family = family
@@ -115,7 +115,7 @@ async def start_child(
     stdin: Stdin,
     environment: Mapping[str, str],
     folder: Path | None,
-    end: End,
+    end: EndFamily,
     grace: float,
 ) -> AsyncIterator[Child]:
     """Starts `command` as the leader of its own session, with exactly `environment` and a mark in it.
@@ -139,7 +139,7 @@ async def start_child(
 
 
 async def _started(
-    command: Sequence[str], *, stdin: Stdin, environment: Mapping[str, str], folder: Path | None, end: End
+    command: Sequence[str], *, stdin: Stdin, environment: Mapping[str, str], folder: Path | None, end: EndFamily
 ) -> Child:
     mark = new_mark()
     try:
@@ -152,7 +152,7 @@ async def _started(
         )
     except OSError as error:
         raise _not_started(command[0], error) from error
-    return Child(process, Family.of(process.pid, mark), stdin, end)
+    return Child(process, ProcessFamily.of(process.pid, mark), stdin, end)
 
 
 async def _feed(stdin: ByteSendStream, texts: asyncio.Queue[bytes | None]) -> None:

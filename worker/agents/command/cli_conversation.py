@@ -17,13 +17,13 @@ import structlog
 from shared.run.errors import RunError
 from shared.run.events import Tokens, Usage
 from worker.agents.command.argument import is_place
-from worker.agents.protocol import AgentInput, OwnConversation, Utterance
+from worker.agents.protocol import AgentConversation, AgentInput, AgentOutput
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 CONVERSATION = "{conversation}"
 
-Ask = Callable[[AgentInput], AsyncGenerator[Utterance, None]]
+Ask = Callable[[AgentInput], AsyncGenerator[AgentOutput, None]]
 
 _PLACE = re.compile(r"(--?[A-Za-z][\w-]*=)?\{conversation\}", re.ASCII)
 _ID = re.compile(r"[A-Za-z0-9][\w-]{0,127}", re.ASCII)
@@ -53,7 +53,7 @@ def untold(input: AgentInput) -> AgentInput:
     return input.model_copy(update={"history": (), "extra_system_prompt": system})
 
 
-async def going_on(ask: Ask, input: AgentInput) -> AsyncGenerator[Utterance, None]:
+async def resume_or_restart(ask: Ask, input: AgentInput) -> AsyncGenerator[AgentOutput, None]:
     """What the agent says in its earlier conversation, or else, asked anew, without it."""
     if input.earlier is not None:
         async with aclosing(ask(input)) as speech:
@@ -63,7 +63,7 @@ async def going_on(ask: Ask, input: AgentInput) -> AsyncGenerator[Utterance, Non
                 async for heard in speech:
                     yield _since(input.earlier.spent, heard) if isinstance(heard, Usage) else heard
                 return
-        log.info("agent.fell_back", run=input.run_id, conversation=input.earlier.id)
+        logger.info("agent.fell_back", run=input.run_id, conversation=input.earlier.id)
     async with aclosing(ask(input.model_copy(update={"earlier": None}))) as speech:
         async for heard in speech:
             yield heard
@@ -77,14 +77,14 @@ def _since(spent: Tokens, now: Usage) -> Usage:
     return Usage(prompt_tokens=prompt, completion_tokens=completion)
 
 
-async def _named(speech: AsyncGenerator[Utterance, None], run_id: str) -> OwnConversation | None:
+async def _named(speech: AsyncGenerator[AgentOutput, None], run_id: str) -> AgentConversation | None:
     """The conversation that the agent names before it says anything."""
     try:
         async for heard in speech:
-            if isinstance(heard, OwnConversation):
+            if isinstance(heard, AgentConversation):
                 return heard
             if not isinstance(heard, Usage):  # counts of nothing come with a failure
                 return None
     except RunError as failure:
-        log.info("agent.not_resumed", run=run_id, code=failure.code.value, detail=failure.detail)
+        logger.info("agent.not_resumed", run=run_id, code=failure.code.value, detail=failure.detail)
     return None

@@ -14,18 +14,22 @@ from shared.run.conversation import digest
 from shared.run.errors import RunError, SettingsError
 from worker.agents.command.argument import with_prompt
 from worker.agents.command.child import Child, Stdin, start_child
-from worker.agents.command.cli_conversation import going_on, is_id, untold, with_options
-from worker.agents.command.formats.known_formats import FORMATS
-from worker.agents.command.output import Lines, Output, Text
-from worker.agents.command.processes import GRACE_SECONDS, End, end
+from worker.agents.command.cli_conversation import is_id, resume_or_restart, untold, with_options
+from worker.agents.command.formats.format_registry import FORMATS
+from worker.agents.command.process_family import GRACE_SECONDS, EndFamily, end_family
 from worker.agents.command.prompt_text import render
+from worker.agents.command.stdout_parsers import Lines, OutputParser, Text
 from worker.agents.command.workdir import session_folder
 from worker.agents.config import CommandConfig
-from worker.agents.jsonl import Speech
+from worker.agents.jsonl import AgentEventParser
 from worker.agents.presets import SESSION_WORKDIR
-from worker.agents.protocol import AgentInput, OwnConversation, Utterance
+from worker.agents.protocol import AgentConversation, AgentInput, AgentOutput
 
-_OUTPUTS: Mapping[str, Callable[[], Output]] = {"text": Text, "jsonl": lambda: Lines(Speech().line), **FORMATS}
+_OUTPUTS: Mapping[str, Callable[[], OutputParser]] = {
+    "text": Text,
+    "jsonl": lambda: Lines(AgentEventParser().line),
+    **FORMATS,
+}
 
 
 class CommandAgent:
@@ -44,7 +48,7 @@ class CommandAgent:
         environment: Mapping[str, str],
         *,
         work_root: Path,
-        end: End = end,
+        end: EndFamily = end_family,
         grace: float = GRACE_SECONDS,
     ) -> None:
         """Raises SettingsError when the executable or the fixed working directory is not there."""
@@ -59,14 +63,14 @@ class CommandAgent:
             raise SettingsError(f"workdir: {config.workdir} is not a directory")
         _check_executable(self._command[0], self._environment.get("PATH", os.defpath))
 
-    async def run(self, input: AgentInput) -> AsyncGenerator[Utterance, None]:
+    async def run(self, input: AgentInput) -> AsyncGenerator[AgentOutput, None]:
         async with self._workplace(input) as folder:
             place = self._place(folder)
             if input.earlier and not (self._config.resume and input.earlier.place == place and is_id(input.earlier.id)):
                 input = input.model_copy(update={"earlier": None})
-            async with aclosing(going_on(partial(self._ask, folder), input)) as speech:
+            async with aclosing(resume_or_restart(partial(self._ask, folder), input)) as speech:
                 async for heard in speech:
-                    if not isinstance(heard, OwnConversation):
+                    if not isinstance(heard, AgentConversation):
                         yield heard
                     elif self._config.resume:
                         yield heard.model_copy(update={"place": place})
@@ -75,7 +79,7 @@ class CommandAgent:
         """CLIs find their conversations by the directory, and one of them goes on in the old one, without a word."""
         return digest(self._config.output, str((folder or Path.cwd()).absolute()))
 
-    async def _ask(self, folder: Path | None, input: AgentInput) -> AsyncGenerator[Utterance, None]:
+    async def _ask(self, folder: Path | None, input: AgentInput) -> AsyncGenerator[AgentOutput, None]:
         output = _OUTPUTS[self._config.output]()
         async with self._child(folder, input) as child:
             try:

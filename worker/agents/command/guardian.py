@@ -26,7 +26,7 @@ FAREWELL = b"all have ended"  # said by a worker that needs no guardian any more
 
 
 @contextmanager
-def guarded(mark: str) -> Iterator[None]:
+def with_guardian(mark: str) -> Iterator[None]:
     """Commands whose mark begins with `mark` do not outlive this process. Nor does the guardian."""
     # Not the worker's own stdout and stderr: whoever reads those waits until everybody has closed them.
     guardian = subprocess.Popen(
@@ -70,9 +70,9 @@ def _end(mark: str) -> None:
 
     import anyio
 
-    from worker.agents.command.processes import GRACE_SECONDS, NO_GROUP, Family, end
+    from worker.agents.command.process_family import GRACE_SECONDS, NO_GROUP, ProcessFamily, end_family
 
-    anyio.run(partial(end, Family(NO_GROUP, None, mark), grace=GRACE_SECONDS))
+    anyio.run(partial(end_family, ProcessFamily(NO_GROUP, None, mark), grace=GRACE_SECONDS))
 
 
 if __name__ == "__main__":

@@ -21,9 +21,17 @@ import psutil
 import structlog
 from anyio import to_thread
 
-from worker.agents.command.processes import GRACE_SECONDS, MARK, NO_GROUP, End, Family, end, environment
+from worker.agents.command.process_family import (
+    GRACE_SECONDS,
+    MARK,
+    NO_GROUP,
+    EndFamily,
+    ProcessFamily,
+    end_family,
+    environment,
+)
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 SWEEP_SECONDS = 3.0
 
@@ -46,11 +54,11 @@ def _start() -> int:
     return int(psutil.Process().create_time())
 
 
-async def sweep_forever(end: End = end) -> None:
+async def sweep_forever(end: EndFamily = end_family) -> None:
     while True:
         for mark in await to_thread.run_sync(orphaned):
-            log.warning("agent.orphaned", mark=mark)
-            await end(Family(NO_GROUP, None, mark), grace=GRACE_SECONDS)
+            logger.warning("agent.orphaned", mark=mark)
+            await end(ProcessFamily(NO_GROUP, None, mark), grace=GRACE_SECONDS)
         await anyio.sleep(SWEEP_SECONDS)
 
 

@@ -14,12 +14,12 @@ from shared.run.errors import SettingsError
 from shared.run.json_object import JsonObject
 from shared.run.model_params import TOOL_PARAMS, TOOLS
 from worker.agents.config import OpenAIConfig
-from worker.agents.openai.upstream_answer import Answer
+from worker.agents.openai.upstream_answer import UpstreamAnswerParser
 from worker.agents.openai.upstream_errors import upstream_errors
 from worker.agents.openai.upstream_messages import messages
-from worker.agents.protocol import AgentInput, Spoken
+from worker.agents.protocol import AgentEvent, AgentInput
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 600.0  # a model may think for long; the run's own timeout is usually shorter
@@ -39,8 +39,8 @@ class OpenAIAgent:
         self._config = config
         self._counted = True  # whether usage is asked for: not of servers that refuse to be asked
 
-    async def run(self, input: AgentInput) -> AsyncGenerator[Spoken, None]:
-        answer, key = Answer(), self._client.api_key
+    async def run(self, input: AgentInput) -> AsyncGenerator[AgentEvent, None]:
+        answer, key = UpstreamAnswerParser(), self._client.api_key
         with upstream_errors(key, answering=False):
             stream = await self._asked(input)
         with upstream_errors(key, answering=True):
@@ -58,7 +58,7 @@ class OpenAIAgent:
             if not self._counted or "stream_options" not in f"{refused.message} {refused.body}":
                 raise
             self._counted = False
-            log.info("upstream.not_counted", agent=input.agent_id, model=self._config.model)
+            logger.info("upstream.not_counted", agent=input.agent_id, model=self._config.model)
             return await self._create(input)
 
     async def _create(self, input: AgentInput) -> AsyncStream[ChatCompletionChunk]:
@@ -68,7 +68,7 @@ class OpenAIAgent:
             model=self._config.model, messages=messages(input), stream=True, extra_body={**fields, **options}
         )
         if response.retries_taken:
-            log.info("upstream.asked_again", run=input.run_id, agent=input.agent_id, times=response.retries_taken)
+            logger.info("upstream.asked_again", run=input.run_id, agent=input.agent_id, times=response.retries_taken)
         return response.parse()
 
 

@@ -17,11 +17,11 @@ from openai.types.chat.chat_completion_chunk import Choice, ChoiceDeltaToolCall
 from openai.types.completion_usage import CompletionUsage
 
 from shared.run.errors import RunError
-from shared.run.events import Call, Delta, FinishReason, Reasoning, Usage
+from shared.run.events import Delta, FinishReason, Reasoning, ToolCallDelta, Usage
 from shared.run.json_object import JsonObject, too_deep
 from shared.run.text import well_formed
-from worker.agents.command.formats.format import count
-from worker.agents.protocol import Finished, Spoken
+from worker.agents.command.formats.format import token_count
+from worker.agents.protocol import AgentEvent, Finished
 from worker.agents.refusal import BROKEN_OFF, FAILED, NO_FORMAT, Refusal
 
 _REASONS = {
@@ -35,7 +35,7 @@ _REASONS = {
 _FAILURES = {"error", "abort"}  # OpenRouter's and vLLM's: the answer was cut off
 
 
-class Answer:
+class UpstreamAnswerParser:
     """One answer."""
 
     def __init__(self) -> None:
@@ -43,13 +43,13 @@ class Answer:
         self._calls = _Calls()
         self._reason: str | None = None
 
-    def feed(self, chunk: ChatCompletionChunk) -> Iterator[Spoken]:
+    def feed(self, chunk: ChatCompletionChunk) -> Iterator[AgentEvent]:
         self._usage = chunk.usage or self._usage  # some servers count along: the last one counts
         for choice in chunk.choices or ():
             if not choice.index and choice.delta is not None:  # one answer was asked for
                 yield from self._said(choice)
 
-    def end(self) -> Iterator[Spoken]:
+    def end(self) -> Iterator[AgentEvent]:
         """Raises RunError when the answer was cut off: it must not look whole."""
         if self._usage is not None:
             yield _counted(self._usage)
@@ -61,7 +61,7 @@ class Answer:
             raise _failure(NO_FORMAT, "a tool call without the name of a function")
         yield Finished(reason=_REASONS.get(self._reason.lower(), FinishReason.STOP))
 
-    def _said(self, choice: Choice) -> Iterator[Spoken]:
+    def _said(self, choice: Choice) -> Iterator[AgentEvent]:
         extra = choice.delta.model_extra or {}
         reasoning = extra.get("reasoning_content") or extra.get("reasoning")  # vLLM, DeepSeek; Ollama, OpenRouter
         if reasoning and isinstance(reasoning, str):
@@ -97,7 +97,7 @@ class _Calls:
     def nameless(self) -> bool:
         return self._told < len(self._open)
 
-    def feed(self, piece: ChoiceDeltaToolCall) -> Iterator[Call]:
+    def feed(self, piece: ChoiceDeltaToolCall) -> Iterator[ToolCallDelta]:
         name = (piece.function and piece.function.name) or ""
         call = self._known(piece.index, piece.id or "", name) or self._new(piece)
         call.name = call.name or name
@@ -107,10 +107,10 @@ class _Calls:
         elif call.number is None:
             call.number, self._told = self._told, self._told + 1
             id, name = well_formed(call.id), well_formed(call.name)
-            yield Call(index=call.number, id=id, name=name, arguments=arguments, extra=extra)
+            yield ToolCallDelta(index=call.number, id=id, name=name, arguments=arguments, extra=extra)
             call.arguments, call.extra = "", {}
         elif arguments or extra:
-            yield Call(index=call.number, arguments=arguments, extra=extra)
+            yield ToolCallDelta(index=call.number, arguments=arguments, extra=extra)
 
     def _known(self, index: int | None, id: str, name: str) -> _Open | None:
         """The call that a piece goes on with. Another id and a name begin another call, whatever the index says."""
@@ -155,7 +155,9 @@ def _text(content: object) -> str:
 
 
 def _counted(usage: CompletionUsage) -> Usage:
-    told = {name: count(getattr(usage, name, None)) for name in ("prompt_tokens", "completion_tokens", "total_tokens")}
+    told = {
+        name: token_count(getattr(usage, name, None)) for name in ("prompt_tokens", "completion_tokens", "total_tokens")
+    }
     return Usage.model_validate({name: number for name, number in told.items() if number})
 
 

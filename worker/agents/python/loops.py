@@ -21,7 +21,7 @@ from anyio import to_thread
 
 from shared.observe.logging import log_errors_of
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 MOST = 4  # loops at once: when as many are blocked, later runs wait for the last
 CLOSE_SECONDS = 2.0  # given at the end to what is left in a loop
@@ -79,7 +79,7 @@ class Loop:
                     runner.get_loop().run_forever()
                 except (SystemExit, KeyboardInterrupt) as exit:
                     # Raised in a task that an agent has started. It would end the loop, and with it all runs there.
-                    log.error("agent.exits", exc_info=exit)
+                    logger.error("agent.exits", exc_info=exit)
 
     def _count_down(self, _: asyncio.Task[None]) -> None:
         self._running -= 1

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from shared.run.errors import ErrorCode, RunError, SettingsError
 from worker.agents.cleanup import closing
-from worker.agents.jsonl import Speech
-from worker.agents.protocol import AgentInput, Spoken
+from worker.agents.jsonl import AgentEventParser
+from worker.agents.protocol import AgentEvent, AgentInput
 from worker.agents.python.frameworks.known import adapted, missing
 from worker.agents.python.loops import Loops
 from worker.agents.python.tasks import CLOSE_SECONDS, in_task
@@ -38,8 +38,8 @@ class PythonAgent:
         self._loops = loops
         self._close_seconds = close_seconds
 
-    async def run(self, input: AgentInput) -> AsyncGenerator[Spoken, None]:
-        speech = Speech()
+    async def run(self, input: AgentInput) -> AsyncGenerator[AgentEvent, None]:
+        speech = AgentEventParser()
         async with aclosing(self._values(input)) as values:
             async for value in values:
                 for spoken in speech.value(value):

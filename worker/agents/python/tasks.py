@@ -11,10 +11,10 @@ from typing import Generic, TypeVar
 import structlog
 
 from worker.agents.cleanup import to_its_end
-from worker.agents.python.handover import Handover
 from worker.agents.python.loops import Loop, Loops
+from worker.agents.python.thread_channel import ThreadChannel
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 CLOSE_SECONDS = 5.0
 
@@ -32,19 +32,19 @@ async def in_task(
 
     `items` is made, iterated and closed in one and the same task, so that it may hold task groups and scopes open.
     """
-    speaker = _Speaker(items, loops.current(), name)
+    speaker = _TaskProducer(items, loops.current(), name)
     try:
-        async for item in speaker.handover.read():
+        async for item in speaker.channel.read():
             yield item
     finally:
         await to_its_end(speaker.stop(close_seconds), name=f"end of {name}")
 
 
-class _Speaker(Generic[Item]):
+class _TaskProducer(Generic[Item]):
     """A task in another loop. What begins with an underscore happens there."""
 
     def __init__(self, items: AsyncGenerator[Item, None], loop: Loop, name: str) -> None:
-        self.handover = Handover[Item](lambda: loop.call(self._room.release))
+        self.channel = ThreadChannel[Item](lambda: loop.call(self._room.release))
         self._items = items
         self._loop = loop
         self._name = name
@@ -53,16 +53,16 @@ class _Speaker(Generic[Item]):
         loop.call(self._begin, context=copy_context())
 
     async def stop(self, seconds: float) -> None:
-        self.handover.leave()
+        self.channel.leave()
         self._loop.call(self._cancel)
-        ended = await self.handover.end_within(seconds)
-        self.handover.forget()
+        ended = await self.channel.end_within(seconds)
+        self.channel.forget()
         if not ended:
             self._loop.blocked = True
             if self._reacted:  # looked at last: it may do so just now
                 self._loop.blocked = False
             at = self._loop.place() if self._loop.blocked else ""
-            log.error("agent.stuck", task=self._name, blocks=self._loop.blocked, at=at)
+            logger.error("agent.stuck", task=self._name, blocks=self._loop.blocked, at=at)
 
     def _begin(self) -> None:
         self._task = self._loop.create_task(self._speak(), name=self._name)
@@ -75,13 +75,13 @@ class _Speaker(Generic[Item]):
     async def _speak(self) -> None:
         async with aclosing(self._items) as items:
             async for item in items:
-                if self.handover.left:
+                if self.channel.left:
                     break
-                if not self.handover.put(item):
+                if not self.channel.put(item):
                     await self._room.acquire()
 
     def _end(self, task: asyncio.Task[None]) -> None:
-        self.handover.end(_error(task))
+        self.channel.end(_error(task))
 
 
 def _error(task: asyncio.Task[None]) -> BaseException | None:

@@ -9,7 +9,7 @@ from contextvars import copy_context
 from types import TracebackType
 from typing import Generic, Literal, Self, TypeVar
 
-from worker.agents.python.handover import Handover
+from worker.agents.python.thread_channel import ThreadChannel
 
 Item = TypeVar("Item")
 
@@ -22,30 +22,30 @@ async def in_thread(items: Generator[Item, None, None], *, name: str) -> AsyncGe
     and does not keep a stopping worker alive.
     """
     room = threading.Semaphore(0)
-    handover = Handover[Item](room.release)
-    speaker = _Speaker(handover, room)
+    channel = ThreadChannel[Item](room.release)
+    speaker = _ThreadProducer(channel, room)
     threading.Thread(target=copy_context().run, args=(speaker.say, items), name=name, daemon=True).start()
     try:
-        async for item in handover.read():
+        async for item in channel.read():
             yield item
     finally:
-        handover.leave()
-        handover.forget()
+        channel.leave()
+        channel.forget()
 
 
-class _Speaker(Generic[Item]):
+class _ThreadProducer(Generic[Item]):
     """The thread's side: hands over the items, and then the error, if that was the end of them."""
 
-    def __init__(self, handover: Handover[Item], room: threading.Semaphore) -> None:
-        self._handover = handover
+    def __init__(self, channel: ThreadChannel[Item], room: threading.Semaphore) -> None:
+        self._channel = channel
         self._room = room
 
     def say(self, items: Generator[Item, None, None]) -> None:
         with self, closing(items):
             for item in items:
-                if self._handover.left:
+                if self._channel.left:
                     break
-                if not self._handover.put(item):
+                if not self._channel.put(item):
                     self._room.acquire()
 
     def __enter__(self) -> Self:
@@ -54,5 +54,5 @@ class _Speaker(Generic[Item]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> Literal[True]:
-        self._handover.end(error)  # whatever it is, it is for the reader to raise
+        self._channel.end(error)  # whatever it is, it is for the reader to raise
         return True

@@ -12,7 +12,7 @@ import pytest
 from shared.run.errors import ErrorCode, RunError
 from tests.worker.agents.asking import gone, until
 from worker.agents.command.child import STDERR_TAIL, Child, Stdin, start_child
-from worker.agents.command.processes import Family, end
+from worker.agents.command.process_family import ProcessFamily, end_family
 
 SLEEPER = [sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(600)"]
 FOREVER = "import time; time.sleep(600)"
@@ -25,7 +25,7 @@ def started(
     grace: float = 5,
 ) -> AbstractAsyncContextManager[Child]:
     environment = {} if environment is None else environment
-    return start_child(command, stdin=stdin, environment=environment, folder=None, end=end, grace=grace)
+    return start_child(command, stdin=stdin, environment=environment, folder=None, end=end_family, grace=grace)
 
 
 def python(source: str, stdin: Stdin = b"") -> AbstractAsyncContextManager[Child]:
@@ -219,7 +219,7 @@ async def test_a_cancelled_scope_leaves_no_process() -> None:
 async def test_a_child_that_cannot_be_ended_does_not_hold_the_run() -> None:
     """Such as one of another user, or one that hangs in the kernel."""
 
-    async def powerless(family: Family, *, grace: float) -> None:
+    async def powerless(family: ProcessFamily, *, grace: float) -> None:
         pass
 
     async with start_child(SLEEPER, stdin=None, environment={}, folder=None, end=powerless, grace=0) as it:

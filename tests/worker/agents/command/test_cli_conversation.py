@@ -10,29 +10,29 @@ from shared.run.errors import ErrorCode, RunError
 from shared.run.events import Delta, Tokens, Usage
 from shared.run.run import Turn
 from tests.worker.agents.asking import asked
-from worker.agents.command.cli_conversation import going_on, is_id, is_place_of_id, untold, with_options
-from worker.agents.protocol import AgentInput, Earlier, OwnConversation, Utterance
+from worker.agents.command.cli_conversation import is_id, is_place_of_id, resume_or_restart, untold, with_options
+from worker.agents.protocol import AgentConversation, AgentInput, AgentOutput, EarlierConversation
 
-OLD, NEW = OwnConversation(id="old"), OwnConversation(id="new")
+OLD, NEW = AgentConversation(id="old"), AgentConversation(id="new")
 HELLO = Delta(delta="Hello")
 GONE = RunError(ErrorCode.AGENT_FAILED, "No conversation found.")
 HISTORY = (Turn(role="user", content="Before"),)
 
 
 def resuming(*, told: bool = True) -> AgentInput:
-    earlier = Earlier(id="old", place="", system_told=told)
+    earlier = EarlierConversation(id="old", place="", system_told=told)
     return asked(system="Be brief.", history=HISTORY, named_session=True, earlier=earlier)
 
 
 class Cli:
     """Says this, or raises it, when it is to go on, and "new" in a conversation of its own when it is asked anew."""
 
-    def __init__(self, *goes_on: Utterance | RunError) -> None:
+    def __init__(self, *goes_on: AgentOutput | RunError) -> None:
         self._goes_on = goes_on
         self.inputs: list[AgentInput] = []
         self.closed = 0
 
-    async def ask(self, input: AgentInput) -> AsyncGenerator[Utterance, None]:
+    async def ask(self, input: AgentInput) -> AsyncGenerator[AgentOutput, None]:
         self.inputs.append(input)
         assert self.closed == len(self.inputs) - 1, "two at once"
         try:
@@ -44,8 +44,8 @@ class Cli:
             self.closed += 1
 
 
-async def heard(cli: Cli, input: AgentInput) -> list[Utterance]:
-    return [one async for one in going_on(cli.ask, input)]
+async def heard(cli: Cli, input: AgentInput) -> list[AgentOutput]:
+    return [one async for one in resume_or_restart(cli.ask, input)]
 
 
 async def test_a_cli_that_names_the_conversation_goes_on() -> None:
@@ -71,7 +71,7 @@ async def test_what_it_fails_with_then_is_the_runs_failure() -> None:
     ],
     ids=["fails", "counts nothing and fails", "begins another", "answers without naming any", "says nothing"],
 )
-async def test_any_other_is_asked_anew_and_nothing_of_that_is_said(goes_on: tuple[Utterance | RunError, ...]) -> None:
+async def test_any_other_is_asked_anew_and_nothing_of_that_is_said(goes_on: tuple[AgentOutput | RunError, ...]) -> None:
     cli = Cli(*goes_on)
     assert await heard(cli, resuming()) == [NEW, Delta(delta="new")]
     assert cli.inputs == [resuming(), resuming().model_copy(update={"earlier": None})]
@@ -90,7 +90,7 @@ async def test_any_other_is_asked_anew_and_nothing_of_that_is_said(goes_on: tupl
 async def test_tokens_of_earlier_runs_are_not_counted_again(
     spent: Tokens, counted: tuple[int, int], own: tuple[int, int]
 ) -> None:
-    earlier = Earlier(id="old", place="", spent=spent, system_told=True)
+    earlier = EarlierConversation(id="old", place="", spent=spent, system_told=True)
     usage = Usage(prompt_tokens=counted[0], completion_tokens=counted[1])
     *_, last = await heard(Cli(OLD, usage), asked(earlier=earlier))
     assert last == Usage(prompt_tokens=own[0], completion_tokens=own[1])

@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.run.errors import ErrorCode, RunError, SettingsError
-from shared.run.events import Delta, Tool
+from shared.run.events import Delta, ToolUse
 from shared.run.run import Turn
 from tests.worker.agents.asking import answer, asked, command_agent, gone, heard, said, script, text, until
-from worker.agents.command.processes import MARK
-from worker.agents.protocol import Agent, Earlier, OwnConversation
+from worker.agents.command.process_family import MARK
+from worker.agents.protocol import Agent, AgentConversation, EarlierConversation
 
 FOREVER = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
 HISTORY = (Turn(role="user", content="Hello"), Turn(role="assistant", content="Hi."))
@@ -161,7 +161,7 @@ async def test_json_lines_are_events() -> None:
     source = f"import json\nfor line in {lines!r}: print(json.dumps(line))"
     assert await said(script(source, output="jsonl")) == [
         Delta(delta="a"),
-        Tool(phase="start", name="ls", tool_call_id="1"),
+        ToolUse(phase="start", name="ls", tool_call_id="1"),
         Delta(delta="b", message=1),
     ]
 
@@ -215,13 +215,13 @@ class Session:
             work_root=folder,
         )
         self.folder = folder
-        self.earlier: Earlier | None = None
+        self.earlier: EarlierConversation | None = None
 
     async def __call__(self, message: str, *, history: tuple[Turn, ...] = (), named: bool = True) -> list[str]:
         """The prompts of the conversation in which it answers."""
         spoken = await heard(self.agent, asked(message, history=history, named_session=named, earlier=self.earlier))
-        own = [one for one in spoken if isinstance(one, OwnConversation)]
-        self.earlier = Earlier(id=own[-1].id, place=own[-1].place, system_told=True) if own else None
+        own = [one for one in spoken if isinstance(one, AgentConversation)]
+        self.earlier = EarlierConversation(id=own[-1].id, place=own[-1].place, system_told=True) if own else None
         prompts: list[str] = json.loads(text(spoken))
         return prompts
 

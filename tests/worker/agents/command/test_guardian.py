@@ -20,7 +20,7 @@ DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {STAY}"
 # A worker with one command, which has started a process in a session of its own. It ends as it is told.
 WORKER = """
 import os, subprocess, sys
-from worker.agents.command.processes import MARK
+from worker.agents.command.process_family import MARK
 from worker.agents.command.guardian import guarded
 _, mark, command = sys.argv
 with guarded(mark):

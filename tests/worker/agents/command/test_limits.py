@@ -13,7 +13,7 @@ from shared.run.errors import ErrorCode, RunError
 from tests.worker.agents.asking import PATH, answer, asked, command_agent, said
 from worker.agents.command.command_agent import CommandAgent
 from worker.agents.command.limits import Limits
-from worker.agents.command.processes import MARK
+from worker.agents.command.process_family import MARK
 
 NAMES = ["RLIMIT_CPU", "RLIMIT_DATA", "RLIMIT_FSIZE", "RLIMIT_NOFILE", "RLIMIT_NPROC"]
 TOLD = f"import json, resource; print(json.dumps([resource.getrlimit(getattr(resource, name)) for name in {NAMES}]))"

@@ -10,7 +10,7 @@ import pytest
 
 from tests.worker.agents.asking import gone, until
 from worker.agents.command.orphans import new_mark, orphaned, sweep_forever
-from worker.agents.command.processes import MARK
+from worker.agents.command.process_family import MARK
 
 STAY = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from structlog.testing import capture_logs
 
 from shared.run.errors import ErrorCode, RunError, SettingsError
-from shared.run.events import Call, Delta, FinishReason, Usage
+from shared.run.events import Delta, FinishReason, ToolCallDelta, Usage
 from shared.run.run import Turn
 from tests.worker.agents.asking import answer, asked, said
 from tests.worker.agents.upstream import Upstream, chunk, events, piece, refusal, stream, upstream
@@ -131,9 +131,9 @@ async def test_a_call_of_a_clients_tool_is_said_in_pieces() -> None:
     pieces = (piece(id="c1", type="function", name="f", arguments=""), piece(arguments='{"a"'), piece(arguments=":1}"))
     async with talking(stream(*pieces, finish)) as (agent, _):
         assert await said(agent) == [
-            Call(index=0, id="c1", name="f"),
-            Call(index=0, arguments='{"a"'),
-            Call(index=0, arguments=":1}"),
+            ToolCallDelta(index=0, id="c1", name="f"),
+            ToolCallDelta(index=0, arguments='{"a"'),
+            ToolCallDelta(index=0, arguments=":1}"),
             Finished(reason=FinishReason.TOOL_CALLS),
         ]
 

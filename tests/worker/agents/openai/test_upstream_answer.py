@@ -9,24 +9,24 @@ from openai._models import construct_type
 from openai.types.chat import ChatCompletionChunk
 from pydantic import JsonValue
 
-from shared.run.calls import Calls
+from shared.run.calls import ToolCallAssembler
 from shared.run.errors import RunError
-from shared.run.events import Call, Delta, FinishReason, Reasoning, Usage
+from shared.run.events import Delta, FinishReason, Reasoning, ToolCallDelta, Usage
 from shared.run.run import ToolCall
 from tests.worker.agents.asking import text
 from tests.worker.agents.upstream import chunk, piece
-from worker.agents.jsonl import Speech
-from worker.agents.openai.upstream_answer import Answer
-from worker.agents.protocol import Finished, Spoken
+from worker.agents.jsonl import AgentEventParser
+from worker.agents.openai.upstream_answer import UpstreamAnswerParser
+from worker.agents.protocol import AgentEvent, Finished
 from worker.agents.refusal import BROKEN_OFF, FAILED, NO_FORMAT, Refusal
 
 DONE = chunk(finish="stop")
 COUNTS: Mapping[str, int] = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
 
 
-def said(*chunks: JsonValue) -> list[Spoken]:
+def said(*chunks: JsonValue) -> list[AgentEvent]:
     """As the official client hands them over: it checks nothing."""
-    answer, spoken = Answer(), list[Spoken]()
+    answer, spoken = UpstreamAnswerParser(), list[AgentEvent]()
     for one in chunks:
         spoken += answer.feed(construct_type(type_=ChatCompletionChunk, value=one))  # type: ignore[arg-type]
     return [*spoken, *answer.end()]
@@ -34,10 +34,10 @@ def said(*chunks: JsonValue) -> list[Spoken]:
 
 def called(*chunks: JsonValue) -> tuple[ToolCall, ...]:
     """The calls, told as an agent may tell them."""
-    speech, calls = Speech(), Calls()
+    speech, calls = AgentEventParser(), ToolCallAssembler()
     for one in said(*chunks):
         for checked in speech.value(one):
-            if isinstance(checked, Call):
+            if isinstance(checked, ToolCallDelta):
                 calls.add(checked)
     return calls.whole
 

@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from shared.run.errors import ErrorCode, RunError, SettingsError
-from shared.run.events import Delta, Tool
+from shared.run.events import Delta, ToolUse
 from tests.worker.agents.asking import answer, asked, said, until
 from worker.agents.protocol import AgentInput
 from worker.agents.python.loops import Loops
@@ -85,7 +85,7 @@ async def test_text_and_events_may_be_mixed(loops: Loops) -> None:
 
     assert await said(PythonAgent(mixed, loops)) == [
         Delta(delta="a"),
-        Tool(phase="start", name="ls"),
+        ToolUse(phase="start", name="ls"),
         Delta(delta="b", message=1),
     ]
 

@@ -11,9 +11,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.worker.agents.asking import until
-from worker.agents.python.handover import AHEAD
 from worker.agents.python.loops import Loops
 from worker.agents.python.tasks import in_task
+from worker.agents.python.thread_channel import AHEAD
 
 spoken_language = ContextVar("spoken_language", default="none")
 

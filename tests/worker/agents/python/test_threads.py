@@ -8,7 +8,7 @@ from contextvars import ContextVar
 import pytest
 
 from tests.worker.agents.asking import until
-from worker.agents.python.handover import AHEAD
+from worker.agents.python.thread_channel import AHEAD
 from worker.agents.python.threads import in_thread
 
 spoken_language = ContextVar("spoken_language", default="none")

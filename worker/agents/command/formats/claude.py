@@ -11,11 +11,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from shared.run.errors import ErrorCode, RunError
-from shared.run.events import Reasoning, Tool, Usage
-from worker.agents.command.formats.cli_failures import failed, incomplete
-from worker.agents.command.formats.format import NEW_MESSAGE, Heard, Object, count, finished, objects, skipped, tokens
-from worker.agents.command.formats.grown import Grown
-from worker.agents.protocol import OwnConversation
+from shared.run.events import Reasoning, ToolUse, Usage
+from worker.agents.command.formats.format import (
+    NEW_MESSAGE,
+    FormatEvent,
+    Object,
+    finished,
+    objects,
+    skipped,
+    token_count,
+    token_usage,
+)
+from worker.agents.command.formats.format_errors import agent_error, incomplete
+from worker.agents.command.formats.growing_text import GrowingText
+from worker.agents.protocol import AgentConversation
 
 _LIMITS = {
     "error_max_turns": "The agent has reached its limit of turns.",
@@ -28,13 +37,13 @@ class Claude:
         self._message = ""  # id of the assistant message that is being told
         self._cut_off = False  # the model met its limit: the CLI lets it go on in a message of its own
         self._streamed = False  # whether the message came in pieces
-        self._text = Grown()  # of the current part of the message
-        self._thought = Grown()
+        self._text = GrowingText()  # of the current part of the message
+        self._thought = GrowingText()
         self._said = False
         self._tools: dict[str, str] = {}  # name by id, for results
         self._done = False
 
-    def read(self, printed: Object) -> Iterator[Heard]:
+    def read(self, printed: Object) -> Iterator[FormatEvent]:
         match printed:
             case {"type": "stream_event", "event": dict(event)}:
                 yield from () if printed.get("parent_tool_use_id") else self._streaming(event)
@@ -45,7 +54,7 @@ class Claude:
             case {"type": "result"}:
                 yield from self._result(printed)
             case {"type": "system", "subtype": "init", "session_id": str(conversation)}:
-                yield OwnConversation(id=conversation)
+                yield AgentConversation(id=conversation)
             case {"type": "system" | "user" | "rate_limit_event" | "tool_progress"}:
                 pass
             case _:
@@ -54,13 +63,13 @@ class Claude:
     def failure(self, code: int) -> RunError | None:
         return None if code or self._done else incomplete()
 
-    def _streaming(self, event: Object) -> Iterator[Heard]:
+    def _streaming(self, event: Object) -> Iterator[FormatEvent]:
         match event:
             case {"type": "message_start", "message": {"id": str(name)}}:
                 yield from self._begin(name)
                 self._streamed = True
             case {"type": "content_block_start"}:
-                self._text, self._thought = Grown(), Grown()
+                self._text, self._thought = GrowingText(), GrowingText()
             case {"type": "content_block_delta", "delta": {"type": "text_delta", "text": str(text)}}:
                 yield from self._say(self._text.add(text))
             case {"type": "content_block_delta", "delta": {"type": "thinking_delta", "thinking": str(text)}}:
@@ -68,49 +77,49 @@ class Claude:
             case {"type": "message_delta", "delta": {"stop_reason": reason}}:
                 self._cut_off = reason == "max_tokens"
 
-    def _begin(self, message: str) -> Iterator[Heard]:
+    def _begin(self, message: str) -> Iterator[FormatEvent]:
         if message != self._message and not self._cut_off:
             yield NEW_MESSAGE
         if message != self._message:
-            self._text, self._thought = Grown(), Grown()
+            self._text, self._thought = GrowingText(), GrowingText()
             self._message, self._cut_off, self._streamed = message, False, False
 
-    def _assistant(self, message: Object, *, subagent: bool) -> Iterator[Heard]:
+    def _assistant(self, message: Object, *, subagent: bool) -> Iterator[FormatEvent]:
         parts = objects(message.get("content"))
         if message.get("model") != "<synthetic>" and not subagent:
             yield from self._begin(str(message.get("id")))
             yield from (heard for part in parts for heard in self._part(part))
         yield from (tool for part in parts for tool in self._call_of_tool(part))
 
-    def _part(self, part: Object) -> Iterator[Heard]:
+    def _part(self, part: Object) -> Iterator[FormatEvent]:
         """A part as a whole; of a message in pieces only what the pieces have left out."""
         if not self._streamed:
-            self._text, self._thought = Grown(), Grown()
+            self._text, self._thought = GrowingText(), GrowingText()
         match part:
             case {"type": "text", "text": str(text)}:
                 yield from self._say(self._text.snapshot(text))
             case {"type": "thinking", "thinking": str(text)} if rest := self._thought.snapshot(text):
                 yield Reasoning(delta=rest)
 
-    def _say(self, text: str) -> Iterator[Heard]:
+    def _say(self, text: str) -> Iterator[FormatEvent]:
         if text:
             self._said = True
             yield text
 
-    def _call_of_tool(self, part: Object) -> Iterator[Heard]:
+    def _call_of_tool(self, part: Object) -> Iterator[FormatEvent]:
         match part:
             case {"type": "tool_use" | "server_tool_use", "id": str(call), "name": str(name)}:
                 self._tools[call] = name
-                yield Tool(phase="start", name=name, tool_call_id=call, args=part.get("input"))
+                yield ToolUse(phase="start", name=name, tool_call_id=call, args=part.get("input"))
 
-    def _result_of_tool(self, part: Object) -> Iterator[Heard]:
+    def _result_of_tool(self, part: Object) -> Iterator[FormatEvent]:
         match part:
             case {"type": "tool_result", "tool_use_id": str(call)}:
                 content = part.get("content")
                 result = {"error": content} if part.get("is_error") is True else content
-                yield Tool(phase="result", name=self._tools.get(call, ""), tool_call_id=call, result=result)
+                yield ToolUse(phase="result", name=self._tools.get(call, ""), tool_call_id=call, result=result)
 
-    def _result(self, printed: Object) -> Iterator[Heard]:
+    def _result(self, printed: Object) -> Iterator[FormatEvent]:
         yield from _counted(printed)
         if printed.get("is_error") is True or printed.get("subtype") != "success":
             raise _failure(printed)
@@ -124,8 +133,13 @@ class Claude:
 def _counted(printed: Object) -> Iterator[Usage]:
     match printed.get("usage"):
         case dict(usage):
-            cached = count(usage.get("cache_creation_input_tokens")) + count(usage.get("cache_read_input_tokens"))
-            yield tokens(prompt=count(usage.get("input_tokens")) + cached, completion=count(usage.get("output_tokens")))
+            cached = token_count(usage.get("cache_creation_input_tokens")) + token_count(
+                usage.get("cache_read_input_tokens")
+            )
+            yield token_usage(
+                prompt=token_count(usage.get("input_tokens")) + cached,
+                completion=token_count(usage.get("output_tokens")),
+            )
 
 
 def _failure(printed: Object) -> RunError:
@@ -134,4 +148,4 @@ def _failure(printed: Object) -> RunError:
         return RunError(ErrorCode.AGENT_FAILED, _LIMITS[subtype])
     if not isinstance(words, str):
         words = "\n".join(map(str, errors)) if isinstance(errors, list) else ""
-    return failed(words, count(printed.get("api_error_status")))
+    return agent_error(words, token_count(printed.get("api_error_status")))

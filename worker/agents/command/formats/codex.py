@@ -11,11 +11,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from shared.run.errors import RunError
-from shared.run.events import Reasoning, Tokens, Tool
-from worker.agents.command.formats.cli_failures import failed, incomplete
-from worker.agents.command.formats.format import NEW_MESSAGE, Heard, Object, count, skipped, tokens
-from worker.agents.command.formats.grown import Grown
-from worker.agents.protocol import OwnConversation
+from shared.run.events import Reasoning, Tokens, ToolUse
+from worker.agents.command.formats.format import NEW_MESSAGE, FormatEvent, Object, skipped, token_count, token_usage
+from worker.agents.command.formats.format_errors import agent_error, incomplete
+from worker.agents.command.formats.growing_text import GrowingText
+from worker.agents.protocol import AgentConversation
 
 # The items that are tools, with what of them is given to the tool. The rest is what comes of it.
 _TOOLS: dict[str, tuple[str, ...]] = {
@@ -30,13 +30,13 @@ _TOOLS: dict[str, tuple[str, ...]] = {
 
 class Codex:
     def __init__(self) -> None:
-        self._texts: dict[str, Grown] = defaultdict(Grown)  # by item
+        self._texts: dict[str, GrowingText] = defaultdict(GrowingText)  # by item
         self._started: set[str] = set()  # tools, by item
         self._error = ""  # the last one, which may have been overcome
         self._done = False
         self._thread = ""
 
-    def read(self, printed: Object) -> Iterator[Heard]:
+    def read(self, printed: Object) -> Iterator[FormatEvent]:
         match printed:
             case {"type": "item.started" | "item.updated" | "item.completed" as act, "item": dict(item)}:
                 yield from self._item(act.removeprefix("item."), str(item.get("id")), item)
@@ -44,12 +44,12 @@ class Codex:
                 self._done = True
                 yield from self._counted(printed.get("usage"))
             case {"type": "turn.failed"}:
-                raise failed(_message(printed.get("error")) or self._error)
+                raise agent_error(_message(printed.get("error")) or self._error)
             case {"type": "error"}:
                 self._error = _message(printed)
             case {"type": "thread.started", "thread_id": str(thread)}:
                 self._thread = thread
-                yield OwnConversation(id=thread)
+                yield AgentConversation(id=thread)
             case {"type": "thread.started" | "turn.started"}:
                 pass
             case _:
@@ -57,18 +57,20 @@ class Codex:
 
     def failure(self, code: int) -> RunError | None:
         if self._error and not self._done:
-            return failed(self._error)
+            return agent_error(self._error)
         return None if code or self._done else incomplete()
 
-    def _counted(self, usage: object) -> Iterator[Heard]:
+    def _counted(self, usage: object) -> Iterator[FormatEvent]:
         match usage:
             case dict():
-                spent = tokens(prompt=count(usage.get("input_tokens")), completion=count(usage.get("output_tokens")))
+                spent = token_usage(
+                    prompt=token_count(usage.get("input_tokens")), completion=token_count(usage.get("output_tokens"))
+                )
                 if self._thread:
-                    yield OwnConversation(id=self._thread, spent=Tokens(**spent.model_dump()))
+                    yield AgentConversation(id=self._thread, spent=Tokens(**spent.model_dump()))
                 yield spent
 
-    def _item(self, act: str, name: str, item: Object) -> Iterator[Heard]:
+    def _item(self, act: str, name: str, item: Object) -> Iterator[FormatEvent]:
         match item:
             case {"type": "agent_message", "text": str(text)}:
                 if name not in self._texts:
@@ -84,17 +86,17 @@ class Codex:
             case _:
                 yield skipped({"type": "item", "item": item.get("type")}, "item")
 
-    def _tool(self, act: str, name: str, tool: str, item: Object) -> Iterator[Heard]:
+    def _tool(self, act: str, name: str, tool: str, item: Object) -> Iterator[FormatEvent]:
         """Some tools are told only when they are completed."""
         given = {key: value for key, value in item.items() if key in _TOOLS[tool]}
         outcome = {key: value for key, value in item.items() if key not in {"id", "type", *_TOOLS[tool]}}
         if name not in self._started:
             self._started.add(name)
-            yield Tool(phase="start", name=tool, tool_call_id=name, args=given)
+            yield ToolUse(phase="start", name=tool, tool_call_id=name, args=given)
         if act == "updated":
-            yield Tool(phase="update", name=tool, tool_call_id=name, result=outcome or given)
+            yield ToolUse(phase="update", name=tool, tool_call_id=name, result=outcome or given)
         if act == "completed":
-            yield Tool(phase="result", name=tool, tool_call_id=name, result=outcome or given)
+            yield ToolUse(phase="result", name=tool, tool_call_id=name, result=outcome or given)
 
 
 def _message(error: object) -> str:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from shared.run.errors import RunError
-from shared.run.events import FinishReason, Reasoning, Tool, Usage
-from worker.agents.protocol import Finished, OwnConversation
+from shared.run.events import FinishReason, Reasoning, ToolUse, Usage
+from worker.agents.protocol import AgentConversation, Finished
 
 Object = Mapping[str, object]
 
@@ -32,13 +32,13 @@ class Skipped:
 NEW_MESSAGE = NewMessage()
 
 # A str is text of the current assistant message, append-only.
-Heard = str | NewMessage | Tool | Reasoning | Usage | Finished | OwnConversation | Skipped
+FormatEvent = str | NewMessage | ToolUse | Reasoning | Usage | Finished | AgentConversation | Skipped
 
 
 class Format(Protocol):
     """The meaning of what one run of a CLI prints."""
 
-    def read(self, printed: Object) -> Iterable[Heard]:
+    def read(self, printed: Object) -> Iterable[FormatEvent]:
         """Takes the next object. Raises RunError when the CLI tells that it has failed for good."""
         ...
 
@@ -71,10 +71,10 @@ def objects(value: object) -> list[Object]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def count(value: object) -> int:
+def token_count(value: object) -> int:
     """A number of tokens, 0 for what is none."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**53 else 0
 
 
-def tokens(*, prompt: int, completion: int) -> Usage:
+def token_usage(*, prompt: int, completion: int) -> Usage:
     return Usage(prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion)

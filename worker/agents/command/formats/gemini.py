@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from shared.run.errors import ErrorCode, RunError
-from shared.run.events import Tool, Usage
-from worker.agents.command.formats.cli_failures import failed, incomplete
-from worker.agents.command.formats.format import NEW_MESSAGE, Heard, Object, count, skipped
-from worker.agents.protocol import OwnConversation
+from shared.run.events import ToolUse, Usage
+from worker.agents.command.formats.format import NEW_MESSAGE, FormatEvent, Object, skipped, token_count
+from worker.agents.command.formats.format_errors import agent_error, incomplete
+from worker.agents.protocol import AgentConversation
 
 _EXITS = {
     41: "The agent could not authenticate itself to its model.",
@@ -32,22 +32,24 @@ class Gemini:
         self._error = ""  # the last one
         self._done = False
 
-    def read(self, printed: Object) -> Iterator[Heard]:
+    def read(self, printed: Object) -> Iterator[FormatEvent]:
         match printed:
             case {"type": "message", "role": "assistant", "content": str(text)}:
                 yield text
             case {"type": "tool_use", "tool_name": str(name), "tool_id": str(call)}:
                 self._tools[call] = name
-                yield Tool(phase="start", name=name, tool_call_id=call, args=printed.get("parameters"))
+                yield ToolUse(phase="start", name=name, tool_call_id=call, args=printed.get("parameters"))
                 yield NEW_MESSAGE
             case {"type": "tool_result", "tool_id": str(call)}:
-                yield Tool(phase="result", name=self._tools.get(call, ""), tool_call_id=call, result=_outcome(printed))
+                yield ToolUse(
+                    phase="result", name=self._tools.get(call, ""), tool_call_id=call, result=_outcome(printed)
+                )
             case {"type": "error", "message": str(message)}:
                 self._error = message if printed.get("severity") != "warning" else self._error
             case {"type": "result"}:
                 yield from self._result(printed)
             case {"type": "init", "session_id": str(conversation)}:
-                yield OwnConversation(id=conversation)
+                yield AgentConversation(id=conversation)
             case {"type": "init" | "message" | "error"}:
                 pass
             case _:
@@ -57,10 +59,10 @@ class Gemini:
         if code in _EXITS:
             return RunError(ErrorCode.AGENT_FAILED, _EXITS[code], self._error)
         if self._error and not self._done:
-            return failed(self._error, _status(code))
+            return agent_error(self._error, _status(code))
         return None if code or self._done else incomplete()
 
-    def _result(self, printed: Object) -> Iterator[Heard]:
+    def _result(self, printed: Object) -> Iterator[FormatEvent]:
         yield from _counted(printed)
         if printed.get("status") != "success":
             match printed.get("error"):
@@ -83,7 +85,7 @@ def _outcome(printed: Object) -> object:
 def _counted(printed: Object) -> Iterator[Usage]:
     match printed.get("stats"):
         case dict(stats):
-            prompt, completion = count(stats.get("input_tokens")), count(stats.get("output_tokens"))
+            prompt, completion = token_count(stats.get("input_tokens")), token_count(stats.get("output_tokens"))
             # The total holds the tokens of thoughts too, which the CLI does not count as output.
-            total = max(count(stats.get("total_tokens")), prompt + completion)
+            total = max(token_count(stats.get("total_tokens")), prompt + completion)
             yield Usage(prompt_tokens=prompt, completion_tokens=total - prompt, total_tokens=total)

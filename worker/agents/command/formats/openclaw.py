@@ -10,15 +10,23 @@ from collections.abc import Iterator
 
 from shared.run.errors import RunError
 from shared.run.events import Usage
-from worker.agents.command.formats.cli_failures import failed, incomplete
-from worker.agents.command.formats.format import NEW_MESSAGE, Heard, Object, count, objects, skipped, tokens
+from worker.agents.command.formats.format import (
+    NEW_MESSAGE,
+    FormatEvent,
+    Object,
+    objects,
+    skipped,
+    token_count,
+    token_usage,
+)
+from worker.agents.command.formats.format_errors import agent_error, incomplete
 
 
 class OpenClaw:
     def __init__(self) -> None:
         self._done = False
 
-    def read(self, printed: Object) -> Iterator[Heard]:
+    def read(self, printed: Object) -> Iterator[FormatEvent]:
         match printed:
             case {"payloads": list(payloads)}:
                 yield from _counted(printed)
@@ -33,7 +41,7 @@ class OpenClaw:
         return None if code or self._done else incomplete()
 
 
-def _text(payload: Object) -> Iterator[Heard]:
+def _text(payload: Object) -> Iterator[FormatEvent]:
     match payload:
         case {"text": str(text)} if payload.get("isError") is not True:
             yield NEW_MESSAGE
@@ -43,15 +51,15 @@ def _text(payload: Object) -> Iterator[Heard]:
 def _counted(printed: Object) -> Iterator[Usage]:
     match printed:
         case {"usage": dict(usage)} | {"meta": {"agentMeta": {"usage": dict(usage)}}}:
-            prompt = sum(count(usage.get(name)) for name in ("input", "cacheRead", "cacheWrite"))
-            yield tokens(prompt=prompt, completion=count(usage.get("output")))
+            prompt = sum(token_count(usage.get(name)) for name in ("input", "cacheRead", "cacheWrite"))
+            yield token_usage(prompt=prompt, completion=token_count(usage.get("output")))
 
 
 def _failure(printed: Object) -> RunError | None:
     match printed:
         case {"error": {"message": str(message)}} | {"meta": {"error": {"message": str(message)}}}:
-            return failed(message)
+            return agent_error(message)
         case {"ok": False} | {"meta": {"aborted": True}}:
-            return failed("")
+            return agent_error("")
         case _:
             return None

@@ -11,26 +11,34 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from shared.run.errors import RunError
-from shared.run.events import Reasoning, Tool
-from worker.agents.command.formats.cli_failures import failed, incomplete
-from worker.agents.command.formats.format import NEW_MESSAGE, Heard, Object, count, finished, skipped, tokens
-from worker.agents.command.formats.grown import Grown
-from worker.agents.protocol import OwnConversation
+from shared.run.events import Reasoning, ToolUse
+from worker.agents.command.formats.format import (
+    NEW_MESSAGE,
+    FormatEvent,
+    Object,
+    finished,
+    skipped,
+    token_count,
+    token_usage,
+)
+from worker.agents.command.formats.format_errors import agent_error, incomplete
+from worker.agents.command.formats.growing_text import GrowingText
+from worker.agents.protocol import AgentConversation
 
 
 class OpenCode:
     def __init__(self) -> None:
         self._message = ""  # id of the assistant message that is being told
-        self._texts: dict[str, Grown] = defaultdict(Grown)  # by part
+        self._texts: dict[str, GrowingText] = defaultdict(GrowingText)  # by part
         self._prompt = 0  # tokens of all steps so far
         self._completion = 0
         self._error: RunError | None = None
         self._done = False
 
-    def read(self, printed: Object) -> Iterator[Heard]:
+    def read(self, printed: Object) -> Iterator[FormatEvent]:
         match printed.get("sessionID"):
             case str(conversation):
-                yield OwnConversation(id=conversation)
+                yield AgentConversation(id=conversation)
         match printed:
             case {"type": "text", "part": {"id": str(part), "messageID": str(message), "text": str(text)}}:
                 if message != self._message:
@@ -41,8 +49,8 @@ class OpenCode:
                 if rest := self._texts[part].snapshot(text):
                     yield Reasoning(delta=rest)
             case {"type": "tool_use", "part": {"tool": str(name), "callID": str(call), "state": dict(state)}}:
-                yield Tool(phase="start", name=name, tool_call_id=call, args=state.get("input"))
-                yield Tool(phase="result", name=name, tool_call_id=call, result=_outcome(state))
+                yield ToolUse(phase="start", name=name, tool_call_id=call, args=state.get("input"))
+                yield ToolUse(phase="result", name=name, tool_call_id=call, result=_outcome(state))
             case {"type": "step_finish", "part": dict(part)}:
                 yield self._counted(part)
                 yield finished(part.get("reason"))
@@ -59,15 +67,15 @@ class OpenCode:
             return self._error
         return None if code or self._done else incomplete()
 
-    def _counted(self, part: Object) -> Heard:
+    def _counted(self, part: Object) -> FormatEvent:
         match part.get("tokens"):
             case dict(spent):
                 match spent.get("cache"):
                     case dict(cache):
-                        self._prompt += count(cache.get("read")) + count(cache.get("write"))
-                self._prompt += count(spent.get("input"))
-                self._completion += count(spent.get("output")) + count(spent.get("reasoning"))
-        return tokens(prompt=self._prompt, completion=self._completion)
+                        self._prompt += token_count(cache.get("read")) + token_count(cache.get("write"))
+                self._prompt += token_count(spent.get("input"))
+                self._completion += token_count(spent.get("output")) + token_count(spent.get("reasoning"))
+        return token_usage(prompt=self._prompt, completion=self._completion)
 
 
 def _outcome(state: Object) -> object:
@@ -77,8 +85,8 @@ def _outcome(state: Object) -> object:
 def _failure(error: object) -> RunError:
     match error:
         case {"data": {"message": str(message)} as data}:
-            return failed(message, count(data.get("statusCode")))
+            return agent_error(message, token_count(data.get("statusCode")))
         case {"name": str(name)}:
-            return failed(name)
+            return agent_error(name)
         case _:
-            return failed("")
+            return agent_error("")

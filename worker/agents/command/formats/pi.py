@@ -11,11 +11,19 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from shared.run.errors import RunError
-from shared.run.events import Reasoning, Tool
-from worker.agents.command.formats.cli_failures import failed, incomplete
-from worker.agents.command.formats.format import NEW_MESSAGE, Heard, Object, count, finished, skipped, tokens
-from worker.agents.command.formats.grown import Grown
-from worker.agents.protocol import OwnConversation
+from shared.run.events import Reasoning, ToolUse
+from worker.agents.command.formats.format import (
+    NEW_MESSAGE,
+    FormatEvent,
+    Object,
+    finished,
+    skipped,
+    token_count,
+    token_usage,
+)
+from worker.agents.command.formats.format_errors import agent_error, incomplete
+from worker.agents.command.formats.growing_text import GrowingText
+from worker.agents.protocol import AgentConversation
 
 _SILENT = {
     "session",
@@ -32,13 +40,13 @@ _SILENT = {
 
 class Pi:
     def __init__(self) -> None:
-        self._parts: dict[int, Grown] = defaultdict(Grown)  # of the current message, by their place in it
+        self._parts: dict[int, GrowingText] = defaultdict(GrowingText)  # of the current message, by their place in it
         self._prompt = 0  # tokens of all messages so far
         self._completion = 0
         self._error: RunError | None = None
         self._done = False
 
-    def read(self, printed: Object) -> Iterator[Heard]:
+    def read(self, printed: Object) -> Iterator[FormatEvent]:
         match printed:
             case {"type": "message_start", "message": {"role": "assistant"}}:
                 self._parts.clear()
@@ -54,7 +62,7 @@ class Pi:
             case {"type": "message_start" | "message_update" | "message_end"}:
                 pass
             case {"type": "session", "id": str(conversation)}:
-                yield OwnConversation(id=conversation)
+                yield AgentConversation(id=conversation)
             case {"type": str(kind)} if kind in _SILENT:
                 pass
             case _:
@@ -65,14 +73,14 @@ class Pi:
             return self._error
         return None if code or self._done else incomplete()
 
-    def _update(self, update: Object) -> Iterator[Heard]:
+    def _update(self, update: Object) -> Iterator[FormatEvent]:
         match update:
             case {"type": "text_delta", "contentIndex": int(place), "delta": str(text)}:
                 yield self._parts[place].add(text)
             case {"type": "thinking_delta", "contentIndex": int(place), "delta": str(text)}:
                 yield Reasoning(delta=self._parts[place].add(text))
 
-    def _end(self, message: Object) -> Iterator[Heard]:
+    def _end(self, message: Object) -> Iterator[FormatEvent]:
         content = message.get("content")
         for place, part in enumerate(content if isinstance(content, list) else []):
             match part:
@@ -84,22 +92,22 @@ class Pi:
         yield finished(message.get("stopReason"))
         self._error = _failure(message)
 
-    def _counted(self, message: Object) -> Iterator[Heard]:
+    def _counted(self, message: Object) -> Iterator[FormatEvent]:
         match message.get("usage"):
             case dict(usage):
-                self._prompt += sum(count(usage.get(name)) for name in ("input", "cacheRead", "cacheWrite"))
-                self._completion += count(usage.get("output"))
-                yield tokens(prompt=self._prompt, completion=self._completion)
+                self._prompt += sum(token_count(usage.get(name)) for name in ("input", "cacheRead", "cacheWrite"))
+                self._completion += token_count(usage.get("output"))
+                yield token_usage(prompt=self._prompt, completion=self._completion)
 
 
-def _tool(printed: Object) -> Iterator[Heard]:
+def _tool(printed: Object) -> Iterator[FormatEvent]:
     match printed:
         case {"type": "tool_execution_start", "toolName": str(name), "toolCallId": str(call)}:
-            yield Tool(phase="start", name=name, tool_call_id=call, args=printed.get("args"))
+            yield ToolUse(phase="start", name=name, tool_call_id=call, args=printed.get("args"))
         case {"type": "tool_execution_update", "toolName": str(name), "toolCallId": str(call)}:
-            yield Tool(phase="update", name=name, tool_call_id=call, result=printed.get("partialResult"))
+            yield ToolUse(phase="update", name=name, tool_call_id=call, result=printed.get("partialResult"))
         case {"type": "tool_execution_end", "toolName": str(name), "toolCallId": str(call)}:
-            yield Tool(phase="result", name=name, tool_call_id=call, result=_outcome(printed))
+            yield ToolUse(phase="result", name=name, tool_call_id=call, result=_outcome(printed))
         case _:
             yield skipped(printed)
 
@@ -113,4 +121,4 @@ def _failure(message: Object) -> RunError | None:
     if message.get("stopReason") not in ("error", "aborted"):
         return None
     words = message.get("errorMessage")
-    return failed(words if isinstance(words, str) else "")
+    return agent_error(words if isinstance(words, str) else "")

@@ -17,10 +17,10 @@ from anyio.abc import TaskGroup
 
 from shared.run.errors import RunError
 from worker.agents.cleanup import to_its_end
-from worker.agents.command.warm.process import Process
+from worker.agents.command.warm.warm_process import WarmProcess
 from worker.agents.config import Warm
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 REST_SECONDS = 1.0  # before the next start: the process that was just taken needs the processor more
 MOST_PATIENCE = 60.0  # seconds between two starts, when one process after the other ends by itself
@@ -31,13 +31,13 @@ Key = tuple[str, str]  # agent and session
 class _Waiting:
     """A process with somebody who watches it."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: WarmProcess) -> None:
         self.process = process
         self.taken = False
         self.scope = anyio.CancelScope()
         self.left = anyio.Event()  # by the watcher
 
-    async def take(self) -> Process:
+    async def take(self) -> WarmProcess:
         self.taken = True
         self.scope.cancel()
         try:
@@ -56,7 +56,7 @@ class Pool:
     """`run` has to be running beside its use. Processes that wait are ended with it."""
 
     def __init__(
-        self, name: str, warm: Warm, start: Callable[[], Awaitable[Process]], *, rest: float = REST_SECONDS
+        self, name: str, warm: Warm, start: Callable[[], Awaitable[WarmProcess]], *, rest: float = REST_SECONDS
     ) -> None:
         """`start` makes a process that belongs to no session; it may raise RunError or OSError."""
         self._name = name
@@ -91,7 +91,7 @@ class Pool:
                     self._wait(_Waiting(await self._start()))
                 except (RunError, OSError) as failure:
                     self._failures += 1
-                    log.warning("agent.not_ready", agent=self._name, why=repr(failure))
+                    logger.warning("agent.not_ready", agent=self._name, why=repr(failure))
 
     def _pause(self) -> float:
         """Seconds until the next start."""
@@ -100,7 +100,7 @@ class Pool:
             return min(2.0**self._failures, MOST_PATIENCE)
         return self._rest if took else 0
 
-    async def take_ready(self) -> Process | None:
+    async def take_ready(self) -> WarmProcess | None:
         while self._ready:
             waiting = self._ready.pop(0)
             self._took = True
@@ -112,11 +112,11 @@ class Pool:
             await process.close()
         return None
 
-    async def take_kept(self, key: Key) -> Process | None:
+    async def take_kept(self, key: Key) -> WarmProcess | None:
         waiting = self._kept.pop(key, None)
         return await waiting.take() if waiting else None
 
-    async def keep(self, key: Key, process: Process) -> None:
+    async def keep(self, key: Key, process: WarmProcess) -> None:
         """Keeps a process for its session, or closes it: no longer usable, or with turns enough. The process that has
         waited longest makes room."""
         if not process.usable or process.turns >= self._warm.turns or not self._warm.kept:
@@ -125,15 +125,15 @@ class Pool:
         if earlier := await self.take_kept(key):
             await earlier.close()
         waiting = self._kept[key] = _Waiting(process)
-        self._watchers.start_soon(self._watch, waiting, self._warm.idle_seconds, name=f"kept {self._name}")
+        self._watchers.start_soon(self._instrumentation, waiting, self._warm.idle_seconds, name=f"kept {self._name}")
         if len(self._kept) > self._warm.kept:
             self._kept.popitem(last=False)[1].scope.cancel()
 
     def _wait(self, waiting: _Waiting) -> None:
         self._ready.append(waiting)
-        self._watchers.start_soon(self._watch, waiting, None, name=f"ready {self._name}")
+        self._watchers.start_soon(self._instrumentation, waiting, None, name=f"ready {self._name}")
 
-    async def _watch(self, waiting: _Waiting, seconds: float | None) -> None:
+    async def _instrumentation(self, waiting: _Waiting, seconds: float | None) -> None:
         """Until the process is taken, not usable any more, or has waited for `seconds`."""
         try:
             with waiting.scope, anyio.move_on_after(seconds):
@@ -153,4 +153,4 @@ class Pool:
         self._missing.set()
         await waiting.process.close()
         if failed:
-            log.warning("agent.not_ready", agent=self._name, why=await waiting.process.child.errors())
+            logger.warning("agent.not_ready", agent=self._name, why=await waiting.process.child.errors())

@@ -19,14 +19,14 @@ from anyio import to_thread
 from shared.run.errors import RunError
 from worker.agents.cleanup import to_its_end
 from worker.agents.command.command_agent import CommandAgent
-from worker.agents.command.warm.fresh import Fresh, sweep
-from worker.agents.command.warm.known_protocols import LANGUAGES
+from worker.agents.command.warm.driver_registry import DRIVERS
 from worker.agents.command.warm.pool import REST_SECONDS, Key, Pool
-from worker.agents.command.warm.process import Process
+from worker.agents.command.warm.ready_folder import ReadyFolder, sweep
+from worker.agents.command.warm.warm_process import WarmProcess
 from worker.agents.command.workdir import folder_name, session_folder
 from worker.agents.config import CommandConfig, Warm
 from worker.agents.presets import SESSION_WORKDIR
-from worker.agents.protocol import AgentInput, Spoken
+from worker.agents.protocol import AgentEvent, AgentInput
 
 SWEEP_SECONDS = 3_600.0  # at least, between two looks for what others have left
 
@@ -42,40 +42,44 @@ class Starter:
         self._command = command
         self._format = config.output
         self._limits = config.limits
-        self._language = LANGUAGES[config.output]
+        self._language = DRIVERS[config.output]
         self._swept_at = -math.inf
         self._root = work_root if config.workdir == SESSION_WORKDIR else None  # None: all work in the same directory
 
-    async def ahead(self) -> Process:
+    async def ahead(self) -> WarmProcess:
         """For a session that is not known yet. Raises OSError besides RunError."""
         async with AsyncExitStack() as holds:
             fresh = holds.enter_context(closing(await self._fresh(self._root))) if self._root else None
             return await self._start(holds, None, fresh)
 
-    async def _fresh(self, root: Path) -> Fresh:
+    async def _fresh(self, root: Path) -> ReadyFolder:
         if self._swept_at + SWEEP_SECONDS < time.monotonic():
             await to_thread.run_sync(sweep, root)
             self._swept_at = time.monotonic()
-        return Fresh(root)
+        return ReadyFolder(root)
 
-    async def for_session(self, input: AgentInput) -> Process:
+    async def for_session(self, input: AgentInput) -> WarmProcess:
         async with AsyncExitStack() as holds:
             return await self._start(holds, await self._folder(holds, input), None)
 
-    def can_settle(self, input: AgentInput) -> bool:
+    def can_assign(self, input: AgentInput) -> bool:
         """Whether a process that was started ahead may serve the session: it cannot work in a directory that is
         already there, unless it can be told."""
-        return self._root is None or self._language.moves or not (self._root / _name(input)).exists()
+        return self._root is None or self._language.can_change_folder or not (self._root / _name(input)).exists()
 
-    async def settle(self, process: Process, input: AgentInput) -> bool:
+    async def settle(self, process: WarmProcess, input: AgentInput) -> bool:
         """Makes a process that was started ahead the session's. False when the session has a directory meanwhile."""
         lasting = input.named_session
-        if process.fresh and not self._language.moves and not process.fresh.become(_name(input), lasting=lasting):
+        if (
+            process.fresh
+            and not self._language.can_change_folder
+            and not process.fresh.become(_name(input), lasting=lasting)
+        ):
             return False
         process.folder = await self._folder(process.holds, input)
         return True
 
-    async def explained(self, failure: RunError, process: Process) -> RunError:
+    async def explained(self, failure: RunError, process: WarmProcess) -> RunError:
         return await self._command.explained(failure, process.child)
 
     async def _folder(self, holds: AsyncExitStack, input: AgentInput) -> Path | None:
@@ -84,14 +88,14 @@ class Starter:
             return None
         return await holds.enter_async_context(session_folder(self._root, input.session_key))
 
-    async def _start(self, holds: AsyncExitStack, folder: Path | None, fresh: Fresh | None) -> Process:
+    async def _start(self, holds: AsyncExitStack, folder: Path | None, fresh: ReadyFolder | None) -> WarmProcess:
         command = self._command.start(stdin="open", folder=fresh.path if fresh else folder)
         async with AsyncExitStack() as running:
             child = await running.enter_async_context(command)
-            talk = self._language.talk()
-            return Process(
+            driver = self._language.driver()
+            return WarmProcess(
                 child,
-                talk,
+                driver,
                 self._format,
                 running.pop_all(),
                 holds.pop_all(),
@@ -112,7 +116,7 @@ class WarmAgent:
         self._starter = starter
         self.pool = pool
 
-    async def run(self, input: AgentInput) -> AsyncGenerator[Spoken, None]:
+    async def run(self, input: AgentInput) -> AsyncGenerator[AgentEvent, None]:
         process = await self._process(input)
         try:
             async with aclosing(process.turn(input)) as speech:
@@ -123,19 +127,19 @@ class WarmAgent:
         finally:
             await to_its_end(self._leave(process, input), name=f"end of turn {input.run_id}")
 
-    async def _process(self, input: AgentInput) -> Process:
+    async def _process(self, input: AgentInput) -> WarmProcess:
         """One that knows the session's history, or nothing."""
         kept = await self.pool.take_kept(_key(input))
-        if kept and kept.usable and kept.told and kept.told.is_before(input):
+        if kept and kept.usable and kept.transcript and kept.transcript.is_continued_by(input):
             return kept
         if kept:
             await kept.close()  # before another one works in its directory
-        ready = await self.pool.take_ready() if self._starter.can_settle(input) else None
+        ready = await self.pool.take_ready() if self._starter.can_assign(input) else None
         if ready and await self._settled(ready, input):
             return ready
         return await self._starter.for_session(input)
 
-    async def _settled(self, ready: Process, input: AgentInput) -> bool:
+    async def _settled(self, ready: WarmProcess, input: AgentInput) -> bool:
         """Whether a process has become the session's. Otherwise it is ended."""
         settled = False
         try:
@@ -145,7 +149,7 @@ class WarmAgent:
                 await to_its_end(ready.close(), name=f"end of a process that was ready for {input.run_id}")
         return settled
 
-    async def _leave(self, process: Process, input: AgentInput) -> None:
+    async def _leave(self, process: WarmProcess, input: AgentInput) -> None:
         if input.named_session:
             await self.pool.keep(_key(input), process)
         else:

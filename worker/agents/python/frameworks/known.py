@@ -18,15 +18,15 @@ def adapted(found: object) -> Callable[[AgentInput], object] | None:
     # An adapter is imported here, as it imports its framework, which is there: the object comes from it.
     match _framework(type(found)):
         case "pydantic_ai":
-            from worker.agents.python.frameworks.pydantic_ai import adapter as pydantic_ai
+            from worker.agents.python.frameworks.pydantic_ai import pydantic_ai_adapter as pydantic_ai
 
             return pydantic_ai(found)
         case "agents":
-            from worker.agents.python.frameworks.openai_agents import adapter as openai_agents
+            from worker.agents.python.frameworks.openai_agents import openai_agents_adapter as openai_agents
 
             return openai_agents(found)
         case "langgraph":
-            from worker.agents.python.frameworks.langgraph import adapter as langgraph
+            from worker.agents.python.frameworks.langgraph import langgraph_adapter as langgraph
 
             return langgraph(found)
         case _:

@@ -14,23 +14,31 @@ from pydantic import JsonValue
 from shared.run.errors import SettingsError
 from worker.agents.cleanup import closing
 from worker.agents.protocol import AgentInput
-from worker.agents.python.frameworks.framework_failures import Translated
+from worker.agents.python.frameworks.adapter_events import (
+    NEW_MESSAGE,
+    AdapterEvent,
+    as_text,
+    nobody_to_ask,
+    reasoning,
+    tokens,
+    tool,
+)
+from worker.agents.python.frameworks.framework_errors import FrameworkErrors
 from worker.agents.python.frameworks.messages import Message, Picture, conversation
-from worker.agents.python.frameworks.said import NEW_MESSAGE, Said, as_text, nobody_to_ask, reasoning, tokens, tool
 
 
-def adapter(graph: object) -> Callable[[AgentInput], AsyncIterator[Said]]:
+def langgraph_adapter(graph: object) -> Callable[[AgentInput], AsyncIterator[AdapterEvent]]:
     assert isinstance(graph, Pregel)
     if "messages" not in graph.channels:
         raise SettingsError(
             "is a LangGraph graph whose state has no `messages`; add them, or write a function that calls the graph"
         )
 
-    async def answer(input: AgentInput) -> AsyncIterator[Said]:
-        answer = _Answer()
+    async def answer(input: AgentInput) -> AsyncIterator[AdapterEvent]:
+        answer = _LangGraphTranslator()
         # A graph with a checkpointer insists on a thread. The history is ours, so none is used twice.
         config: RunnableConfig = {"configurable": {"thread_id": str(uuid4())}}
-        with Translated(GraphRecursionError):
+        with FrameworkErrors(GraphRecursionError):
             stream = graph.astream({"messages": _messages(input)}, config, stream_mode=["messages", "updates"])
             async with closing(stream) as parts:
                 async for mode, data in parts:
@@ -59,7 +67,7 @@ def _piece(piece: str | Picture) -> str | dict[str, JsonValue]:
     return {"type": "text", "text": piece}
 
 
-class _Answer:
+class _LangGraphTranslator:
     """The stream of one run in, what it says out.
 
     Text comes as `messages`: tokens of the models that nodes call, and the other messages that nodes return. Tools
@@ -71,7 +79,7 @@ class _Answer:
         self._prompt = self._completion = 0
         self._structured: object = None
 
-    def read(self, mode: str, data: object) -> Iterator[Said]:
+    def read(self, mode: str, data: object) -> Iterator[AdapterEvent]:
         match mode, data:
             case "messages", (AIMessage() as message, _):
                 yield from self._said(message)
@@ -81,14 +89,14 @@ class _Answer:
                 for update in data.values():
                     yield from self._updated(update)
 
-    def end(self) -> Iterator[Said]:
+    def end(self) -> Iterator[AdapterEvent]:
         if self._prompt or self._completion:
             yield tokens(self._prompt, self._completion)
         if self._structured is not None:
             yield NEW_MESSAGE
             yield as_text(self._structured)
 
-    def _said(self, message: AIMessage) -> Iterator[Said]:
+    def _said(self, message: AIMessage) -> Iterator[AdapterEvent]:
         if message.id != self._message:
             self._message = str(message.id)
             yield NEW_MESSAGE
@@ -102,7 +110,7 @@ class _Answer:
             self._prompt += message.usage_metadata["input_tokens"]
             self._completion += message.usage_metadata["output_tokens"]
 
-    def _updated(self, update: object) -> Iterator[Said]:
+    def _updated(self, update: object) -> Iterator[AdapterEvent]:
         if not isinstance(update, Mapping):
             return
         self._structured = update.get("structured_response", self._structured)

@@ -22,11 +22,9 @@ from openai.types import responses
 
 from worker.agents.cleanup import closing
 from worker.agents.protocol import AgentInput
-from worker.agents.python.frameworks.framework_failures import Translated
-from worker.agents.python.frameworks.messages import Message, Picture, conversation
-from worker.agents.python.frameworks.said import (
+from worker.agents.python.frameworks.adapter_events import (
     NEW_MESSAGE,
-    Said,
+    AdapterEvent,
     arguments,
     as_text,
     nobody_to_ask,
@@ -34,14 +32,16 @@ from worker.agents.python.frameworks.said import (
     tokens,
     tool,
 )
+from worker.agents.python.frameworks.framework_errors import FrameworkErrors
+from worker.agents.python.frameworks.messages import Message, Picture, conversation
 
 
-def adapter(agent: object) -> Callable[[AgentInput], AsyncIterator[Said]]:
+def openai_agents_adapter(agent: object) -> Callable[[AgentInput], AsyncIterator[AdapterEvent]]:
     assert isinstance(agent, Agent)
 
-    async def answer(input: AgentInput) -> AsyncIterator[Said]:
-        answer = _Answer()
-        with Translated(AgentsException):
+    async def answer(input: AgentInput) -> AsyncIterator[AdapterEvent]:
+        answer = _OpenAIAgentsTranslator()
+        with FrameworkErrors(AgentsException):
             run = Runner.run_streamed(agent, _messages(input))
             async with closing(run.stream_events()) as events, _ended(run):
                 async for event in events:
@@ -84,21 +84,21 @@ def _piece(piece: str | Picture) -> responses.ResponseInputContentParam:
     return {"type": "input_text", "text": piece}
 
 
-class _Answer:
+class _OpenAIAgentsTranslator:
     """Events of one run in, what it says out."""
 
     def __init__(self) -> None:
         self._told = False  # whether there is text since the model was last asked, or since it used a tool
         self._tools: dict[str, str] = {}  # names by the ids of their calls
 
-    def read(self, event: StreamEvent) -> Iterator[Said]:
+    def read(self, event: StreamEvent) -> Iterator[AdapterEvent]:
         match event:
             case RawResponsesStreamEvent(data=data):
                 yield from self._raw(data)
             case RunItemStreamEvent(item=item):
                 yield from self._item(item)
 
-    def _raw(self, event: TResponseStreamEvent) -> Iterator[Said]:
+    def _raw(self, event: TResponseStreamEvent) -> Iterator[AdapterEvent]:
         match event:
             case responses.ResponseCreatedEvent():
                 self._told = False
@@ -114,7 +114,7 @@ class _Answer:
             ):
                 yield reasoning(text)
 
-    def _item(self, item: RunItem) -> Iterator[Said]:
+    def _item(self, item: RunItem) -> Iterator[AdapterEvent]:
         match item:
             case MessageOutputItem() if not self._told:  # of a model that does not stream
                 self._told = True
@@ -128,7 +128,7 @@ class _Answer:
                 call_id = _field(call, "call_id")
                 yield tool("result", self._tools.get(call_id, ""), call_id, result=output)
 
-    def end(self, run: RunResultStreaming) -> Iterator[Said]:
+    def end(self, run: RunResultStreaming) -> Iterator[AdapterEvent]:
         usage = run.context_wrapper.usage
         yield tokens(usage.input_tokens, usage.output_tokens)
         if run.interruptions:

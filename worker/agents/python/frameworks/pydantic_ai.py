@@ -12,11 +12,9 @@ from pydantic_ai.run import AgentRunResult, AgentRunResultEvent
 from pydantic_ai.tools import DeferredToolRequests
 
 from worker.agents.protocol import AgentInput
-from worker.agents.python.frameworks.framework_failures import Translated
-from worker.agents.python.frameworks.messages import Message, Picture, conversation
-from worker.agents.python.frameworks.said import (
+from worker.agents.python.frameworks.adapter_events import (
     NEW_MESSAGE,
-    Said,
+    AdapterEvent,
     arguments,
     as_text,
     nobody_to_ask,
@@ -24,17 +22,19 @@ from worker.agents.python.frameworks.said import (
     tokens,
     tool,
 )
+from worker.agents.python.frameworks.framework_errors import FrameworkErrors
+from worker.agents.python.frameworks.messages import Message, Picture, conversation
 
 Event = said_by.AgentStreamEvent | AgentRunResultEvent[object]
 
 
-def adapter(agent: object) -> Callable[[AgentInput], AsyncIterator[Said]]:
+def pydantic_ai_adapter(agent: object) -> Callable[[AgentInput], AsyncIterator[AdapterEvent]]:
     assert isinstance(agent, AbstractAgent)
 
-    async def answer(input: AgentInput) -> AsyncIterator[Said]:
-        answer = _Answer()
+    async def answer(input: AgentInput) -> AsyncIterator[AdapterEvent]:
+        answer = _PydanticAITranslator()
         *history, message = conversation(input)
-        with Translated(AgentRunError):
+        with FrameworkErrors(AgentRunError):
             async with agent.run_stream_events(
                 _content(message),
                 message_history=[*map(_message, history)],
@@ -69,13 +69,13 @@ def _piece(piece: str | Picture) -> said_by.UserContent:
             return said_by.ImageUrl(url)
 
 
-class _Answer:
+class _PydanticAITranslator:
     """Events of one run in, what it says out."""
 
     def __init__(self) -> None:
         self._told = False  # whether there is text since the model was last asked, or since it used a tool
 
-    def read(self, event: Event) -> Iterator[Said]:
+    def read(self, event: Event) -> Iterator[AdapterEvent]:
         match event:
             case said_by.PartStartEvent(index=index, part=part):
                 if index == 0:
@@ -97,7 +97,7 @@ class _Answer:
             case AgentRunResultEvent(result=result):
                 yield from self._end(result)
 
-    def _part(self, part: said_by.ModelResponsePart) -> Iterator[Said]:
+    def _part(self, part: said_by.ModelResponsePart) -> Iterator[AdapterEvent]:
         match part:
             case said_by.TextPart(content=text):
                 yield from self._text(text)
@@ -106,12 +106,12 @@ class _Answer:
             case said_by.NativeToolReturnPart():
                 yield tool("result", part.tool_name, part.tool_call_id, result=part.content)
 
-    def _text(self, text: str) -> Iterator[Said]:
+    def _text(self, text: str) -> Iterator[AdapterEvent]:
         if text:
             self._told = True
             yield text
 
-    def _end(self, result: AgentRunResult[object]) -> Iterator[Said]:
+    def _end(self, result: AgentRunResult[object]) -> Iterator[AdapterEvent]:
         yield tokens(result.usage.input_tokens, result.usage.output_tokens)
         if isinstance(result.output, DeferredToolRequests):
             raise nobody_to_ask("pydantic_ai")

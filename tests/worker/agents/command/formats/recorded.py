@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from shared.run.errors import RunError
-from worker.agents.command.formats.known_formats import FORMATS
-from worker.agents.protocol import OwnConversation, Spoken, Utterance
+from worker.agents.command.formats.format_registry import FORMATS
+from worker.agents.protocol import AgentConversation, AgentEvent, AgentOutput
 
 # What a run fails with that had a model's server refuse this.
 CODES = {
@@ -32,14 +32,14 @@ class Record:
         self._reading = FORMATS[cli]()
         self._printed = (FIXTURES / cli / f"{case}.jsonl").read_bytes()
 
-    def heard(self) -> list[Utterance]:
+    def heard(self) -> list[AgentOutput]:
         """All of it, of a run that went well and printed nothing unknown."""
         heard = [*self._reading.feed(self._printed), *self._reading.end()]
         self._reading.ended(self.code)
         assert self._reading.skipped == {}
         return heard
 
-    def said(self) -> list[Spoken]:
+    def said(self) -> list[AgentEvent]:
         """What readers get of it."""
         return _for_readers(self.heard())
 
@@ -50,13 +50,13 @@ class Record:
         return failed.value
 
 
-def said(cli: str, case: str) -> list[Spoken]:
+def said(cli: str, case: str) -> list[AgentEvent]:
     return Record(cli, case).said()
 
 
 def conversations(cli: str, case: str) -> list[str]:
     """What the CLI calls the conversation, as often as it is said."""
-    return [heard.id for heard in Record(cli, case).heard() if isinstance(heard, OwnConversation)]
+    return [heard.id for heard in Record(cli, case).heard() if isinstance(heard, AgentConversation)]
 
 
 def failure(cli: str, case: str) -> tuple[str, str]:
@@ -69,7 +69,7 @@ def lines(printed: Iterable[Mapping[str, Any]]) -> bytes:
     return b"".join(json.dumps(one).encode() + b"\n" for one in printed)
 
 
-def read(cli: str, *printed: Mapping[str, Any], code: int = 0) -> list[Spoken]:
+def read(cli: str, *printed: Mapping[str, Any], code: int = 0) -> list[AgentEvent]:
     """What a run says that has printed this."""
     reading = FORMATS[cli]()
     said = [*reading.feed(lines(printed)), *reading.end()]
@@ -77,5 +77,5 @@ def read(cli: str, *printed: Mapping[str, Any], code: int = 0) -> list[Spoken]:
     return _for_readers(said)
 
 
-def _for_readers(heard: Iterable[Utterance]) -> list[Spoken]:
-    return [said for said in heard if not isinstance(said, OwnConversation)]
+def _for_readers(heard: Iterable[AgentOutput]) -> list[AgentEvent]:
+    return [said for said in heard if not isinstance(said, AgentConversation)]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.run.errors import RunError
-from shared.run.events import Delta, FinishReason, Reasoning, Tool, Usage
+from shared.run.events import Delta, FinishReason, Reasoning, ToolUse, Usage
 from tests.worker.agents.command.formats.recorded import CODES, failure, read, said
 from worker.agents.protocol import Finished
 
@@ -25,8 +25,8 @@ def test_a_tool() -> None:
     assert said("claude", "note") == [
         Delta(delta="I shall writ"),
         Delta(delta="e it."),
-        Tool(phase="start", name="Bash", tool_call_id="call_1", args=command),
-        Tool(phase="result", name="Bash", tool_call_id="call_1", result="(Bash completed with no output)"),
+        ToolUse(phase="start", name="Bash", tool_call_id="call_1", args=command),
+        ToolUse(phase="result", name="Bash", tool_call_id="call_1", result="(Bash completed with no output)"),
         Delta(delta="The note is ", message=1),
         Delta(delta="written.", message=1),
         Usage(prompt_tokens=70, completion_tokens=16, total_tokens=86),
@@ -105,7 +105,7 @@ def test_what_a_subagent_says_is_not_the_answer() -> None:
     call = {"type": "tool_use", "id": "t1", "name": "Read", "input": {}}
     lines = [message(text("secretly"), call, parent_tool_use_id="t0"), {**piece("x"), "parent_tool_use_id": "t0"}]
     assert read("claude", *lines, message(text("a"), name="m2"), RESULT) == [
-        Tool(phase="start", name="Read", tool_call_id="t1", args={}),
+        ToolUse(phase="start", name="Read", tool_call_id="t1", args={}),
         Delta(delta="a"),
     ]
 
@@ -114,7 +114,7 @@ def test_a_tool_that_failed() -> None:
     call = message({"type": "tool_use", "id": "t1", "name": "Read", "input": {}})
     outcome = {"type": "tool_result", "tool_use_id": "t1", "content": "no such file", "is_error": True}
     *_, result, _ = read("claude", call, {"type": "user", "message": {"content": [outcome]}}, RESULT)
-    assert result == Tool(phase="result", name="Read", tool_call_id="t1", result={"error": "no such file"})
+    assert result == ToolUse(phase="result", name="Read", tool_call_id="t1", result={"error": "no such file"})
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.run.errors import RunError
-from shared.run.events import Delta, Reasoning, Tool, Usage
+from shared.run.events import Delta, Reasoning, ToolUse, Usage
 from tests.worker.agents.command.formats.recorded import CODES, failure, read, said
 
 
@@ -21,8 +21,8 @@ def test_a_tool() -> None:
     outcome = {"aggregated_output": "", "exit_code": 0, "status": "completed"}
     assert said("codex", "note") == [
         Delta(delta="I shall write it."),
-        Tool(phase="start", name="command_execution", tool_call_id="item_2", args=command),
-        Tool(phase="result", name="command_execution", tool_call_id="item_2", result=outcome),
+        ToolUse(phase="start", name="command_execution", tool_call_id="item_2", args=command),
+        ToolUse(phase="result", name="command_execution", tool_call_id="item_2", result=outcome),
         Delta(delta="The note is written.", message=1),
         Usage(prompt_tokens=70, completion_tokens=16, total_tokens=86),
     ]
@@ -73,14 +73,16 @@ def test_a_message_that_grows(whole: str, ends: list[int]) -> None:
 def test_a_tool_that_is_told_only_at_its_end() -> None:
     change = {"changes": [{"path": "a", "kind": "add"}]}
     assert read("codex", item("completed", type="file_change", **change, status="completed"), DONE) == [
-        Tool(phase="start", name="file_change", tool_call_id="item_1", args=change),
-        Tool(phase="result", name="file_change", tool_call_id="item_1", result={"status": "completed"}),
+        ToolUse(phase="start", name="file_change", tool_call_id="item_1", args=change),
+        ToolUse(phase="result", name="file_change", tool_call_id="item_1", result={"status": "completed"}),
     ]
 
 
 def test_a_list_that_is_updated() -> None:
     lines = [item(act, type="todo_list", items=[act]) for act in ("started", "updated", "completed")]
-    assert [(said.phase, said.args, said.result) for said in read("codex", *lines, DONE) if isinstance(said, Tool)] == [
+    assert [
+        (said.phase, said.args, said.result) for said in read("codex", *lines, DONE) if isinstance(said, ToolUse)
+    ] == [
         ("start", {"items": ["started"]}, None),
         ("update", None, {"items": ["updated"]}),
         ("result", None, {"items": ["completed"]}),

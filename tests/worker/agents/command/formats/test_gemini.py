@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from shared.run.errors import RunError
-from shared.run.events import Delta, Tool, Usage
+from shared.run.events import Delta, ToolUse, Usage
 from tests.worker.agents.command.formats.recorded import CODES, failure, read, said
 
 
@@ -22,8 +22,8 @@ def test_a_tool() -> None:
     assert said("gemini", "note") == [
         Delta(delta="I shall writ"),
         Delta(delta="e it."),
-        Tool(phase="start", **call, args={"file_path": "note.txt", "content": "from the agent"}),
-        Tool(phase="result", **call),
+        ToolUse(phase="start", **call, args={"file_path": "note.txt", "content": "from the agent"}),
+        ToolUse(phase="result", **call),
         Delta(delta="The note is ", message=1),
         Delta(delta="written.", message=1),
         Usage(prompt_tokens=70, completion_tokens=16, total_tokens=86),
@@ -68,7 +68,7 @@ def test_a_tool_that_failed() -> None:
     call = {"type": "tool_use", "tool_name": "ls", "tool_id": "t1", "parameters": {}}
     outcome = {"type": "tool_result", "tool_id": "t1", "status": "error", "error": {"message": "no"}}
     *_, result = read("gemini", call, outcome, RESULT)
-    assert result == Tool(phase="result", name="ls", tool_call_id="t1", result={"error": {"message": "no"}})
+    assert result == ToolUse(phase="result", name="ls", tool_call_id="t1", result={"error": {"message": "no"}})
 
 
 def test_a_warning_is_no_error() -> None:

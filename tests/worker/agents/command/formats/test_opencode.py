@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.run.errors import RunError
-from shared.run.events import Delta, FinishReason, Reasoning, Tool, Usage
+from shared.run.events import Delta, FinishReason, Reasoning, ToolUse, Usage
 from tests.worker.agents.command.formats.recorded import CODES, failure, read, said
 from worker.agents.protocol import Finished
 
@@ -22,8 +22,8 @@ def test_a_tool() -> None:
     outcome = "Success. Updated the following files:\nA work/note.txt"
     assert said("opencode", "note") == [
         Delta(delta="I shall write it."),
-        Tool(phase="start", name="apply_patch", tool_call_id="call_1", args=patch),
-        Tool(phase="result", name="apply_patch", tool_call_id="call_1", result=outcome),
+        ToolUse(phase="start", name="apply_patch", tool_call_id="call_1", args=patch),
+        ToolUse(phase="result", name="apply_patch", tool_call_id="call_1", result=outcome),
         Usage(prompt_tokens=30, completion_tokens=10, total_tokens=40),
         Delta(delta="The note is written.", message=1),
         Usage(prompt_tokens=70, completion_tokens=16, total_tokens=86),
@@ -78,7 +78,7 @@ def test_all_tokens_count() -> None:
 def test_a_tool_that_failed() -> None:
     state = {"status": "error", "input": {}, "error": "no such file"}
     *_, result, _ = read("opencode", part("tool_use", tool="read", callID="t1", state=state), DONE)
-    assert result == Tool(phase="result", name="read", tool_call_id="t1", result={"error": "no such file"})
+    assert result == ToolUse(phase="result", name="read", tool_call_id="t1", result={"error": "no such file"})
 
 
 def test_an_end_between_two_steps_is_none() -> None:

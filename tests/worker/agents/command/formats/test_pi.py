@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.run.errors import RunError
-from shared.run.events import Delta, FinishReason, Reasoning, Tool, Usage
+from shared.run.events import Delta, FinishReason, Reasoning, ToolUse, Usage
 from tests.worker.agents.command.formats.recorded import CODES, failure, read, said
 from worker.agents.protocol import Finished
 
@@ -27,8 +27,8 @@ def test_a_tool() -> None:
         Delta(delta="I shall writ"),
         Delta(delta="e it."),
         Usage(prompt_tokens=30, completion_tokens=10, total_tokens=40),
-        Tool(phase="start", name="write", tool_call_id="call_1", args=file),
-        Tool(phase="result", name="write", tool_call_id="call_1", result=outcome),
+        ToolUse(phase="start", name="write", tool_call_id="call_1", args=file),
+        ToolUse(phase="result", name="write", tool_call_id="call_1", result=outcome),
         Delta(delta="The note is ", message=1),
         Delta(delta="written.", message=1),
         Usage(prompt_tokens=70, completion_tokens=16, total_tokens=86),
@@ -103,7 +103,7 @@ def test_a_tool_that_goes_on_and_fails(act: str) -> None:
     call = {"toolName": "bash", "toolCallId": "t1", "partialResult": "a", "result": "b", "isError": True}
     expected = {"update": ("update", "a"), "end": ("result", {"error": "b"})}
     (said,) = read("pi", {"type": f"tool_execution_{act}", **call}, DONE)
-    assert isinstance(said, Tool)
+    assert isinstance(said, ToolUse)
     assert (said.phase, said.result) == expected[act]
 
 

@@ -12,9 +12,9 @@ import pytest
 from shared.run.errors import RunError
 from tests.worker.agents.command.formats.recorded import FIXTURES
 from worker.agents.command.formats.format import Object
-from worker.agents.command.formats.reading import Reading
-from worker.agents.command.warm.known_protocols import LANGUAGES
-from worker.agents.protocol import OwnConversation, Spoken, Utterance
+from worker.agents.command.formats.format_parser import FormatParser
+from worker.agents.command.warm.driver_registry import DRIVERS
+from worker.agents.protocol import AgentConversation, AgentEvent, AgentOutput
 
 FOLDER = Path("/work")
 
@@ -24,18 +24,18 @@ class Talked:
 
     def __init__(self, cli: str, *printed: Mapping[str, Any]) -> None:
         self._cli = cli
-        self._talk = LANGUAGES[cli].talk()
+        self._driver = DRIVERS[cli].driver()
         self._printed: Iterator[Mapping[str, Any]] = iter(printed)
-        self.written: list[Object] = list(self._talk.opening())
+        self.written: list[Object] = list(self._driver.opening())
         self.skipped: dict[str, int] = {}
 
     @property
     def left(self) -> list[Mapping[str, Any]]:
         return list(self._printed)
 
-    def turn(self, prompt: str = "Hi") -> list[Spoken]:
-        turn = self._talk.turn(prompt, FOLDER)
-        reading, said = Reading(self._cli, turn), list[Utterance]()
+    def turn(self, prompt: str = "Hi") -> list[AgentEvent]:
+        turn = self._driver.turn(prompt, FOLDER)
+        reading, said = FormatParser(self._cli, turn), list[AgentOutput]()
         self._write(turn.asking)
         while not turn.over:
             line = next(self._printed, None)
@@ -45,15 +45,15 @@ class Talked:
         said += reading.end()
         reading.ended(0)
         self.skipped = reading.skipped
-        return [one for one in said if not isinstance(one, OwnConversation)]
+        return [one for one in said if not isinstance(one, AgentConversation)]
 
     def failure(self) -> tuple[str, str]:
         with pytest.raises(RunError) as failed:
             self.turn()
         return failed.value.code, failed.value.message
 
-    def is_own(self, printed: Mapping[str, Any]) -> bool:
-        return self._talk.is_own(printed)
+    def is_unsolicited(self, printed: Mapping[str, Any]) -> bool:
+        return self._driver.is_unsolicited(printed)
 
     def _write(self, asking: list[Object]) -> None:
         self.written += asking

@@ -28,7 +28,7 @@ from langgraph.types import interrupt
 from pydantic import BaseModel
 
 from shared.run.errors import ErrorCode, RunError, SettingsError
-from shared.run.events import Delta, Reasoning, Tool, Usage
+from shared.run.events import Delta, Reasoning, ToolUse, Usage
 from shared.run.run import Turn
 from tests.worker.agents.asking import answer, asked, said, until
 from tests.worker.agents.python.frameworks.pictures import DOT, PICTURE, PICTURES
@@ -107,8 +107,8 @@ async def test_text_tools_reasoning_and_tokens_come_through(loops: Loops) -> Non
         Reasoning(delta="Dice."),
         Delta(delta="Let me "),
         Delta(delta="roll."),
-        Tool(phase="start", name="roll", tool_call_id="1", args={"sides": 6}),
-        Tool(phase="result", name="roll", tool_call_id="1", result='{"rolled": 4}'),
+        ToolUse(phase="start", name="roll", tool_call_id="1", args={"sides": 6}),
+        ToolUse(phase="result", name="roll", tool_call_id="1", result='{"rolled": 4}'),
         Delta(delta="It is a 4.", message=1),
         Usage(prompt_tokens=12, completion_tokens=5),
     ]

@@ -16,7 +16,7 @@ from pydantic import BaseModel, JsonValue
 
 from shared.run import events
 from shared.run.errors import ErrorCode, RunError
-from shared.run.events import Delta, Reasoning, Tool
+from shared.run.events import Delta, Reasoning, ToolUse
 from shared.run.run import Turn
 from tests.worker.agents.asking import answer, asked, said, text, until
 from tests.worker.agents.python.frameworks.pictures import DOT, PICTURE, PICTURES
@@ -69,8 +69,8 @@ async def test_text_tools_reasoning_and_tokens_come_through(loops: Loops) -> Non
     assert await said(served(Agent("dice", model=model, tools=[roll]), loops)) == [
         Reasoning(delta="Dice."),
         Delta(delta="Let me roll."),
-        Tool(phase="start", name="roll", tool_call_id="1", args={"sides": 6}),
-        Tool(phase="result", name="roll", tool_call_id="1", result={"rolled": 4}),
+        ToolUse(phase="start", name="roll", tool_call_id="1", args={"sides": 6}),
+        ToolUse(phase="result", name="roll", tool_call_id="1", result={"rolled": 4}),
         Delta(delta="It is a 4.", message=1),
         events.Usage(prompt_tokens=10, completion_tokens=6),
     ]
@@ -85,8 +85,8 @@ async def test_a_model_behind_a_chat_api_streams(loops: Loops) -> None:
     async with upstream(first, second) as up, AsyncOpenAI(api_key=KEY, base_url=up.url, max_retries=0) as client:
         model = OpenAIChatCompletionsModel("m", client)
         assert await said(served(Agent("dice", model=model, tools=[roll]), loops)) == [
-            Tool(phase="start", name="roll", tool_call_id="1", args={"sides": 6}),
-            Tool(phase="result", name="roll", tool_call_id="1", result={"rolled": 4}),
+            ToolUse(phase="start", name="roll", tool_call_id="1", args={"sides": 6}),
+            ToolUse(phase="result", name="roll", tool_call_id="1", result={"rolled": 4}),
             Delta(delta="It is "),
             Delta(delta="a 4."),
             events.Usage(prompt_tokens=12, completion_tokens=9),
@@ -143,7 +143,7 @@ async def test_a_handoff_is_seen_as_a_tool(loops: Loops) -> None:
     other = Agent("other", model=ScriptedModel([[assistant_message("I am the other.")]]))
     first = ScriptedModel([[function_call("transfer_to_other", {}, call_id="1")]])
     heard = await said(served(Agent("first", model=first, handoffs=[handoff(other)]), loops))
-    assert Tool(phase="start", name="transfer_to_other", tool_call_id="1", args={}) in heard
+    assert ToolUse(phase="start", name="transfer_to_other", tool_call_id="1", args={}) in heard
     assert text(heard) == "I am the other."
 
 

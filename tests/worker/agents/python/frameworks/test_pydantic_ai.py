@@ -22,7 +22,7 @@ from pydantic_ai.models.function import AgentInfo, DeltaThinkingCalls, DeltaThin
 from pydantic_ai.models.test import TestModel
 
 from shared.run.errors import ErrorCode, RunError
-from shared.run.events import Delta, Reasoning, Tool, Usage
+from shared.run.events import Delta, Reasoning, ToolUse, Usage
 from shared.run.run import Turn
 from tests.worker.agents.asking import answer, asked, said, until
 from tests.worker.agents.python.frameworks.pictures import PICTURE, PICTURES
@@ -67,8 +67,8 @@ async def test_text_tools_reasoning_and_tokens_come_through(loops: Loops) -> Non
         Reasoning(delta="Dice."),
         Delta(delta="Let me "),
         Delta(delta="roll."),
-        Tool(phase="start", name="roll", tool_call_id="1", args={"sides": 6}),
-        Tool(phase="result", name="roll", tool_call_id="1", result={"rolled": 4}),
+        ToolUse(phase="start", name="roll", tool_call_id="1", args={"sides": 6}),
+        ToolUse(phase="result", name="roll", tool_call_id="1", result={"rolled": 4}),
         Delta(delta="It is ", message=1),
         Delta(delta="a 4.", message=1),
     ]

@@ -1,0 +1,84 @@
+"""`/v1/admin/queue`: what waits, by agent, and what is paused."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict, dataclass
+
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.admin.admin_request import parse_body
+from api.http import api_errors
+from api.http.auth import Authenticator, Scope
+from api.http.json_response import json_response
+from shared.ledger.operations import Operations, Pause
+from shared.ledger.operator_views import PauseView, QueuedAgent, QueueView
+from shared.ledger.queue_depth import Depth, QueueDepth
+from shared.redis.keys import ALL
+from shared.run.agent_ids import normalise_agent_id
+from shared.run.errors import TooManyPauses
+
+
+class WhichAgent(BaseModel):
+    """What to pause or to resume."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    agent: str | None = Field(None, description="Id of an agent; without one the whole queue.")
+
+
+@dataclass(frozen=True)
+class AdminQueue:
+    authenticator: Authenticator
+    depth: QueueDepth
+    operations: Operations
+
+    async def show(self, request: Request) -> Response:
+        self.authenticator.authenticate(request.headers, Scope.MONITOR)
+        return json_response(await self.view())
+
+    async def pause(self, request: Request) -> Response:
+        """Runs that are at work go on; those that wait do so until the resume, however long that takes."""
+        who = self.authenticator.authenticate(request.headers, Scope.OPERATE)
+        try:
+            await self.operations.pause(await _which(request), who=who)
+        except TooManyPauses:
+            raise api_errors.too_many_pauses() from None
+        return json_response(await self.view())
+
+    async def resume(self, request: Request) -> Response:
+        who = self.authenticator.authenticate(request.headers, Scope.OPERATE)
+        await self.operations.resume(await _which(request), who=who)
+        return json_response(await self.view())
+
+    async def view(self) -> QueueView:
+        """Raises Unavailable."""
+        fleet, paused = await asyncio.gather(self.depth.read(), self.operations.paused())
+        names = sorted(fleet.agents.keys() | paused.keys() - {ALL})
+        return QueueView(
+            **asdict(fleet.total),
+            paused=_pause(paused.get(ALL)),
+            agents=[
+                QueuedAgent(agent=name, paused=_pause(paused.get(name)), **asdict(fleet.agents.get(name, Depth())))
+                for name in names
+            ],
+        )
+
+
+def _pause(pause: Pause | None) -> PauseView | None:
+    return PauseView(since_ms=pause.since_ms, who=pause.who) if pause else None
+
+
+async def _which(request: Request) -> str:
+    return which((await parse_body(request, WhichAgent)).agent)
+
+
+def which(agent: str | None) -> str:
+    """The agent, or ALL. Raises Failure 400: a misspelt name would pause nothing, and nobody would know."""
+    if agent is None:
+        return ALL
+    if normalise_agent_id(agent) != agent:
+        raise api_errors.invalid_value("agent", "must be the id of an agent: a-z, 0-9, '_' and '-', at most 64")
+    return agent

@@ -1,0 +1,96 @@
+"""Running runs again: one, or those that fit a filter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.fleet.agent_directory import AgentDirectory
+from api.http import api_errors
+from api.intake.submission import Submission
+from shared.ledger.audit import AuditAction, audit_entry
+from shared.ledger.ledger import RequestIdentity, Rerun
+from shared.ledger.operator_views import RerunPair, RerunRefusal, RerunResult
+from shared.ledger.run_index import RunFilter, RunIndex
+from shared.run.clock import now_ms
+from shared.run.errors import QueueFull, SessionTaken
+from shared.run.run import CONTRACT, new_run_id
+
+MOST = 100  # runs that one request has run again
+PAGES = 20  # and pages that it looks through for them
+
+
+class RerunFilter(BaseModel):
+    """Which runs. Those that were run again before are left out, so that a request that is sent twice does it once."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    state: Literal["failed", "cancelled", "completed"] = "failed"
+    agent: str = ""
+    session: str = ""
+    owner: str = ""
+    worker: str = ""
+    code: str = Field("", description="Why they failed, such as `worker_lost`.")
+    since_ms: int | None = Field(None, ge=0, le=2**53, description="Accepted no earlier; ms since the epoch.")
+    to_ms: int | None = Field(None, ge=0, le=2**53, description="Accepted no later.")
+    limit: int = Field(MOST, ge=1, le=MOST, description="Most runs to run again.")
+    cursor: str = Field("", pattern=r"^(\d{1,16}(\.\d{1,9})?)?$", description="`next_cursor` of an earlier answer.")
+
+    @property
+    def wanted(self) -> RunFilter:
+        return RunFilter(**self.model_dump(exclude={"limit", "cursor"}))
+
+
+@dataclass(frozen=True)
+class Reruns:
+    directory: AgentDirectory
+    submission: Submission
+    index: RunIndex
+
+    async def one(self, run_id: str, *, who: str, once: bool = False) -> str:
+        """The id of a new run that asks for the same, in the same session and for the same owner; in its turn, and with
+        nobody who has to read it. Raises Failure, Refused and Unavailable."""
+        run = (await self.submission.any_record(run_id)).run
+        bell, _ = await self.directory.find(run.agent_id, param="run_id")
+        new = run.model_copy(
+            update={
+                "v": CONTRACT,
+                "run_id": new_run_id(),
+                "created_ms": now_ms(),
+                "foreground": False,
+                "again_of": run_id,
+                "traceparent": "",  # that trace is over
+            }
+        )
+        again = Rerun(of=run_id, once=once, note=audit_entry(AuditAction.RETRY_RUN, run_id, who=who))
+        # Known by its own id, so that no client's retry is taken for it.
+        accepted = await self.submission.accept(new, bell=bell, once=RequestIdentity(new.run_id), again=again)
+        return accepted.run_id
+
+    async def all(self, asked: RerunFilter, *, who: str) -> RerunResult:
+        """In the order in which they were accepted, page by page, newest page first."""
+        done: list[RerunPair] = []
+        refused: list[RerunRefusal] = []
+        cursor = asked.cursor
+        for _ in range(PAGES):
+            left = asked.limit - len(done) - len(refused)
+            page = await self.index.page(asked.wanted, cursor=cursor, most=left)
+            cursor = page.cursor
+            rows = [row for row in await self.index.rows(page.run_ids) if not row.again]
+            await self._each((row.run_id for row in reversed(rows)), who, done, refused)
+            if not cursor or len(done) + len(refused) >= asked.limit:
+                break
+        return RerunResult(data=done, refused=refused, next_cursor=cursor or None)
+
+    async def _each(self, run_ids: Iterable[str], who: str, done: list[RerunPair], refused: list[RerunRefusal]) -> None:
+        for run_id in run_ids:
+            try:
+                done.append(RerunPair(id=run_id, again=await self.one(run_id, who=who, once=True)))
+            except api_errors.ApiError as why:
+                refused.append(RerunRefusal(id=run_id, code=str(why.error.get("code")), message=str(why)))
+            except (QueueFull, SessionTaken) as why:
+                failure = api_errors.refused(why)
+                refused.append(RerunRefusal(id=run_id, code=str(failure.error["code"]), message=str(failure)))

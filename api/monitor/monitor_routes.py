@@ -1,0 +1,89 @@
+"""The routes of the monitor page, and what stands behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.staticfiles import StaticFiles
+
+from api.admin.admin_routes import Admin
+from api.http.auth import Credentials, LoopbackOnly
+from api.intake.submission import Submission
+from api.monitor.actions import Actions
+from api.monitor.door import PATH, door_of
+from api.monitor.list_pages import AuditPage, QueuePage, SessionsPage, WorkersPage
+from api.monitor.live_views import LiveViews
+from api.monitor.monitor_page import MonitorPage
+from api.monitor.overview_page import Overview
+from api.monitor.rendering import Templates
+from api.monitor.run_list_pages import FailedPage, RunsPage
+from api.monitor.run_page import RunDetailPage
+from api.monitor.site import Act, Handler, Site, html_handler
+from shared.log.event_log import EventLog
+
+_FILES = StaticFiles(directory=Path(__file__).parent / "static")
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """Its routes, the loop that keeps pages fresh, and the act that ends their streams."""
+
+    routes: list[Route]
+    look_forever: Callable[[], Coroutine[None, None, None]]
+    end: Callable[[], None]
+
+
+def monitor(
+    authenticator: Credentials | LoopbackOnly, admin: Admin, submission: Submission, events: EventLog
+) -> Monitor:
+    live = LiveViews()
+    pages: dict[str, MonitorPage] = {
+        PATH: Overview(admin.stats, admin.workers, admin.queue, admin.runs, events),
+        f"{PATH}/runs": RunsPage(admin.runs),
+        f"{PATH}/failed": FailedPage(admin.runs),
+        f"{PATH}/sessions": SessionsPage(admin.sessions),
+        f"{PATH}/workers": WorkersPage(admin.workers),
+        f"{PATH}/queue": QueuePage(admin.queue),
+        f"{PATH}/audit": AuditPage(admin.audit),
+    }
+    site = Site(door_of(authenticator), Templates(), live, submission, events, pages, RunDetailPage(admin.runs, events))
+    acts = Actions(admin)
+
+    def get(path: str, handler: Handler) -> Route:
+        return Route(f"{PATH}{path}", html_handler(handler, site), methods=["GET"])
+
+    def post(path: str, handler: Handler) -> Route:
+        return Route(f"{PATH}{path}", html_handler(handler, site), methods=["POST"])
+
+    def act(path: str, act: Act) -> Route:
+        return post(path, site.act(act))
+
+    routes: list[Route] = [
+        *(get(path.removeprefix(PATH), site.show) for path in pages),
+        get("/runs/{run_id}", site.show),
+        get("/live", site.stream),
+        get("/login", site.ask_token),
+        post("/login", site.log_in),
+        post("/logout", site.log_out),
+        act("/runs/{run_id}/cancel", acts.cancel),
+        act("/runs/{run_id}/again", acts.again),
+        act("/runs/{run_id}/delete", acts.delete),
+        act("/failed/again", acts.all_again),
+        act("/workers/{worker}/drain", acts.drain),
+        act("/workers/{worker}/resume", acts.serve),
+        act("/queue/pause", acts.pause),
+        act("/queue/resume", acts.resume),
+        get("/static/{name}", _static),
+    ]
+    return Monitor(routes, live.look_forever, live.end)
+
+
+async def _static(request: Request) -> Response:
+    answer = await _FILES.get_response(request.path_params["name"], request.scope)
+    answer.headers["Cache-Control"] = "no-cache"  # to be asked for each time, and sent when it has changed
+    return answer

@@ -1,0 +1,51 @@
+"""Pages and parts of pages as HTML. Whatever is put into a template is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from api.monitor import formatting
+from api.monitor.door import Visitor
+from api.monitor.run_page import TimelineEntry
+from shared.run.release import RELEASE
+
+LIVE = "live_"  # how the names of blocks begin that make up the live parts of a page
+
+
+class Templates:
+    def __init__(self) -> None:
+        self._env = Environment(
+            loader=PackageLoader("api.monitor"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self._env.filters |= {
+            "span": formatting.format_duration,
+            "ago": formatting.format_age,
+            "size": formatting.format_bytes,
+            "count": formatting.format_number,
+            "stamp": formatting.format_timestamp,
+            "short_id": formatting.short_id,
+        }
+        self._env.globals["release"] = RELEASE
+        self._env.globals["ui"] = self._env.get_template("ui.html").module  # seen by blocks that are rendered alone
+
+    def page(self, template: str, **known: object) -> str:
+        return self._env.get_template(template).render(known)
+
+    def parts(self, template: str, *, view: object, visitor: Visitor) -> dict[str, str]:
+        """The live parts of a page, by the ids of the elements that hold them."""
+        sheet = self._env.get_template(template)
+        context = sheet.new_context({"view": view, "visitor": visitor})
+        live = (name for name in sheet.blocks if name.startswith(LIVE))
+        return {name.removeprefix(LIVE): "".join(sheet.blocks[name](context)) for name in live}
+
+    def moments(self, moments: Iterable[TimelineEntry]) -> str:
+        """Lines of a run's timeline."""
+        line = self._env.get_template("ui.html").module.moment  # type: ignore[attr-defined]
+        return "".join(line(moment) for moment in moments)

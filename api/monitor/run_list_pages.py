@@ -1,0 +1,113 @@
+"""Lists of runs: all that fit what somebody looks for, and those that failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from urllib.parse import urlencode
+
+from api.admin.admin_runs import AdminRuns, id_prefix
+from api.http.query import cursor, number, one_of
+from api.monitor.monitor_page import PageRequest
+from shared.ledger.operator_views import AdminRunList
+from shared.ledger.run_index import RunFilter
+from shared.run.clock import now_ms
+from shared.run.states import State
+
+PER_PAGE = 50
+TIMES = {"300": "5 minutes", "900": "15 minutes", "3600": "hour", "21600": "6 hours", "86400": "day"}
+
+
+@dataclass(frozen=True)
+class RunSearch:
+    """What the form says, as it says it. `within` and `before` are seconds ago."""
+
+    id: str = ""
+    state: str = ""
+    agent: str = ""
+    session: str = ""
+    owner: str = ""
+    worker: str = ""
+    code: str = ""
+    within: str = ""
+    before: str = ""
+
+    @property
+    def wanted(self) -> RunFilter:
+        """As seen now."""
+        now = now_ms()
+        return RunFilter(
+            state=self.state,
+            agent=self.agent,
+            session=self.session,
+            owner=self.owner,
+            worker=self.worker,
+            code=self.code,
+            prefix=id_prefix(self.id),
+            since_ms=now - int(self.within) * 1000 if self.within else None,
+            to_ms=now - int(self.before) * 1000 if self.before else None,
+        )
+
+    @property
+    def filled(self) -> dict[str, str]:
+        return {name: value for name, value in asdict(self).items() if value}
+
+    def query(self, **more: str) -> str:
+        """As a link says it."""
+        return urlencode({**self.filled, **{name: value for name, value in more.items() if value}})
+
+
+def parse_search(query: Mapping[str, str]) -> RunSearch:
+    """Raises Failure 400 for a value that the form cannot have."""
+    given = RunSearch(**{name: query.get(name, "").strip() for name in RunSearch.__dataclass_fields__})
+    if given.state:
+        one_of(given.state, "state", State)
+    for name in ("within", "before"):
+        if value := getattr(given, name):
+            number(value, name, most=10**9)
+    return given
+
+
+def failed(given: RunSearch) -> RunSearch:
+    """As much of it as running them again goes by, too."""
+    return replace(given, state=State.FAILED, id="")
+
+
+@dataclass(frozen=True)
+class RunsView:
+    rows: AdminRunList
+    sought: RunSearch
+    cursor: str
+    times: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class RunsPage:
+    """Every run, newest first."""
+
+    runs: AdminRuns
+    template = "runs.html"
+
+    async def view(self, asked: PageRequest) -> RunsView:
+        return await _view(self.runs, parse_search(asked.query), asked)
+
+    live_view = view
+
+
+@dataclass(frozen=True)
+class FailedPage:
+    """Those that failed, to find out why and to run them again."""
+
+    runs: AdminRuns
+    template = "failed.html"
+
+    async def view(self, asked: PageRequest) -> RunsView:
+        return await _view(self.runs, failed(parse_search(asked.query)), asked)
+
+    live_view = view
+
+
+async def _view(runs: AdminRuns, wanted: RunSearch, asked: PageRequest) -> RunsView:
+    place = cursor(asked.query.get("cursor", ""))
+    rows = await runs.view(wanted.wanted, cursor=place, most=PER_PAGE)
+    return RunsView(rows, wanted, place, TIMES)

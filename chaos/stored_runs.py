@@ -1,0 +1,92 @@
+"""Reads what Redis holds of the runs of a round, past the service, and into values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from typing import cast
+
+from redis.asyncio import Redis
+
+from chaos.history import Entry, StoredRun
+from chaos.script import Order
+from chaos.service import KEYS
+from shared.log.packing import unpack
+
+BOUNDED = frozenset({KEYS.queue, KEYS.leases, KEYS.paused, KEYS.prefixes()["attended"]})
+
+
+async def read_stored_runs(look: Redis) -> list[StoredRun]:
+    ids = [run_id.decode() async for run_id in _ids(look)]
+    return [await _kept(look, run_id) for run_id in ids]
+
+
+async def _ids(look: Redis) -> AsyncIterator[bytes]:
+    """Of the records and of the logs: a log without a record would be something lost."""
+    prefix = KEYS.run("").encode()
+    async for key in look.scan_iter(match=prefix + b"*", count=1_000):
+        yield key.removeprefix(prefix)
+
+
+async def _kept(look: Redis, run_id: str) -> StoredRun:
+    # redis-py's annotations say of these two that they may not be awaitable.
+    fields = cast("Awaitable[dict[bytes, bytes]]", look.hgetall(KEYS.run(run_id)))
+    end = cast("Awaitable[bytes | None]", look.hget(KEYS.head(run_id), "terminal"))
+    record = {name.decode(): value.decode() for name, value in (await fields).items()}
+    spec = json.loads(record["spec"])
+    terminal = json.loads(await end or "{}")
+    stream = await look.xrange(KEYS.stream(run_id))
+    entries = [entry for id, fields in stream for entry in _entries(id, fields)]
+    return StoredRun(
+        run_id=run_id,
+        order=Order.of(spec["message"]),
+        agent=record["agent"],
+        session=record["session"],
+        state=record["state"],
+        code=record.get("code", ""),
+        attempts=int(record["attempt"]),
+        tries=int(record["tries"]),
+        accepted=int(record["queued"]),
+        end_state=terminal.get("state", ""),
+        end_text=terminal.get("text", ""),
+        entries=tuple(entries),
+    )
+
+
+def _entries(id: bytes, fields: Mapping[bytes, bytes]) -> list[Entry]:
+    """The events of an entry of the stream, which has the number of the last."""
+    entries = [_entry(raw.decode()) for raw in unpack(fields)]
+    assert id.decode() == f"0-{entries[-1].seq}", (id, fields)
+    return entries
+
+
+def _entry(raw: str) -> Entry:
+    event = json.loads(raw)
+    data = event["data"]
+    return Entry(
+        seq=event["seq"],
+        stream=event["stream"],
+        attempt=event["attempt"],
+        at=event["ts"],
+        raw=raw,
+        phase=data.get("phase", ""),
+        delta=data.get("delta", "") if event["stream"] == "assistant" else "",
+        message=data.get("message", 0),
+        worker=data.get("worker", ""),
+        code=data.get("code", ""),
+        reason=data.get("reason") or "",
+    )
+
+
+async def immortal_keys(look: Redis) -> list[str]:
+    """Keys that would stay for ever, and are not bounded otherwise."""
+    names = [key.decode() async for key in look.scan_iter(count=1_000)]
+    return [name for name in names if name not in BOUNDED and await look.ttl(name) == -1]
+
+
+async def waiting(look: Redis) -> list[str]:
+    """What still waits or runs, or is thought to be read."""
+    found = []
+    for name in sorted(BOUNDED):
+        found += [f"{name}: {run_id.decode()}" for run_id in await look.zrange(name, 0, -1)]
+    return found

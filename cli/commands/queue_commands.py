@@ -1,0 +1,75 @@
+"""`runrelay queue`: what waits; pause and resume."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from cli.command_context import AsJson, command_context
+from cli.terminal_output import Output
+from cli.text_format import duration
+from shared.ledger.operator_views import PauseView, QueueView
+
+app = typer.Typer(no_args_is_help=True, help="What waits; pause and resume.")
+
+QUEUE = "/v1/admin/queue"
+
+Which = Annotated[str | None, typer.Argument(help="An agent; without one the whole queue.")]
+
+
+@app.command()
+def stats(context: typer.Context, as_json: AsJson = False) -> None:
+    """What waits and what runs, by agent, and what is paused."""
+    here = command_context(context)
+    with here.service() as service:
+        queue = service.get(QueueView, QUEUE)
+    here.output.json(queue) if as_json else _print(here.output, queue)
+
+
+@app.command()
+def pause(context: typer.Context, agent: Which = None, as_json: AsJson = False) -> None:
+    """Start no more runs. What runs goes on; what waits is not ended by the time it waits."""
+    _act(context, "pause", agent, as_json)
+
+
+@app.command()
+def resume(context: typer.Context, agent: Which = None, as_json: AsJson = False) -> None:
+    """Start runs again, in their old order."""
+    _act(context, "resume", agent, as_json)
+
+
+def _act(context: typer.Context, act: str, agent: str | None, as_json: bool) -> None:
+    here = command_context(context)
+    with here.service() as service:
+        queue = service.post(QueueView, f"{QUEUE}/{act}", {"agent": agent} if agent else {})
+    here.output.json(queue) if as_json else _print(here.output, queue)
+
+
+COLUMNS = ("AGENT", "WAITING", "HELD", "IN LINE", "RUNNING", "OLDEST WAIT", "PAUSED")
+
+
+def queue_rows(queue: QueueView) -> list[tuple[str, ...]]:
+    """A row for each agent, and one for all."""
+    named = [(agent.agent, agent, agent.paused) for agent in queue.agents]
+    return [
+        (
+            name,
+            str(load.waiting),
+            str(load.held),
+            str(load.in_line),
+            str(load.running),
+            duration(load.oldest_wait_ms) if load.waiting else "-",
+            _paused(paused),
+        )
+        for name, load, paused in [*named, ("(all)", queue, queue.paused)]
+    ]
+
+
+def _paused(pause: PauseView | None) -> str:
+    return f"{duration(max(0, time.time() * 1000 - pause.since_ms))} ago by {pause.who}" if pause else "-"
+
+
+def _print(output: Output, queue: QueueView) -> None:
+    output.table(COLUMNS, queue_rows(queue))

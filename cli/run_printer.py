@@ -1,0 +1,39 @@
+"""What a run says, as it says it: its text for people, its events for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cli.cli_error import CliError, ExitCode
+from cli.terminal_output import Output
+from cli.text_format import line
+from shared.run.events import AssistantEvent, Cancelled, Completed, Event, Failed, Started, ToolUse, to_json
+from shared.run.flat_text import FlatText
+
+
+def print_run(events: Iterable[Event], output: Output, *, as_json: bool) -> None:
+    """Raises Problem when the run fails or is cancelled."""
+    flat, open_line = FlatText(), False
+    for event in events:
+        if as_json:
+            output.raw(to_json(event).decode() + "\n")
+        elif isinstance(event, AssistantEvent) and (text := flat.add(event.data)):
+            output.raw(text)
+            open_line = not text.endswith("\n")
+        match event.data:
+            case Started(attempt=attempt, worker=worker) if not as_json:
+                output.aside(f"[attempt {attempt} on {worker}]")
+            case ToolUse(phase="start", name=name) if not as_json:
+                output.aside(f"[tool {line(name)}]")
+            case Completed() | Failed() | Cancelled() as end:
+                if open_line:
+                    output.raw("\n")
+                _judge(event.run_id, end)
+
+
+def _judge(run_id: str, end: Completed | Failed | Cancelled) -> None:
+    match end:
+        case Failed(code=code, message=message):
+            raise CliError(ExitCode.FAILED, f"Run {run_id} failed ({code}): {line(message)}")
+        case Cancelled(reason=reason):
+            raise CliError(ExitCode.FAILED, f"Run {run_id} was cancelled ({reason}).")

@@ -1,0 +1,57 @@
+"""What holds for every CLI that can be talked to, by what the real ones have printed."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.run.events import Reasoning, ToolUse, Usage
+from tests.worker.agents.asking import text
+from tests.worker.agents.command.warm.talking import recorded
+from worker.agents.command.warm.driver_registry import DRIVERS
+from worker.agents.presets import PRESETS
+from worker.agents.protocol import AgentEvent
+
+HELLO = "Hello from the model, said in several pieces."
+TOOLS = {"claude": "Bash", "codex": "command_execution", "pi": "write"}
+
+
+def counted(said: list[AgentEvent]) -> Usage:
+    return [one for one in said if isinstance(one, Usage)][-1]
+
+
+def test_every_preset_with_a_command_line_for_it_can_be_talked_to() -> None:
+    assert set(DRIVERS) == {name for name, preset in PRESETS.items() if preset.warm}
+
+
+@pytest.mark.parametrize("cli", DRIVERS)
+def test_a_conversation_turn_by_turn(cli: str) -> None:
+    """Each turn is told by itself, with its own tokens, and ends where it ends."""
+    talked = recorded(cli, "conversation")
+    said = talked.turn("Say hello")
+    assert text(said) == HELLO
+    assert counted(said) == Usage(prompt_tokens=12, completion_tokens=9, total_tokens=21)
+    said = talked.turn("What was said before?")
+    assert text(said) == "Hello was said."
+    assert counted(said) == Usage(prompt_tokens=25, completion_tokens=4, total_tokens=29)
+    said = talked.turn("Write the note")
+    assert text(said) == "I shall write it.\n\nThe note is written."
+    assert [(one.phase, one.name) for one in said if isinstance(one, ToolUse)] == [
+        ("start", TOOLS[cli]),
+        ("result", TOOLS[cli]),
+    ]
+    assert counted(said) == Usage(prompt_tokens=70, completion_tokens=16, total_tokens=86)
+    assert talked.left == []
+    assert talked.skipped == {}
+
+
+@pytest.mark.parametrize("cli", DRIVERS)
+def test_thoughts(cli: str) -> None:
+    said = recorded(cli, "thinking").turn()
+    assert "".join(one.delta for one in said if isinstance(one, Reasoning)) == "First I think about it."
+    assert text(said) == "Now I have thought."
+
+
+@pytest.mark.parametrize("cli", DRIVERS)
+def test_a_refused_key(cli: str) -> None:
+    told = "The model's server refused this service's credentials."
+    assert recorded(cli, "refused-key").failure() == ("upstream_error", told)

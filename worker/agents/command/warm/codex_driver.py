@@ -1,0 +1,146 @@
+"""Codex: `codex app-server`, JSON-RPC over lines.
+
+A process has a thread, which is started in the directory of its session with the first turn; a turn ends with
+`turn/completed`. It tells text in pieces, which `codex exec` does not. Its items are those of `codex exec`, named in
+another case; tools are read by that format. What happens in other threads, those of subagents, is not the answer's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import count as counter
+from pathlib import Path
+
+from shared.run.errors import RunError
+from shared.run.events import Reasoning
+from shared.run.release import RELEASE
+from worker.agents.command.formats.codex import Codex
+from worker.agents.command.formats.format import NEW_MESSAGE, FormatEvent, Object, token_count, token_usage
+from worker.agents.command.formats.format_errors import agent_error, incomplete
+from worker.agents.command.formats.growing_text import GrowingText
+
+_NOT_SUPPORTED = {"code": -32601, "message": "Nobody is there to be asked."}
+
+# What `codex exec` tells of a tool.
+_TOLD = {
+    "commandExecution": ("command", "aggregatedOutput", "exitCode", "status"),
+    "fileChange": ("changes", "status"),
+    "mcpToolCall": ("server", "tool", "arguments", "result", "error", "status"),
+    "webSearch": ("query", "action"),
+    "collabAgentToolCall": ("tool", "prompt", "status"),
+}
+
+
+class CodexDriver:
+    def __init__(self) -> None:
+        self.thread = ""
+        self.spent = (0, 0)  # tokens of prompts and answers, of all turns so far
+        self.ids = counter(1)
+
+    def opening(self) -> Sequence[Object]:
+        client = {"name": "runrelay", "version": RELEASE}
+        return ({"id": 0, "method": "initialize", "params": {"clientInfo": client}}, {"method": "initialized"})
+
+    def turn(self, prompt: str, folder: Path | None) -> CodexTurn:
+        return CodexTurn(self, prompt, folder)
+
+    def is_unsolicited(self, printed: Object) -> bool:
+        return str(printed.get("method")).startswith(("turn/", "item/"))
+
+
+class CodexTurn:
+    last = False
+
+    def __init__(self, driver: CodexDriver, prompt: str, folder: Path | None) -> None:
+        self.over = False
+        self._driver = driver
+        self._prompt = prompt
+        self._before = driver.spent
+        self._texts: dict[str, GrowingText] = defaultdict(GrowingText)  # by item
+        self._begun: set[str] = set()  # messages, by item
+        self._tools = Codex()
+        self._completed = False
+        self.asking: list[Object] = []
+        self._asked: set[int] = set()  # ids of requests
+        if driver.thread:
+            self._start()
+        else:
+            where = {"cwd": str(folder.absolute())} if folder else {}
+            self._ask("thread/start", {**where, "ephemeral": True})
+
+    def read(self, printed: Object) -> Iterator[FormatEvent]:
+        match printed:
+            case {"id": name, "method": str()}:
+                self.asking.append({"id": name, "error": _NOT_SUPPORTED})
+            case {"id": int(name), "error": dict(error)} if name in self._asked:
+                raise agent_error(str(error.get("message")))
+            case {"id": int(name), "result": {"thread": {"id": str(thread)}}} if name in self._asked:
+                self._driver.thread = thread
+                self._start()
+            case {"method": str(method), "params": dict(params)} if params.get("threadId") == self._driver.thread:
+                yield from self._told(method, params)
+
+    def failure(self, code: int) -> RunError | None:
+        return None if code or self._completed else incomplete()
+
+    def _start(self) -> None:
+        text = {"type": "text", "text": self._prompt}
+        self._ask("turn/start", {"threadId": self._driver.thread, "input": [text]})
+
+    def _ask(self, method: str, params: Object) -> None:
+        name = next(self._driver.ids)
+        self._asked.add(name)
+        self.asking.append({"id": name, "method": method, "params": params})
+
+    def _told(self, method: str, params: Object) -> Iterator[FormatEvent]:
+        match method, params:
+            case "item/agentMessage/delta", {"itemId": str(item), "delta": str(text)}:
+                yield from self._say(item, self._texts[item].add(text))
+            case "item/reasoning/summaryTextDelta", {"itemId": str(item), "delta": str(text)}:
+                yield Reasoning(delta=self._texts[item].add(text))
+            case "item/reasoning/summaryPartAdded", {"itemId": str(item), "summaryIndex": int(index)} if index:
+                yield Reasoning(delta=self._texts[item].add("\n\n"))
+            case "item/started" | "item/completed", {"item": dict(item)}:
+                yield from self._item(method.removeprefix("item/"), str(item.get("id")), item)
+            case "thread/tokenUsage/updated", {"tokenUsage": {"total": dict(total)}}:
+                yield from self._counted(total)
+            case "turn/completed", {"turn": dict(turn)}:
+                self._end(turn)
+
+    def _item(self, act: str, name: str, item: Object) -> Iterator[FormatEvent]:
+        match item:
+            case {"type": "agentMessage", "text": str(text)}:
+                yield from self._say(name, self._texts[name].snapshot(text))
+            case {"type": "reasoning", "summary": list(parts)}:
+                if rest := self._texts[name].snapshot("\n\n".join(map(str, parts))):
+                    yield Reasoning(delta=rest)
+            case {"type": str(kind)} if kind in _TOLD:
+                told = {_snake(key): item[key] for key in _TOLD[kind] if key in item}
+                tool = {**told, "type": _snake(kind).replace("_agent_", "_"), "id": name}
+                yield from self._tools.read({"type": f"item.{act}", "item": tool})
+
+    def _say(self, item: str, text: str) -> Iterator[FormatEvent]:
+        if text and item not in self._begun:
+            self._begun.add(item)
+            yield NEW_MESSAGE
+        yield text
+
+    def _counted(self, total: Object) -> Iterator[FormatEvent]:
+        self._driver.spent = token_count(total.get("inputTokens")), token_count(total.get("outputTokens"))
+        prompt, completion = (after - before for after, before in zip(self._driver.spent, self._before, strict=True))
+        yield token_usage(prompt=max(prompt, 0), completion=max(completion, 0))
+
+    def _end(self, turn: Object) -> None:
+        match turn:
+            case {"status": "completed"}:
+                self.over = self._completed = True
+            case {"error": {"message": str(message)}}:
+                raise agent_error(message)
+            case _:
+                raise agent_error(f"The turn is {turn.get('status')}.")
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"[A-Z]", lambda found: f"_{found[0].lower()}", name)

@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from shared.run.errors import SettingsError
-
-_SECRET: dict[str, JsonValue] = {"secret": True}  # the value is never printed
 
 
 def _redis_url(url: str) -> str:
@@ -41,47 +39,46 @@ def _tokens(value: object) -> object:
     return tokens
 
 
+Tokens = Annotated[dict[str, str], BeforeValidator(_tokens)]
 RedisUrl = Annotated[str, AfterValidator(_redis_url)]
 Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 
 
 class Settings(BaseModel):
-    """What an operator can set. Field names are the environment's in lower case; an empty variable counts as unset."""
+    """What an operator can set. Field names are the environment's in lower case; an empty variable counts as unset.
 
+    A new setting is a field here; `make readme` then writes its row into the README. `repr=False` is for secrets: their
+    values are printed nowhere.
+    """
+
+    # Not pydantic-settings' BaseSettings: each `Settings()` would read os.environ, also where a mapping is handed in,
+    # and PORT=" " would be a wrong number.
     model_config = ConfigDict(frozen=True)
 
     port: int = Field(8000, ge=1, le=65535, description="Port the API listens on.")
     host: str = Field("", description="Address the API binds. Empty: all interfaces, or 127.0.0.1 with `AUTH=none`.")
     redis_url: RedisUrl = Field(
         "redis://127.0.0.1:6379",
-        json_schema_extra=_SECRET,
+        repr=False,
         description="The ledger's Redis or Valkey, 6.2 or later. `?ssl_cert_reqs=none` accepts self-signed TLS.",
     )
     events_redis_url: RedisUrl | None = Field(
-        None,
-        json_schema_extra=_SECRET,
-        description="Another Redis for the event logs. Empty: the same as `REDIS_URL`.",
+        None, repr=False, description="Another Redis for the event logs. Empty: the same as `REDIS_URL`."
     )
     auth: Literal["token", "none"] = Field(
         "token", description="`token`: a bearer token is required. `none`: only for a loopback bind."
     )
-    api_tokens: Annotated[dict[str, str], BeforeValidator(_tokens)] = Field(
-        {}, json_schema_extra=_SECRET, description="Credentials as `name:token`, separated by commas."
-    )
-    clawdbot_gateway_token: str = Field(
-        "", json_schema_extra=_SECRET, description="One more token, of the credential `gateway`."
-    )
+    api_tokens: Tokens = Field({}, repr=False, description="Credentials as `name:token`, separated by commas.")
+    clawdbot_gateway_token: str = Field("", repr=False, description="One more token, of the credential `gateway`.")
     clawdbot_gateway_password: str = Field(
-        "", json_schema_extra=_SECRET, description="The same, for clients that are set up with a password."
+        "", repr=False, description="The same, for clients that are set up with a password."
     )
-    monitor_tokens: Annotated[dict[str, str], BeforeValidator(_tokens)] = Field(
-        {},
-        json_schema_extra=_SECRET,
-        description="Credentials, as in `API_TOKENS`, that may look at every run, worker and queue.",
+    monitor_tokens: Tokens = Field(
+        {}, repr=False, description="Credentials, as in `API_TOKENS`, that may look at every run, worker and queue."
     )
-    operate_tokens: Annotated[dict[str, str], BeforeValidator(_tokens)] = Field(
+    operate_tokens: Tokens = Field(
         {},
-        json_schema_extra=_SECRET,
+        repr=False,
         description="Credentials, as in `API_TOKENS`, that may also pause, drain, cancel, delete and run again.",
     )
     agents_file: Path = Field(Path("agents.toml"), description="The agents a worker serves. Not there: those it finds.")
@@ -106,16 +103,14 @@ class Settings(BaseModel):
     max_waiting_runs: int = Field(10_000, ge=1, description="Runs that may wait in all; more get 429 `queue_full`.")
     max_waiting_per_session: int = Field(20, ge=1, description="Runs that may wait in one session.")
     empty_answer: str = Field(
-        "No response from Clawdbot.",
-        min_length=1,
-        description="What a client gets when the agent said nothing.",
+        "No response from Clawdbot.", min_length=1, description="What a client gets when the agent said nothing."
     )
     namespace: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = Field(
         "runrelay", description="Prefix of every Redis key but arq's own."
     )
     metrics_token: str = Field(
         "",
-        json_schema_extra=_SECRET,
+        repr=False,
         description="Bearer token for `/metrics` alone; an API process takes those of `MONITOR_TOKENS` there, too.",
     )
     metrics_port: int | None = Field(
@@ -155,7 +150,7 @@ class Setting:
 def _row(field: str) -> Setting:
     info = Settings.model_fields[field]
     default = {"None": "", "{}": "", "False": "0"}.get(str(info.default), str(info.default))
-    return Setting(field.upper(), default, info.description or "", info.json_schema_extra == _SECRET)
+    return Setting(field.upper(), default, info.description or "", secret=not info.repr)
 
 
 SETTINGS: tuple[Setting, ...] = tuple(_row(field) for field in Settings.model_fields)

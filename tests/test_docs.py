@@ -5,17 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
-
-from shared.settings import SETTINGS, Setting
-
-README = Path("README.md").read_text()
+from tests.readme import README, with_settings
 
 
-@pytest.mark.parametrize("row", SETTINGS, ids=lambda row: row.name)
-def test_the_readme_has_each_setting_with_its_default_and_help(row: Setting) -> None:
-    default = f"`{row.default}`" if row.default else ""
-    assert f"| `{row.name}` | {default} | {row.help} |" in README
+def test_the_readme_has_each_setting_with_its_default_and_help_and_no_other() -> None:
+    written = README.read_text()
+    assert written == with_settings(written), "`make readme` writes the table of settings anew"
 
 
 def test_each_fault_names_tests_that_are_there() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,24 @@ def test_an_empty_environment_gives_the_defaults() -> None:
     assert read_settings({}) == Settings()
     rows = {row.name: row.default for row in SETTINGS}
     assert rows.items() >= DEFAULTS.items()
+
+
+def test_a_default_is_a_value_that_may_be_set() -> None:
+    """As the README has it: a default beyond the bounds of its own setting would fail here."""
+    assert read_settings({row.name: row.default for row in SETTINGS}) == Settings()
+
+
+def test_no_representation_of_settings_holds_a_secret() -> None:
+    given = {"REDIS_URL": "redis://:secret@host", "API_TOKENS": "a:secret", "METRICS_TOKEN": "secret", "PORT": "9000"}
+    shown = repr(read_settings(given))
+    assert "port=9000" in shown
+    assert "secret" not in shown
+
+
+def test_what_opens_something_is_a_secret() -> None:
+    assert {row.name for row in SETTINGS if row.secret} == {
+        row.name for row in SETTINGS if re.search("TOKEN|PASSWORD|REDIS_URL", row.name)
+    }
 
 
 def test_every_setting_has_a_row_with_help() -> None:

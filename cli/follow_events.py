@@ -1,4 +1,8 @@
-"""Following a run to its end, across lost connections and restarts of the service."""
+"""Following a run to its end, across lost connections and restarts of the service.
+
+httpx2 reads the stream, and this file takes it up where it broke: httpx2, httpx-sse and openai do not connect again.
+stamina counts its patience from the first attempt; here each event begins it anew.
+"""
 
 from __future__ import annotations
 

@@ -15,9 +15,9 @@ from api.admin.admin_routes import Admin
 from api.http.auth import Credentials, LoopbackOnly
 from api.intake.submission import Submission
 from api.monitor.actions import Actions
-from api.monitor.door import PATH, door_of
 from api.monitor.list_pages import AuditPage, QueuePage, SessionsPage, WorkersPage
 from api.monitor.live_views import LiveViews
+from api.monitor.login import PATH, login_of
 from api.monitor.monitor_page import MonitorPage
 from api.monitor.overview_page import Overview
 from api.monitor.rendering import Templates
@@ -51,7 +51,9 @@ def monitor(
         f"{PATH}/queue": QueuePage(admin.queue),
         f"{PATH}/audit": AuditPage(admin.audit),
     }
-    site = Site(door_of(authenticator), Templates(), live, submission, events, pages, RunDetailPage(admin.runs, events))
+    site = Site(
+        login_of(authenticator), Templates(), live, submission, events, pages, RunDetailPage(admin.runs, events)
+    )
     acts = Actions(admin)
 
     def get(path: str, handler: Handler) -> Route:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from api.monitor import formatting
-from api.monitor.door import Visitor
+from api.monitor.login import Operator
 from api.monitor.run_page import TimelineEntry
 from shared.run.release import RELEASE
 
@@ -38,10 +38,10 @@ class Templates:
     def page(self, template: str, **known: object) -> str:
         return self._env.get_template(template).render(known)
 
-    def parts(self, template: str, *, view: object, visitor: Visitor) -> dict[str, str]:
+    def parts(self, template: str, *, view: object, operator: Operator) -> dict[str, str]:
         """The live parts of a page, by the ids of the elements that hold them."""
         sheet = self._env.get_template(template)
-        context = sheet.new_context({"view": view, "visitor": visitor})
+        context = sheet.new_context({"view": view, "operator": operator})
         live = (name for name in sheet.blocks if name.startswith(LIVE))
         return {name.removeprefix(LIVE): "".join(sheet.blocks[name](context)) for name in live}
 

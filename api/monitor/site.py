@@ -16,8 +16,8 @@ from api.http.body import BODY_SECONDS, read_body
 from api.http.query import number
 from api.intake.submission import Submission
 from api.monitor.actions import MESSAGES, ActionResult, Form
-from api.monitor.door import PATH, Door, Visitor, came_from_elsewhere, check_own, leave
 from api.monitor.live_views import LiveViews, Parts, TooManyLooks
+from api.monitor.login import PATH, Login, Operator, check_same_origin, end_session, is_cross_site
 from api.monitor.monitor_page import MonitorPage, PageRequest
 from api.monitor.page_stream import LiveResponse, Source, changing, speaking
 from api.monitor.rendering import Templates
@@ -59,7 +59,7 @@ def html_handler(handler: Handler, site: Site) -> Handler:
 
 @dataclass(frozen=True)
 class Site:
-    door: Door
+    login: Login
     sheets: Templates
     live: LiveViews
     submission: Submission
@@ -70,13 +70,13 @@ class Site:
     # --- pages --------------------------------------------------------------------------------------------------------
 
     async def show(self, request: Request) -> Response:
-        visitor = self.door.visitor(request)
+        operator = self.login.operator(request)
         page, asked = self._found(request.url.path, request.query_params)
         view = await page.view(asked)
         told = MESSAGES.get(request.query_params.get("told", ""), "").format_map(_Counts(request.query_params))
         stream = f"{PATH}/live?{urlencode({'page': _address(request, without=('told', 'count', 'refused'))})}"
         html = self.sheets.page(
-            page.template, view=view, visitor=visitor, path=request.url.path, told=told, stream=stream
+            page.template, view=view, operator=operator, path=request.url.path, told=told, stream=stream
         )
         return HTMLResponse(html)
 
@@ -92,17 +92,17 @@ class Site:
     async def stream(self, request: Request) -> Response:
         """What changes on the page of the parameter `page`, from the run's event number `after` on."""
         try:
-            visitor = self.door.visitor(request)
+            operator = self.login.operator(request)
         except ApiError:
             return Response(sse.event("bye", b"{}"), headers=sse.HEADERS)
         address = urlsplit(request.query_params.get("page", PATH))
         query = dict(parse_qsl(address.query))
         page, asked = self._found(address.path, query)
         after = number(request.headers.get("last-event-id") or request.query_params.get("after"), "after", default=-1)
-        key = (address.path, tuple(sorted(query.items())), visitor)
+        key = (address.path, tuple(sorted(query.items())), operator)
 
         async def look() -> Parts:
-            return self.sheets.parts(page.template, view=await page.live_view(asked), visitor=visitor)
+            return self.sheets.parts(page.template, view=await page.live_view(asked), operator=operator)
 
         async with AsyncExitStack() as owned:
             try:
@@ -124,27 +124,27 @@ class Site:
 
     def act(self, act: Act) -> Handler:
         async def handler(request: Request) -> Response:
-            check_own(request)
-            visitor = self.door.visitor(request)
-            if not visitor.may_operate:
+            check_same_origin(request)
+            operator = self.login.operator(request)
+            if not operator.may_operate:
                 raise api_errors.scope_missing("operate")
-            done = await act(request, await _form(request), visitor.name)
+            done = await act(request, await _form(request), operator.name)
             told = {"told": done.told, "count": done.count, "refused": done.refused}
             return RedirectResponse(f"{done.path}{'&' if '?' in done.path else '?'}{urlencode(told)}", 303)
 
         return handler
 
-    # --- coming and going ---------------------------------------------------------------------------------------------
+    # --- login --------------------------------------------------------------------------------------------------------
 
     async def ask_token(self, request: Request) -> Response:
         return HTMLResponse(self.sheets.page("login.html", next=_own(request.query_params.get("next")), wrong=""))
 
     async def log_in(self, request: Request) -> Response:
-        check_own(request)
+        check_same_origin(request)
         form = await _form(request)
         answer = RedirectResponse(_own(form.get("next")), 303)
         try:
-            self.door.admit(request, form.get("token", "").strip(), answer)
+            self.login.begin_session(request, form.get("token", "").strip(), answer)
         except ApiError as failure:
             wrong = "No credential has this token." if failure.status == 401 else str(failure)
             page = self.sheets.page("login.html", next=_own(form.get("next")), wrong=wrong)
@@ -152,24 +152,24 @@ class Site:
         return answer
 
     async def log_out(self, request: Request) -> Response:
-        check_own(request)
+        check_same_origin(request)
         answer = RedirectResponse(f"{PATH}/login", 303)
-        leave(answer)
+        end_session(answer)
         return answer
 
     # --- what went wrong ----------------------------------------------------------------------------------------------
 
     def refusal(self, request: Request, failure: ApiError) -> Response:
         if failure.status == 401:
-            if came_from_elsewhere(request):
+            if is_cross_site(request):
                 return HTMLResponse(self.sheets.page("again.html"))
             return RedirectResponse(f"{PATH}/login?{urlencode({'next': _address(request)})}", 303)
         headers = {name: value for name, value in failure.headers.items() if name == "Retry-After"}
         try:
-            visitor: Visitor | None = self.door.visitor(request)
+            operator: Operator | None = self.login.operator(request)
         except ApiError:
-            visitor = None
-        html = self.sheets.page("refusal.html", visitor=visitor, path="", status=failure.status, message=str(failure))
+            operator = None
+        html = self.sheets.page("refusal.html", operator=operator, path="", status=failure.status, message=str(failure))
         return HTMLResponse(html, failure.status, headers=headers)
 
 

@@ -4,8 +4,8 @@ import pytest
 from jinja2 import UndefinedError
 
 from api.admin.timeline import timeline
-from api.monitor.door import Visitor
 from api.monitor.list_pages import QueuePage, QueueShown
+from api.monitor.login import Operator
 from api.monitor.rendering import Templates
 from api.monitor.run_page import timeline_entries
 from shared.ledger.operator_views import PauseView, QueuedAgent, QueueView
@@ -14,7 +14,7 @@ from tests.events import said
 
 EVIL = "<script>alert('1')</script>\"&"
 LOAD = {"waiting": 0, "held": 0, "in_line": 0, "running": 0, "oldest_wait_ms": 0}
-OLGA, MONA = Visitor("olga", True, True), Visitor("mona", False, True)
+OLGA, MONA = Operator("olga", True, True), Operator("mona", False, True)
 
 
 def queue(agent: str = "main", who: str = "olga") -> QueueShown:
@@ -23,7 +23,7 @@ def queue(agent: str = "main", who: str = "olga") -> QueueShown:
 
 
 def test_whatever_comes_from_outside_is_escaped() -> None:
-    shown = {"view": queue(EVIL, EVIL), "visitor": Visitor(EVIL, True, True)}
+    shown = {"view": queue(EVIL, EVIL), "operator": Operator(EVIL, True, True)}
     html = Templates().page(QueuePage.template, **shown, path="/monitor/queue", told=EVIL, stream=EVIL)
     assert "alert(&#39;1&#39;)" in html
     assert "<script>alert" not in html
@@ -32,8 +32,8 @@ def test_whatever_comes_from_outside_is_escaped() -> None:
 
 def test_parts_are_what_the_page_has_in_their_place() -> None:
     sheets = Templates()
-    html = sheets.page(QueuePage.template, view=queue(), visitor=OLGA, path="/", told="", stream="/")
-    parts = sheets.parts(QueuePage.template, view=queue(), visitor=OLGA)
+    html = sheets.page(QueuePage.template, view=queue(), operator=OLGA, path="/", told="", stream="/")
+    parts = sheets.parts(QueuePage.template, view=queue(), operator=OLGA)
     assert parts.keys() == {"whole", "agents"}
     for name, part in parts.items():
         assert f'id="{name}"' in html
@@ -42,8 +42,8 @@ def test_parts_are_what_the_page_has_in_their_place() -> None:
 
 def test_whoever_may_only_look_gets_no_buttons() -> None:
     sheets = Templates()
-    assert "<button" in sheets.parts(QueuePage.template, view=queue(), visitor=OLGA)["whole"]
-    assert "<button" not in "".join(sheets.parts(QueuePage.template, view=queue(), visitor=MONA).values())
+    assert "<button" in sheets.parts(QueuePage.template, view=queue(), operator=OLGA)["whole"]
+    assert "<button" not in "".join(sheets.parts(QueuePage.template, view=queue(), operator=MONA).values())
 
 
 def test_a_step_of_a_run_is_escaped_too() -> None:
@@ -54,4 +54,4 @@ def test_a_step_of_a_run_is_escaped_too() -> None:
 
 def test_a_misspelt_name_is_no_empty_place() -> None:
     with pytest.raises(UndefinedError):
-        Templates().page("refusal.html", visitor=None, path="")
+        Templates().page("refusal.html", operator=None, path="")

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from api.chat.chat_schema import Completion, ErrorAnswer, ModelList, Readiness
 from api.http.api_errors import invalid_value
-from api.monitor.door import PATH
+from api.monitor.login import PATH
 from api.openapi.document import document
 from shared.run.states import State
 from tests.api.running import Api

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from api.http.api_errors import ApiError
 from api.http.auth import Credentials, LoopbackOnly, Scope
-from api.monitor.door import COOKIE, Visitor, came_from_elsewhere, check_own, door_of, leave
+from api.monitor.login import COOKIE, Operator, check_same_origin, end_session, is_cross_site, login_of
 
 TOKENS = Credentials({Scope.MONITOR: {"mona": {"looks"}}, Scope.OPERATE: {"olga": {"acts"}}})
 
@@ -19,10 +19,10 @@ def request(scheme: str = "http", /, **headers: str) -> Request:
     )
 
 
-def admitted(token: str, asked: Request) -> str:
+def logged_in(token: str, asked: Request) -> str:
     """The cookie's line."""
     answer = Response()
-    door_of(TOKENS).admit(asked, token, answer)
+    login_of(TOKENS).begin_session(asked, token, answer)
     return answer.headers["set-cookie"]
 
 
@@ -31,22 +31,22 @@ def cookie_of(line: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("token", "visitor"), [("looks", Visitor("mona", False, True)), ("acts", Visitor("olga", True, True))]
+    ("token", "operator"), [("looks", Operator("mona", False, True)), ("acts", Operator("olga", True, True))]
 )
-def test_a_token_lets_its_browser_in(token: str, visitor: Visitor) -> None:
-    cookie = cookie_of(admitted(token, request()))
-    assert door_of(TOKENS).visitor(request(cookie=cookie)) == visitor
+def test_with_a_token_a_browser_is_logged_in(token: str, operator: Operator) -> None:
+    cookie = cookie_of(logged_in(token, request()))
+    assert login_of(TOKENS).operator(request(cookie=cookie)) == operator
 
 
 @pytest.mark.parametrize("cookie", ["", f"{COOKIE}=", f"{COOKIE}=1.2", "other=1"])
-def test_without_a_pass_one_has_to_log_in(cookie: str) -> None:
+def test_without_a_session_a_client_has_to_log_in(cookie: str) -> None:
     with pytest.raises(ApiError) as refusal:
-        door_of(TOKENS).visitor(request(cookie=cookie))
+        login_of(TOKENS).operator(request(cookie=cookie))
     assert refusal.value.status == 401
 
 
 def test_the_cookie_is_for_these_pages_alone_and_out_of_reach_of_scripts() -> None:
-    line = admitted("looks", request())
+    line = logged_in("looks", request())
     for word in ("HttpOnly", "SameSite=strict", "Path=/monitor"):
         assert word in line
     assert "Secure" not in line
@@ -56,24 +56,24 @@ def test_the_cookie_is_for_these_pages_alone_and_out_of_reach_of_scripts() -> No
     "asked", [request("https"), request(x_forwarded_proto="https"), request(x_forwarded_proto="https, http")]
 )
 def test_over_tls_the_cookie_stays_on_tls(asked: Request) -> None:
-    assert "Secure" in admitted("looks", asked)
+    assert "Secure" in logged_in("looks", asked)
 
 
-def test_leaving_forgets_the_cookie() -> None:
+def test_a_session_that_ends_is_forgotten_by_the_browser() -> None:
     answer = Response()
-    leave(answer)
+    end_session(answer)
     assert answer.headers["set-cookie"].startswith(f'{COOKIE}="";')
 
 
 def test_without_authentication_this_machine_may_do_everything() -> None:
-    door = door_of(LoopbackOnly())
+    login = login_of(LoopbackOnly())
     here = request(host="127.0.0.1:8000")
-    assert door.visitor(here) == Visitor("anonymous", may_operate=True, may_leave=False)
+    assert login.operator(here) == Operator("anonymous", may_operate=True, can_log_out=False)
     answer = Response()
-    door.admit(here, "", answer)
+    login.begin_session(here, "", answer)
     assert "set-cookie" not in answer.headers
     with pytest.raises(ApiError) as refusal:
-        door.visitor(request())
+        login.operator(request())
     assert refusal.value.status == 403
 
 
@@ -86,7 +86,7 @@ def test_without_authentication_this_machine_may_do_everything() -> None:
     ],
 )
 def test_forms_of_the_page_itself_are_taken(sent: dict[str, str]) -> None:
-    check_own(request(**sent))
+    check_same_origin(request(**sent))
 
 
 @pytest.mark.parametrize(
@@ -105,11 +105,11 @@ def test_forms_of_the_page_itself_are_taken(sent: dict[str, str]) -> None:
 )
 def test_forms_from_elsewhere_are_refused(sent: dict[str, str]) -> None:
     with pytest.raises(ApiError) as refusal:
-        check_own(request(**sent))
+        check_same_origin(request(**sent))
     assert refusal.value.status == 403
 
 
-def test_a_link_from_elsewhere_is_known() -> None:
-    assert came_from_elsewhere(request(sec_fetch_site="cross-site"))
-    assert not came_from_elsewhere(request(sec_fetch_site="same-origin"))
-    assert not came_from_elsewhere(request())
+def test_a_link_of_another_site_is_known() -> None:
+    assert is_cross_site(request(sec_fetch_site="cross-site"))
+    assert not is_cross_site(request(sec_fetch_site="same-origin"))
+    assert not is_cross_site(request())

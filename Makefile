@@ -10,7 +10,7 @@ UV_COMPILE := $(BIN)/python -m uv pip compile --quiet --universal --generate-has
 	--custom-compile-command 'make lock' --no-emit-index-url pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test readme pictures chaos bench bench-smoke test-agents record-agents lint format types check lock clean
+.PHONY: help run test settings pictures chaos bench bench-smoke test-agents record-agents lint format types check lock clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' Makefile
@@ -27,8 +27,8 @@ test-agents: .venv/.dev tests/agents/node_modules/.installed ## Test with the re
 record-agents: .venv/.dev tests/agents/node_modules/.installed ## Record anew what the agent CLIs print; ARGS="codex pi"
 	@$(BIN)/python -m tests.agents.record $(ARGS)
 
-readme: .venv/.dev ## Write the README's table of settings anew
-	@$(BIN)/python -m tests.readme
+settings: .venv/.dev ## Rewrite the table of docs/settings.md
+	@$(BIN)/python -m tests.settings_page
 
 pictures: .venv/.dev ## Take the pictures of the monitor page anew; that takes some minutes
 	@$(BIN)/python -m tests.e2e.pictures $(ARGS)

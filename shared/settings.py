@@ -47,8 +47,8 @@ Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 class Settings(BaseModel):
     """What an operator can set. Field names are the environment's in lower case; an empty variable counts as unset.
 
-    A new setting is a field here; `make readme` then writes its row into the README. `repr=False` is for secrets: their
-    values are printed nowhere.
+    A new setting is a field here; `make settings` then writes its row into docs/settings.md. `repr=False` marks a
+    secret, whose value is printed nowhere.
     """
 
     # Not pydantic-settings' BaseSettings: each `Settings()` would read os.environ, also where a mapping is handed in,

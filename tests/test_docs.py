@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.readme import README, with_settings
+from tests.settings_page import PAGE, with_settings
 
 
-def test_the_readme_has_each_setting_with_its_default_and_help_and_no_other() -> None:
-    written = README.read_text()
-    assert written == with_settings(written), "`make readme` writes the table of settings anew"
+def test_the_page_of_settings_has_each_one_with_its_default_and_help_and_no_other() -> None:
+    written = PAGE.read_text()
+    assert written == with_settings(written), "`make settings` rewrites the table"
 
 
 def test_each_fault_names_tests_that_are_there() -> None:

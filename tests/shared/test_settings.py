@@ -35,7 +35,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
 
 
 def test_a_default_is_a_value_that_may_be_set() -> None:
-    """As the README has it: a default beyond the bounds of its own setting would fail here."""
+    """As docs/settings.md has it: a default beyond the bounds of its own setting would fail here."""
     assert read_settings({row.name: row.default for row in SETTINGS}) == Settings()
 
 

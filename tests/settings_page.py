@@ -1,4 +1,4 @@
-"""`make readme`: writes the README's table of settings anew, from the fields of `shared/settings.py`."""
+"""`make settings`: rewrites the table of docs/settings.md from the fields of `shared/settings.py`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from shared.settings import SETTINGS, Setting
 
-README = Path("README.md")
+PAGE = Path("docs/settings.md")
 HEAD = "| name | default | what it is |\n|---|---|---|\n"
 
 
@@ -23,4 +23,4 @@ def _row(setting: Setting) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(with_settings(README.read_text()))
+    PAGE.write_text(with_settings(PAGE.read_text()))

@@ -1,3 +1,3 @@
 """The version of this release. pyproject.toml reads it from here: the project runs without being installed."""
 
-RELEASE = "0.1.0"
+RELEASE = "0.2.0"

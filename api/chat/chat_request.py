@@ -1,7 +1,7 @@
-"""A chat completion request: the parse at the edge. Nothing untyped gets past it.
+"""Parses a chat completion request at the edge. Nothing untyped gets past it.
 
-A known field of the wrong type counts as absent and an unknown one is ignored: clients send both, and
-are used to being answered.
+A known field of the wrong type counts as absent, and an unknown field is ignored: clients send both and are used to
+getting a completion.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ class ChatRequest:
     include_usage: bool
     prompt: Prompt
     ask: ModelOptions
-    session: Session  # names the agent, too
+    session: Session  # also names the agent
     idempotency_key: str | None
     retry_count: int  # 0 in a first try and for clients that do not count
-    rejoins: bool  # another try of this request would be known for one
-    read_timeout: float | None  # seconds that the client waits for an answer, if it says so
+    rejoins: bool  # the API would recognize another try of this request
+    read_timeout: float | None  # seconds that the client waits for a response; None when it does not send them
 
 
 def chat_request(body: JsonObject, headers: Mapping[str, str], served: Container[str]) -> ChatRequest:
-    """`served` holds the ids of the agents that a model may name. Raises Failure 400."""
-    prompt = read_prompt(body.get("messages"))  # first: of several faults, this one is told
+    """`served` holds the ids of the agents that a model may name. Raises ApiError 400."""
+    prompt = read_prompt(body.get("messages"))  # first: of several faults the client gets this one
     model = _string(body.get("model"))
     key = _first(headers, ["idempotency-key"])
     return ChatRequest(
@@ -75,7 +75,7 @@ def _string(value: JsonValue) -> str | None:
 
 
 def _first(headers: Mapping[str, str], names: Sequence[str]) -> str | None:
-    """The first of these headers that says something."""
+    """The value of the first of these headers that is not blank."""
     return next(filter(None, (js_trim(headers.get(name, "")) for name in names)), None)
 
 

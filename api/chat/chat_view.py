@@ -1,9 +1,9 @@
-"""A run's events as OpenAI chat completions: chunk by chunk, or whole. Both say the same text.
+"""A run's events as OpenAI chat completions: chunk by chunk, or whole. Both have the same text.
 
-Deliberate departures from what an OpenAI server sends:
-- The role chunk goes out before the agent starts, so that a client knows at once that it was heard.
-- A run without text says so in words: many clients take an empty answer for a broken one. Not so where tools of the
-  client are called, whose answer is yet to come.
+Deliberate differences from an OpenAI server:
+- The API sends the role chunk before the agent starts, so that a client knows at once that its request has arrived.
+- A run without text gets a fixed text, because many clients take an empty answer for a broken one. A run that calls
+  tools of the client gets none: its answer follows when the client has sent their results.
 - The agent's own tools, reasoning and lifecycle are left out: chat clients have no place for them.
 """
 
@@ -26,9 +26,10 @@ _CONTENT = b'{"index":0,"delta":{"content":', b'},"finish_reason":null}'
 
 
 class ChatStream:
-    """The frames of one run. It is `done` when it has given out `[DONE]`, after a finish chunk or an error.
+    """The frames of one run. `done` is true once it has returned `[DONE]`, after a finish chunk or an error.
 
-    `with_seq`: each chunk carries the number of the event it shows (0: none yet), for clients that come back.
+    `with_seq`: each chunk carries the number of the event it shows (0 in the role chunk, before any event), for clients
+    that reconnect.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class ChatStream:
         return self._chunk(_ROLE, seq=0)
 
     def feed(self, event: Event) -> bytes:
-        """The frames that show this event; none for what a chat does not show."""
+        """The frames that show this event; empty for an event that a chat does not show."""
         match event.data:
             case Delta() as delta:
                 return self._content(self._text.add(delta), event.seq)
@@ -67,7 +68,7 @@ class ChatStream:
                 return b""
 
     def fail(self, failure: ApiError) -> bytes:
-        """Ends the stream with an error, also one that is no event of the run."""
+        """Ends the stream with an error. The error need not be an event of the run."""
         self.done = True
         return sse.data(failure.body) + sse.DONE
 
@@ -83,14 +84,14 @@ class ChatStream:
         return missing + finish + usage + sse.DONE
 
     def _chunk(self, choice: bytes, seq: int, usage: bytes = b"null") -> bytes:
-        """By hand: one of these is made per delta, and a model dump would cost more than all the rest."""
+        """One chunk, built by hand: there is one per delta, and a pydantic dump would cost more than all the rest."""
         tail = b'],"usage":' + usage if self._include_usage else b"]"
         number = b',"seq":%d}' % seq if self._with_seq else b"}"
         return sse.data(self._head + choice + tail + number)
 
 
 class ChatFold:
-    """The same run as one completion."""
+    """Folds the events of one run into one completion."""
 
     def __init__(self, run: Run, *, empty_answer: str = EMPTY_ANSWER) -> None:
         self._run = run
@@ -100,7 +101,8 @@ class ChatFold:
         self._empty_answer = empty_answer
 
     def feed(self, event: Event) -> bytes | None:
-        """The completion's JSON once the run has completed. Raises Failure when it ends in any other way."""
+        """The completion's JSON once the run has completed, None before. Raises ApiError when the run fails or is
+        cancelled."""
         match event.data:
             case Delta() as delta:
                 self._parts.append(self._text.add(delta))
@@ -128,12 +130,12 @@ def _head(run: Run, kind: str) -> JsonObject:
     return {"id": run.run_id, "object": kind, "created": run.created_ms // 1000, "model": run.model}
 
 
-def _choice(name: str, said: JsonValue, finish_reason: str | None = None) -> JsonObject:
-    return {"index": 0, name: said, "finish_reason": finish_reason}
+def _choice(name: str, content: JsonValue, finish_reason: str | None = None) -> JsonObject:
+    return {"index": 0, name: content, "finish_reason": finish_reason}
 
 
 def _piece(piece: ToolCallDelta) -> JsonObject:
-    """Clients add up what comes: what is told once must not come again."""
+    """One piece of a tool call. Clients concatenate the pieces, so the id and the name must be in one piece only."""
     first: JsonObject = {"id": piece.id, "type": "function"} if piece.id else {}
     function: JsonObject = {"name": piece.name} if piece.name else {}
     return {**piece.extra, "index": piece.index, **first, "function": {**function, "arguments": piece.arguments}}

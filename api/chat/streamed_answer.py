@@ -1,4 +1,4 @@
-"""A run as a stream of chat completion chunks: frames as the events come, comments while none comes."""
+"""A run as a stream of chat completion chunks: frames while events arrive, SSE comments while none arrive."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from shared.run.events import Event
 async def chat_frames(
     reader: RunReader, chat: ChatStream, *, after: int = 0, patience: float = KEEP_ALIVE_SECONDS
 ) -> AsyncIterator[bytes]:
-    """Chat chunks of the events above `after`. `reader` starts at the first: how messages join needs all of them.
+    """Chat chunks of the events numbered above `after`. `reader` starts at the first event, because all of them are
+    needed to join the messages.
 
-    Frames that are ready at once leave in one piece. The first one goes out before the agent starts. A client that had
-    the run's last event already is only told that this was all.
+    Frames that are ready at the same time leave in one piece. The first one leaves before the agent starts. A client
+    that already has the run's last event gets `[DONE]` only.
     """
     yield sse.comment("connected") + (b"" if after else chat.begin())
     while not chat.done:

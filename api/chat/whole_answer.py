@@ -1,4 +1,4 @@
-"""A run as one chat completion: the events that a stream shows, folded into one response."""
+"""A run as one chat completion: folds the events that a stream would show into one response."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from shared.run.clock import now_ms
 from shared.run.errors import Draining, LogLost
 from shared.run.run import Run
 
-REJOIN_MS = JOIN_WINDOW_MS - 60_000  # less than the window: the next try takes its time, and clocks differ
+REJOIN_MS = JOIN_WINDOW_MS - 60_000  # less than the window: the next try takes time to arrive, and clocks differ
 
 
 async def completion_response(run: Run, reader: RunReader, fold: ChatFold, *, repeatable: bool) -> Response:
-    """The completion. Raises Failure when the run ends in any other way.
+    """The completion. Raises ApiError when the run fails or is cancelled, and when this process cannot read it to its
+    end.
 
-    `repeatable`: another try of the request would join the run, as long as the run is young. A client of a process that
-    stops is then told to try again, and gets its answer from another one.
+    `repeatable`: another try of the request would join the run, as long as the run is young. While this process stops,
+    the error then tells the client to try again, and another process sends the completion.
     """
     while True:
         try:

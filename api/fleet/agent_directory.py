@@ -1,4 +1,4 @@
-"""Which agents are served, as the workers announce it; asked of Redis once a second, not once a request."""
+"""The agents that workers announce. An API process reads them from Redis once a second, not once per request."""
 
 from __future__ import annotations
 
@@ -21,32 +21,35 @@ class AgentDirectory:
         self._reading = asyncio.Lock()
 
     async def workers(self, *, at_most: float = FRESH_SECONDS) -> list[SeenWorker]:
-        """The workers as they were at most so many seconds ago. Raises Unavailable."""
+        """The workers as they were at most `at_most` seconds ago. Raises Unavailable."""
         clock = asyncio.get_running_loop().time
         if clock() - self._read_at > at_most:
-            async with self._reading:  # one asks, the others wait for the same answer
+            async with self._reading:  # one request reads, the others wait for its result
                 if clock() - self._read_at > at_most:
                     self._workers = await self._presence.workers()
                     self._read_at = clock()
         return self._workers
 
     async def live(self) -> dict[str, ServedAgent]:
-        """Agents that somebody serves now."""
+        """The agents that a worker serves now. Raises Unavailable."""
         return live_agents(await self.workers())
 
     async def known(self) -> dict[str, ServedAgent]:
-        """Agents a run may be accepted for: served now, or minutes ago by workers that a deploy may bring back.
+        """The agents for which the API may accept a run: served now, or minutes ago by workers that a deploy may bring
+        back.
 
-        While Redis is away, those known before: whether a run is accepted is decided elsewhere.
+        While Redis is away, the agents known before: `submit` decides whether the run is accepted, not this method.
         """
         with suppress(Unavailable):
             await self.workers()
         return known_agents(self._workers)
 
     async def find(self, agent_id: str, *, param: str = "model") -> tuple[str, ServedAgent]:
-        """The doorbell of those who serve the agent, and the agent. A new worker is looked for before saying no.
+        """The doorbell of the workers that serve the agent, and the agent. Reads the workers again before it refuses,
+        because a new worker may serve the agent.
 
-        `param` is where the client named it. Raises Failure 404, and Unavailable when Redis does not say.
+        `param` is the field in which the client named the agent. Raises ApiError 404 when no worker serves it, and
+        Unavailable.
         """
         found = _found(agent_id, await self.known())
         found = found or _found(agent_id, known_agents(await self.workers(at_most=0)))

@@ -1,5 +1,5 @@
-"""What an API process measures: itself, and, when it is asked, the whole service. docs/monitoring.md has the table of
-it; a test compares the two."""
+"""The metrics of an API process: of itself and, at each scrape, of the whole service. docs/monitoring.md has a table of
+them; a test compares the two."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from shared.observe.process_metrics import TRIP_BUCKETS, ProcessMetrics, agent_l
 from shared.run.run import End, Run
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
-STATES = ("serving", "draining", "silent")  # silent: it has not announced itself for longer than it should
+STATES = ("serving", "draining", "silent")  # silent: the worker's announcement is overdue
 FLEET = "Whole service, from Redis at the scrape: every API process says the same, so take max, not sum."
 
 
 class ApiMetrics(ProcessMetrics):
-    """An `api.http.instrumentation.Watch`."""
+    """An `api.http.instrumentation.ApiInstrumentation`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(registry)
@@ -61,7 +61,7 @@ class ApiMetrics(ProcessMetrics):
             registry=registry,
         )
 
-    # --- told as it happens -------------------------------------------------------------------------------------------
+    # --- counted as it happens ----------------------------------------------------------------------------------------
 
     def accepted(self, bell: str) -> None:
         self._accepted.labels(bell).inc()
@@ -85,10 +85,10 @@ class ApiMetrics(ProcessMetrics):
     def sent(self, size: int) -> None:
         self._sent.inc(size)
 
-    # --- looked at when asked -----------------------------------------------------------------------------------------
+    # --- read at the scrape -------------------------------------------------------------------------------------------
 
     def know(self, agents: Collection[str]) -> None:
-        """The agents that workers announce: the others count as `*`."""
+        """Sets the agents that workers announce. All other agents count as `*`."""
         self._agents = agents
 
     def show_fleet(self, depth: FleetDepth, workers: Iterable[SeenWorker]) -> None:
@@ -108,7 +108,7 @@ class ApiMetrics(ProcessMetrics):
                 self._slots.labels(_state(seen)).inc(seen.announcement.slots)
 
     def hide_fleet(self) -> None:
-        """Redis does not say: an old number would look like a true one."""
+        """Removes the values of the whole service while Redis is away: an old value would look like a current one."""
         self._forget_fleet()
         self._redis_up.set(0)
 
@@ -122,8 +122,8 @@ def _fleet(name: str, what: str, registry: CollectorRegistry) -> Gauge:
 
 
 def _by_label(depth: FleetDepth, agents: Collection[str]) -> Mapping[str, Depth]:
-    """Every known agent, also one that has nothing: a series that comes and goes cannot be compared. What belongs to
-    no known agent, or was not looked at one by one, is under `*`."""
+    """The depth of every known agent, also of one without runs, because a series that comes and goes cannot be
+    compared. The runs of all other agents, and of agents that `depth` does not list one by one, are under `*`."""
     labelled = {agent: depth.agents.get(agent, Depth()) for agent in agents if agent != ANY}
     total = depth.total
     labelled[ANY] = Depth(

@@ -1,4 +1,4 @@
-"""`GET /healthz`: this process answers. `GET /readyz`: a run would be accepted and executed."""
+"""`GET /healthz`: whether this process responds. `GET /readyz`: whether the service would accept and execute a run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Health:
         return _answer(200, {"status": "ok"})
 
     async def ready(self, _: Request) -> Response:
-        """503 says what is missing: `redis` or `worker`."""
+        """A 503 names what is missing: `redis` or `worker`."""
         try:
             workers = [seen for seen in await self.directory.workers(at_most=0) if seen.live]
         except Unavailable:

@@ -1,4 +1,4 @@
-"""`GET /metrics`: what this process measures, and what Redis says of the whole service."""
+"""`GET /metrics`: the metrics of this process and, from Redis, of the whole service."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class MetricsPage:
     directory: AgentDirectory
 
     async def show(self, request: Request) -> Response:
-        """200 also while Redis is away, with `runrelay_redis_up 0` and without what only Redis knows."""
+        """Responds 200 also while Redis is away: with `runrelay_redis_up 0` and without the values from Redis."""
         self.authenticator.authenticate(request.headers, Scope.MONITOR)
         try:
             workers, depth = await self.directory.workers(), await self.depth.read()

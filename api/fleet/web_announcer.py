@@ -1,4 +1,4 @@
-"""Tells operators that this API process is there, and how it is."""
+"""Announces in Redis, for operators, that this API process is alive, with its streams, loop lag and memory."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class WebAnnouncer:
             await anyio.sleep(ANNOUNCE_SECONDS)
 
     async def announce(self) -> None:
-        word = WebAnnouncement(
+        announcement = WebAnnouncement(
             web=self._name,
             host=socket.gethostname(),
             pid=os.getpid(),
@@ -41,5 +41,5 @@ class WebAnnouncer:
             since_ms=self._since_ms,
             memory_bytes=Process().memory_info().rss,
         )
-        with suppress(Unavailable):  # silence says the same, later
-            await self._presence.announce_web(word)
+        with suppress(Unavailable):  # a missing announcement shows the failure, a little later
+            await self._presence.announce_web(announcement)

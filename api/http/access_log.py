@@ -1,4 +1,4 @@
-"""Every request, as seen from outside of the application: counted, what it sends measured, and one line about it."""
+"""Counts each request, measures the bytes of its response, and logs one line. It runs outside of the application."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from structlog.contextvars import clear_contextvars
 
 from api.http.instrumentation import ApiInstrumentation
 
-NO_ROUTE = "none"  # what fits no route is a client's text, and no label
-QUIET = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few seconds by machines; a line when they fail
-BUG = 500  # an exception passes by here on its way to the answer that the server makes of it
+NO_ROUTE = "none"  # a path that fits no route is a client's text, which must not become a label
+QUIET = frozenset({"/healthz", "/readyz", "/metrics"})  # machines request them every few seconds; logged when they fail
+BUG = 500  # an exception passes through here before the server makes a response of it
 
 logger = structlog.get_logger()
 
 
 def route_names(routes: Iterable[Route]) -> dict[object, str]:
-    """The path of each endpoint, its parameters by name."""
+    """The path of each endpoint, with its parameters by name."""
     return {route.endpoint: route.path for route in routes}
 
 
@@ -36,39 +36,39 @@ class AccessLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        clear_contextvars()  # a request that comes on the heels of another is begun in the context of that one
-        answer = MeteredResponse(send, self._instrumentation)
+        clear_contextvars()  # a request right behind another one on its connection starts in that one's context
+        response = MeteredResponse(send, self._instrumentation)
         try:
-            await self._app(scope, receive, answer.send)
+            await self._app(scope, receive, response.send)
         finally:
             route = self._names.get(scope.get("endpoint"), NO_ROUTE)
-            self._instrumentation.answered_request(scope["method"], route, answer.status, answer.began_after)
-            answer.end()
-            if route not in QUIET or answer.status >= 400:
-                logger.info("http.request", method=scope["method"], path=_path(scope), **answer.facts)
+            self._instrumentation.answered_request(scope["method"], route, response.status, response.began_after)
+            response.end()
+            if route not in QUIET or response.status >= 400:
+                logger.info("http.request", method=scope["method"], path=_path(scope), **response.facts)
 
 
 class MeteredResponse:
-    """What is sent to a client, on its way."""
+    """Wraps `send` and measures the response that passes through it."""
 
     def __init__(self, send: Send, instrumentation: ApiInstrumentation) -> None:
         self.status = BUG
         self._send = send
         self._instrumentation = instrumentation
-        self._asked_at = time.perf_counter()
+        self._requested_at = time.perf_counter()
         self._began_at: float | None = None
         self._streams = False
         self._sent = 0
 
     @property
     def began_after(self) -> float:
-        """Seconds until the answer began."""
-        return (self._began_at or time.perf_counter()) - self._asked_at
+        """Seconds from the request until the response began."""
+        return (self._began_at or time.perf_counter()) - self._requested_at
 
     @property
     def facts(self) -> dict[str, int | float]:
-        """For the line; `ms` until now, the end of it."""
-        ms = round((time.perf_counter() - self._asked_at) * 1000, 1)
+        """The fields of the log line. `ms` counts from the request until now, the end of the response."""
+        ms = round((time.perf_counter() - self._requested_at) * 1000, 1)
         return {"status": self.status, "ms": ms, "bytes": self._sent}
 
     async def send(self, message: Message) -> None:
@@ -93,6 +93,6 @@ class MeteredResponse:
 
 
 def _path(scope: Scope) -> str:
-    """As it was sent, so without line breaks; a query may say more than a log should know."""
+    """The path as the client sent it, so it has no line breaks. Without the query, which may hold secrets."""
     sent: bytes = scope.get("raw_path") or scope["path"].encode()
     return sent.partition(b"?")[0].decode("latin-1")

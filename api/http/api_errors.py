@@ -1,7 +1,7 @@
-"""The error answers, all of them: status, `{"error": {...}}` and headers, as values.
+"""All error responses as values: status, `{"error": {...}}` and headers.
 
-A `ApiError` is raised where something is found out and becomes an answer in one place, the app. Before a run
-was accepted a client may try again; afterwards it must not, or its agent would run twice.
+The code that finds an error raises an `ApiError`; one place, the app, makes a response of it. Before a run was
+accepted a client may try again. Afterwards it must not, or its agent would run twice.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LIMITED = "rate_limit_error"
 
 
 class ApiError(Exception):
-    """One error answer."""
+    """One error response."""
 
     def __init__(
         self,
@@ -56,8 +56,8 @@ class ApiError(Exception):
 
 # --- before a run was accepted ----------------------------------------------------------------------------------------
 
-_CLOSE = {"Connection": "close"}  # nobody reads the rest of the body
-_NO_RETRY = {"x-should-retry": "false"}  # OpenAI's clients heed it; else they repeat any 409, 429, 5xx
+_CLOSE = {"Connection": "close"}  # the API does not read the rest of the body
+_NO_RETRY = {"x-should-retry": "false"}  # OpenAI's clients obey it; without it they repeat any 409, 429, 5xx
 _RETRY = {"x-should-retry": "true"}
 
 
@@ -107,7 +107,7 @@ def internal_error() -> ApiError:
 
 
 def refused(error: Refused | Unavailable) -> ApiError:
-    """Why a run was not accepted, or could not be looked at."""
+    """The response for a run that was not accepted or could not be read."""
     match error:
         case SessionTaken():
             message = "The session key belongs to another credential."
@@ -124,7 +124,7 @@ def refused(error: Refused | Unavailable) -> ApiError:
 
 
 def run_not_found(run_id: str) -> ApiError:
-    """Also for a run of another credential: whether it exists is not for everybody to know."""
+    """Also the response for a run of another credential, so that a client cannot find out whether it exists."""
     return ApiError(404, f"No run `{run_id}`.", INVALID, code="run_not_found")
 
 
@@ -166,8 +166,8 @@ RUN_STATUS: dict[str, int] = {
     ErrorCode.INTERNAL_ERROR: 500,
 }
 
-# A wish is no fault of the server, so no 5xx; 499 is nginx's own and no standard's; 409 says that the
-# state of the run stands in the way of an answer.
+# A cancellation by the client is no fault of the server, so it is no 5xx. 499 is nginx's own and in no standard. 409
+# means that the state of the run prevents a response.
 STOP_STATUS: dict[StopReason, tuple[int, str]] = {
     StopReason.USER: (409, "was cancelled"),
     StopReason.DISCONNECT: (409, "was cancelled because its client had left"),
@@ -178,12 +178,12 @@ STOP_STATUS: dict[StopReason, tuple[int, str]] = {
 
 
 def run_headers(run_id: str) -> dict[str, str]:
-    """For every answer about an accepted run, good or bad."""
+    """The headers of every response about an accepted run, also of an error."""
     return {"X-Run-Id": run_id, **_NO_RETRY}
 
 
 def run_ended(run_id: str, end: Failed | Cancelled) -> ApiError:
-    """Why an accepted run has no whole answer."""
+    """The response for an accepted run that failed or was cancelled."""
     if isinstance(end, Failed):
         return run_failed(run_id, end.code, end.message)
     status, how = STOP_STATUS[end.reason]
@@ -191,7 +191,7 @@ def run_ended(run_id: str, end: Failed | Cancelled) -> ApiError:
 
 
 def run_failed(run_id: str, code: str, message: str) -> ApiError:
-    status = RUN_STATUS.get(code, 500)  # a later release may know more codes
+    status = RUN_STATUS.get(code, 500)  # a worker of a later release may write other codes
     return ApiError(
         status,
         f"Run {run_id} failed: {_for_clients(message) or code}",
@@ -202,7 +202,8 @@ def run_failed(run_id: str, code: str, message: str) -> ApiError:
 
 
 def reading_ended(run_id: str, why: LogLost | Draining, *, again: bool = False) -> ApiError:
-    """Why a reader gets no more of a run that has not ended for it. `again`: it is to repeat its request."""
+    """The response for a reader that gets no more events although its run has not ended. `again`: the client should
+    repeat its request."""
     match why:
         case EventsGone():
             message, code = "has events after this place that are not kept any more", "events_gone"
@@ -224,7 +225,7 @@ def client_out_of_time(run_id: str, seconds: float) -> ApiError:
     return ApiError(504, message, API, code="client_timeout", headers=run_headers(run_id))
 
 
-# A worker is to send clean messages; but agents write some of them, and this is the last door.
+# A worker should send clean messages, but agents write some of them. This is the last place to remove secrets.
 _TELLTALE = re.compile(
     r"""Traceback\ \(.*                         # a stack trace
       | \b(?!https?:)[a-z][a-z0-9+.-]*://\S+   # a connection string
@@ -234,7 +235,7 @@ _TELLTALE = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-_LONGEST = 500  # characters of a message; the pattern sees twice as many, so that no half secret escapes it
+_LONGEST = 500  # characters of a message; the pattern checks twice as many, so that it also finds a secret cut in half
 
 
 def _for_clients(message: str) -> str:

@@ -1,4 +1,4 @@
-"""Who is asking, and what for: a bearer token, or nobody but this machine."""
+"""Authentication and scopes: by bearer token, or without credentials for programs on this machine only."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from api.http import api_errors
 
 
 class Scope(StrEnum):
-    """What a credential is good for."""
+    """What a credential may do."""
 
-    API = "api"  # runs of its own
-    MONITOR = "monitor"  # looking at everything
-    OPERATE = "operate"  # and changing it
+    API = "api"  # start, read and cancel its own runs
+    MONITOR = "monitor"  # read everything
+    OPERATE = "operate"  # read and change everything
 
 
 class Authenticator(Protocol):
     def authenticate(self, headers: Mapping[str, str], scope: Scope = Scope.API) -> str:
-        """The name of the credential that asks. `headers` are looked up in lower case. Raises Failure: 401 for an
-        unknown credential, 403 for one without the scope."""
+        """The name of the request's credential. `headers` are looked up in lower case. Raises ApiError 401 for an
+        unknown credential and 403 for one without the scope."""
         ...
 
 
@@ -42,7 +42,7 @@ _GRANTS = {
 
 @dataclass(frozen=True)
 class Credential:
-    """A credential: its name, the hash of its token, and what it is good for."""
+    """A credential: its name, the hash of its token, and its scopes."""
 
     name: str
     digest: bytes
@@ -50,7 +50,7 @@ class Credential:
 
 
 class Credentials:
-    """Bearer tokens, by scope and by the name of their credential. A token may stand in several scopes."""
+    """Bearer tokens by scope and by the name of their credential. A token may be in several scopes."""
 
     def __init__(self, tokens: Mapping[Scope, Mapping[str, Collection[str]]]) -> None:
         self._known = [
@@ -68,8 +68,9 @@ class Credentials:
         return self.chosen(scope, lambda known: compare_digest(known.digest, given))
 
     def chosen(self, scope: Scope, is_meant: Callable[[Credential], bool]) -> str:
-        """The name of the credential that is meant, of those the one with the scope. Raises Failure 401 and 403."""
-        # Every hash is compared every time, so that the time taken tells nothing about the tokens.
+        """The name of the first credential that `is_meant` accepts and that has the scope. Raises ApiError 401 when
+        `is_meant` accepts none, and 403 when none of these has the scope."""
+        # Compares every hash every time, so that the time taken reveals nothing about the tokens.
         owners = [known for known in self._known if is_meant(known)]
         if not owners:
             raise api_errors.unauthorized()
@@ -84,12 +85,12 @@ def digest_of(token: bytes) -> bytes:
 
 
 class LoopbackOnly:
-    """No credential: any program on this machine, in any scope, but no web page of another site. For a loopback bind
-    only.
+    """Accepts any program on this machine without a credential, in any scope. It refuses web pages of other sites. For
+    a server bound to loopback only.
 
-    An agent runs commands, so without this any page could run commands here. A page can post without being
-    allowed to read the answer (`Origin`, `Sec-Fetch-Site`), and can give its own name this machine's address
-    (`Host`).
+    An agent runs commands, so without this check any web page could run commands here. A page may post although it may
+    not read the response: `Origin` and `Sec-Fetch-Site` show that. It may also point its own host name at this
+    machine's address: `Host` shows that.
     """
 
     OWNER = "anonymous"
@@ -103,7 +104,7 @@ class LoopbackOnly:
 
 
 class LoggingAuthenticator:
-    """A gate that puts who asks on all further lines of the request's log."""
+    """An authenticator that adds the owner to all further log lines of the request."""
 
     def __init__(self, authenticator: Authenticator) -> None:
         self._authenticator = authenticator
@@ -118,5 +119,5 @@ def _is_loopback(url: str) -> bool:
     try:
         name = urlsplit(url).hostname or ""
         return name == "localhost" or ip_address(name).is_loopback
-    except ValueError:  # no URL, or no address: a name, `null`
+    except ValueError:  # no URL, or a host name or `null` instead of an address
         return False

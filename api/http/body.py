@@ -1,4 +1,4 @@
-"""A request's body: bytes within bounds, then a JSON object."""
+"""A request's body: reads its bytes within bounds and parses them as a JSON object."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from starlette.requests import ClientDisconnect, Request
 from api.http import api_errors
 from api.http.json_value import JsonObject
 
-BODY_SECONDS = 30.0  # a body that is not there by then is not coming
+BODY_SECONDS = 30.0  # a body that takes longer will not arrive
 
-# How much of a body that is too large is read and thrown away: pictures in base64 make 20 MiB.
+# How much of a body that is too large the API reads and drops: pictures in base64 make 20 MiB.
 _DRAIN_BYTES = 32 * 1024 * 1024
 _DRAIN_SECONDS = 10.0
 _QUIET_SECONDS = 1.0  # a client that sends nothing for this long is waiting for its answer
 
 
 async def read_body(request: Request, *, limit: int, seconds: float) -> bytes:
-    """The whole body, at most `limit` bytes and within `seconds`. Raises Failure 413 or 408."""
+    """The whole body, of at most `limit` bytes. Raises ApiError 413 when it is larger, and 408 when it has not arrived
+    within `seconds`."""
     async with aclosing(request.stream()) as chunks:
         try:
             async with asyncio.timeout(seconds):
                 body = None if _declared(request) > limit else await _read(chunks, limit)
-        except (TimeoutError, ClientDisconnect):  # after a disconnect only the access log reads the answer
+        except (TimeoutError, ClientDisconnect):  # after a disconnect only the access log sees the response
             raise api_errors.body_not_finished() from None
         if body is None:
             await _drain(chunks)
@@ -51,7 +52,7 @@ async def _read(chunks: AsyncIterator[bytes], limit: int) -> bytes | None:
 
 
 async def _drain(chunks: AsyncIterator[bytes]) -> None:
-    """Lets the client finish: closing on unread bytes resets the connection, and the answer is lost."""
+    """Lets the client finish sending. Closing a connection with unread bytes resets it and loses the response."""
     now, left = asyncio.get_running_loop().time, _DRAIN_BYTES
     end = now() + _DRAIN_SECONDS
     with suppress(TimeoutError, ClientDisconnect):
@@ -64,10 +65,10 @@ async def _drain(chunks: AsyncIterator[bytes]) -> None:
 
 
 def parse_json(raw: bytes) -> JsonObject:
-    """The object in `raw`; an empty body and any other JSON value act like `{}`. Raises Failure 400.
+    """The object in `raw`; an empty body and any other JSON value count as `{}`. Raises ApiError 400.
 
-    The parser refuses NaN, Infinity, a BOM, what is not UTF-8, integers of more than 4300 digits, and what is
-    nested some 200 deep; `json` accepts some of these and hits the recursion limit with others.
+    The parser refuses NaN, Infinity, a BOM, bytes that are not UTF-8, integers of more than 4300 digits, and values
+    nested some 200 deep. The module `json` accepts some of these and hits the recursion limit with others.
     """
     if not raw.strip():
         return {}
@@ -82,7 +83,7 @@ def _parse(raw: bytes) -> JsonValue:
     try:
         value: JsonValue = from_json(raw, allow_inf_nan=False)
     except ValueError:
-        # Perhaps only for a lone surrogate. JavaScript clients send them: half an emoji, cut off by `slice`.
+        # A lone surrogate may be the only reason. JavaScript clients send them: half an emoji, cut off by `slice`.
         value = from_json(_ESCAPE.sub(_replace_lone, raw), allow_inf_nan=False)
     return value
 

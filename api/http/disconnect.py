@@ -1,4 +1,4 @@
-"""A client that leaves before its response is made."""
+"""A client that disconnects before its response is ready."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from shared.run.errors import RunrelayError
 
 
 async def while_connected(request: Request, answer: Callable[[], Awaitable[Response]]) -> Response:
-    """The answer; an empty one, which nobody reads, as soon as the client has left."""
+    """The response that `answer` returns. When the client disconnects first, cancels `answer` and returns an empty
+    response, which reaches no client."""
     answers: list[Response] = []
     problems: list[api_errors.ApiError | RunrelayError] = []
 
     async def get_answer(scope: anyio.CancelScope) -> None:
         try:
             answers.append(await answer())
-        except (api_errors.ApiError, RunrelayError) as problem:  # raised outside, where no group wraps it
+        except (api_errors.ApiError, RunrelayError) as problem:  # raised outside, where the task group does not wrap it
             problems.append(problem)
         scope.cancel()
 

@@ -1,4 +1,4 @@
-"""The seam between what an API process does and whoever counts it."""
+"""The seam between the API's work and the metrics that count it."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ from shared.run.run import End, Run
 
 
 class ApiInstrumentation(Protocol):
-    """Is told what happens in this process, as it happens. No method waits or raises."""
+    """Receives each thing that this process does, at the time it does it. No method waits or raises."""
 
     def accepted(self, bell: str) -> None:
-        """A run of its own was accepted, for the agent that this doorbell names."""
+        """The API accepted a new run for the agent that the doorbell `bell` names. A request that joins a run that
+        was accepted before does not count."""
         ...
 
     def ended(self, run: Run, end: End) -> None:
-        """The run has its end, by this process: no worker looked after it."""
+        """This process ended the run, because no worker had it."""
         ...
 
     def gap(self) -> None:
-        """A reader missed something and goes to the stream for it."""
+        """A reader missed an event and reads it from the stream."""
         ...
 
     def answered_request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """`route` is a path of the application, its parameters by name. `seconds` until the answer began."""
+        """`route` is a path of the application with its parameters by name. `seconds` passed until the response
+        began."""
         ...
 
     def stream_began(self) -> None: ...
@@ -31,12 +33,12 @@ class ApiInstrumentation(Protocol):
     def stream_ended(self) -> None: ...
 
     def sent(self, size: int) -> None:
-        """So many bytes of a body have left."""
+        """The process has sent `size` bytes of a body."""
         ...
 
 
 class NoApiInstrumentation:
-    """Nobody counts."""
+    """Counts nothing."""
 
     def accepted(self, bell: str) -> None: ...
     def ended(self, run: Run, end: End) -> None: ...

@@ -1,4 +1,4 @@
-"""A value as an answer."""
+"""A pydantic value as a JSON response."""
 
 from __future__ import annotations
 

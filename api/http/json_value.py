@@ -1,4 +1,4 @@
-"""JSON values: their type, JavaScript's idea of truth, and how the API writes them."""
+"""JSON values: their type, whether JavaScript takes them for true, and how the API writes them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ _ENCODER = json.JSONEncoder(separators=(",", ":"))  # once: `json.dumps` makes o
 
 
 def truthy(value: JsonValue) -> bool:
-    """As in JavaScript: clients were written against a server where `[]`, `{}` and `"false"` are true."""
+    """Whether JavaScript takes the value for true. Clients were written for a server where `[]`, `{}` and `"false"`
+    are true."""
     return bool(value) or isinstance(value, list | dict)
 
 
 def compact(value: JsonValue) -> bytes:
-    """One line of ASCII: some clients split streams at U+2028, and some decode them packet by packet."""
+    """The value as one line of ASCII: some clients split streams at U+2028, and some decode them packet by packet."""
     return _ENCODER.encode(value).encode()

@@ -1,4 +1,4 @@
-"""Query parameters: the value, or a Failure 400 that says what it must be."""
+"""Query parameters: each function returns the value, or raises an ApiError 400 that names the allowed values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from api.http import api_errors
 
 
 def flag(text: str | None, name: str) -> bool:
-    """Absent is false."""
+    """An absent parameter is false."""
     match text:
         case None | "false" | "0":
             return False
@@ -28,7 +28,7 @@ def number(text: str | None, name: str, *, default: int = 0, least: int = 0, mos
 
 
 def one_of(text: str | None, name: str, words: type[StrEnum]) -> str:
-    """Absent is empty."""
+    """An absent parameter is the empty string."""
     if text is not None and text not in set(words):
         raise api_errors.invalid_value(name, f"must be one of {', '.join(words)}")
     return text or ""

@@ -1,5 +1,5 @@
-"""Requests in a trace. What follows finds the request's own span in its `traceparent` header, in the place of the
-client's."""
+"""Adds each request to a trace. The application finds the request's own span in the `traceparent` header, in place of
+the client's."""
 
 from __future__ import annotations
 

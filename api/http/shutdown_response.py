@@ -1,7 +1,7 @@
-"""The answer to requests that are still without one when this process may wait no longer.
+"""The response to requests that are still waiting for one when this process may wait no longer.
 
-uvicorn cancels them when its time to drain is over. What is cancelled then waits for Redis: readers of runs have been
-told before. Left to uvicorn, their clients would get a 500, which says of a restart that it was a bug.
+uvicorn cancels them when its time to drain is over. By then only requests that wait for Redis are left: the relay has
+ended the readers of runs before. Without this module uvicorn would send a 500, as if the restart were a bug.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from shared.run.errors import Unavailable
 
 
 class ShutdownResponse:
-    """ASGI middleware. A response that has begun is cut off, as nothing else could be said in it."""
+    """ASGI middleware. It cuts off a response that has begun, because no status can be sent in it any more."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

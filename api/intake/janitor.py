@@ -1,8 +1,8 @@
-"""Ends the runs no worker looks after: none took them in time, their worker died and no other may run them again, their
-readers have left, or they were cancelled while they waited.
+"""The janitor ends the runs that no worker will end. No worker took them in time, or their worker died and no other
+may run them again, or their readers have left, or a client or an operator cancelled them while they waited.
 
-Workers do the same when they claim; the janitor is for the time when none is alive, so that a client is told all the
-same.
+Workers end such runs, too, when they claim. The janitor does it while no worker is alive, so that a client sees the
+end of its run then, too.
 """
 
 from __future__ import annotations
@@ -24,11 +24,10 @@ from shared.run.states import State
 logger = structlog.get_logger()
 
 ROUND_SECONDS = 1.0
-WORKERS_FIRST_MS = (
-    1_000  # a lease is over for this long before the janitor looks: a live worker can do more than end the run
-)
-SETTLED_ROUNDS = 10  # while Redis was away no reader could say that it is there: all of them get this time to say so
-LEASE_MS = 10_000  # enough to end a run; if this process dies meanwhile, the next round of another one ends it
+# The janitor takes a run this long after its lease has ended: a live worker can do more for the run than end it.
+WORKERS_FIRST_MS = 1_000
+SETTLED_ROUNDS = 10  # while Redis was away no process could renew its readers' leases: all get this time to do it
+LEASE_MS = 10_000  # enough to end a run; if this process dies meanwhile, the janitor of another one ends it
 
 
 class Janitor:
@@ -42,14 +41,14 @@ class Janitor:
         queue_timeout_ms: int,
         instrumentation: ApiInstrumentation | None = None,
     ) -> None:
-        """`name` is the owner that its claims show."""
+        """`name` is the owner shown in the janitor's claims."""
         self._name = name
         self._ledger = ledger
         self._events = events
         self._attendance = attendance
         self._queue_timeout_ms = queue_timeout_ms
         self._instrumentation = instrumentation or NoApiInstrumentation()
-        self._rounds = 0  # in a row that Redis has answered
+        self._rounds = 0  # that succeeded, in a row
 
     async def tidy_forever(self) -> None:
         while True:
@@ -57,15 +56,15 @@ class Janitor:
             await self.go_round()
 
     async def go_round(self) -> None:
-        """One round, as far as Redis lets it."""
+        """One round. It stops early when Redis is away."""
         try:
             await self.tidy()
             self._rounds += 1
         except Unavailable:
-            self._rounds = 0  # the next round sees the same runs
+            self._rounds = 0  # the next round finds these runs again
 
     async def tidy(self) -> None:
-        """Ends what there is to end. Raises Unavailable."""
+        """Ends the runs that are overdue or abandoned. Raises Unavailable."""
         for run_id in await self._ledger.overdue(lost_for_ms=WORKERS_FIRST_MS, waited_ms=self._queue_timeout_ms):
             await self.end(run_id)
         if self._rounds >= SETTLED_ROUNDS:
@@ -73,15 +72,17 @@ class Janitor:
                 await self.end(run_id)
 
     async def cancel(self, run_id: str, reason: StopReason, *, note: str = "") -> State | None:
-        """Asks for a run to be stopped, and ends it when it still waits. Answers its state by then; None: no run.
-        `note` is the audit's entry when an operator asks."""
+        """Requests that a run be stopped, and ends it at once when it still waits.
+
+        Returns the state that the run had at the request; None when there is no such run. `note` is the entry for the
+        audit when an operator cancels."""
         state = await self._ledger.cancel(run_id, reason, note=note)
         if state is State.QUEUED:
             await self.end(run_id)
         return state
 
     async def end(self, run_id: str) -> None:
-        """Ends a run that is overdue, or that waits and was cancelled. Without effect on any other."""
+        """Ends a run that is overdue, or that was cancelled while it waits. Does nothing to any other run."""
         claim = await self._ledger.take(run_id, self._name, lease_ms=LEASE_MS)
         if claim is None:
             return

@@ -1,6 +1,7 @@
-"""What a request says to the model behind the agent: tools of the client, and how to answer.
+"""A request's options for the model behind the agent: the client's tools and the parameters of the completion.
 
-Values are not checked: what a model takes, its own server knows, and says so. Null counts as absent.
+The API does not check the values: the model's own server knows which ones it takes, and reports the others. Null counts
+as absent.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ class ModelOptions:
 
 
 def read_model_options(fields: JsonObject) -> ModelOptions:
-    """Of a request's fields. Raises Failure 400."""
+    """The options among a request's fields. Raises ApiError 400 for tools of the wrong type, and for a value that is
+    nested too deeply."""
     params = {name: fields[name] for name in PARAMS if fields.get(name) is not None}
     for name, value in params.items():
         _check_depth(name, value)

@@ -1,4 +1,4 @@
-"""A request as a run."""
+"""Makes a run of a request."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def new_run(
     foreground: bool,
     headers: Mapping[str, str],
 ) -> Run:
-    """`foreground`: the run ends when its last reader has left for good. `headers` may name a trace."""
+    """A new run with an id of its own. `foreground`: the run is cancelled when its last reader has left for good.
+    `headers` may name a trace in `traceparent`."""
     return Run(
         run_id=new_run_id(),
         agent_id=session.agent_id,
@@ -46,7 +47,8 @@ def new_run(
     )
 
 
-def request_digest(session: Session, *said: JsonValue) -> str:
-    """What two requests have in common that ask for the same. A session that is fresh per request does not count."""
+def request_digest(session: Session, *fields: JsonValue) -> str:
+    """A hash that is equal for two requests with the same agent, session and `fields`. A session that is fresh per
+    request does not count."""
     place: list[JsonValue] = [session.agent_id, session.key if session.stable else None]
-    return sha256(json.dumps([*place, *said], sort_keys=True).encode()).hexdigest()
+    return sha256(json.dumps([*place, *fields], sort_keys=True).encode()).hexdigest()

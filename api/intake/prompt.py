@@ -1,7 +1,7 @@
-"""Chat messages as a prompt: what is asked now, what came before, and what the system says.
+"""Reads chat messages as a prompt: the current turn, the history before it, and the system prompt.
 
-The current turn is what follows the last answer: its last user text, and the results of tools, in order. An
-answer at the very end is passed over, and the question before it is asked again.
+The current turn consists of the messages after the last assistant message: the last user text and the results of tools,
+in order. Assistant messages at the very end are dropped, so that the agent gets the user text before them again.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ Role = Literal["user", "assistant", "tool"]
 _SYSTEM = {"system", "developer"}
 _PARAGRAPH = "\n\n"
 
-# What a message without text says to an agent that reads nothing else.
+# The text of a message that has none, for an agent that reads only text.
 _NAMES = {"image_url": "[image]", "input_audio": "[audio]", "file": "[file]"}
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """`message` is the current turn as text; `current` the same in full, where text does not say all of it; `history`
-    the turns before it, oldest first."""
+    """`message` is the current turn as text. `current` is the current turn in full when text cannot hold all of it,
+    otherwise empty. `history` holds the turns before it, oldest first."""
 
     message: str
     extra_system_prompt: str = ""
@@ -40,28 +40,29 @@ class Prompt:
 
 
 def read_prompt(messages: JsonValue) -> Prompt:
-    """Raises Failure 400 when no user says anything."""
-    said = list(_said(messages))
-    turns = [turn for role, message in said if (turn := _turn(role, message))]
+    """The prompt of a request's `messages`. Raises ApiError 400 when no user message has content, or when a value is
+    nested too deeply."""
+    with_roles = list(_with_roles(messages))
+    turns = [turn for role, message in with_roles if (turn := _turn(role, message))]
     if _last("user", turns) < 0:
         raise api_errors.missing_user_message()
     while turns[-1].role == "assistant":
         turns.pop()
     history, current = _divide(turns)
-    system = filter(None, (_text(message) for role, message in said if role in _SYSTEM))
+    system = filter(None, (_text(message) for role, message in with_roles if role in _SYSTEM))
     full = current if any(turn.parts or turn.tool_call_id for turn in current) else ()
     return Prompt(_PARAGRAPH.join(map(_shown, current)), _PARAGRAPH.join(system), tuple(history), tuple(full))
 
 
-def _said(messages: JsonValue) -> Iterator[tuple[str, JsonObject]]:
-    """Each message that has a role."""
+def _with_roles(messages: JsonValue) -> Iterator[tuple[str, JsonObject]]:
+    """The role and the message, for each message that has a role."""
     for message in messages if isinstance(messages, list) else []:
         if isinstance(message, dict) and isinstance(role := message.get("role"), str):
             yield js_trim(role), message
 
 
 def _turn(role: str, message: JsonObject) -> Turn | None:
-    """None for a role of no turn, and for a message that says nothing."""
+    """None for a role that makes no turn, and for an empty message."""
     text = _text(message)
     match role:
         case "user":
@@ -70,11 +71,11 @@ def _turn(role: str, message: JsonObject) -> Turn | None:
             content = text or "\n".join(media)
             return Turn(role="user", content=content, parts=parts if media else ()) if content else None
         case "assistant":
-            asked = message.get("tool_calls")
-            calls = tuple(filter(None, map(_call, asked if isinstance(asked, list) else [])))
+            listed = message.get("tool_calls")
+            calls = tuple(filter(None, map(_call, listed if isinstance(listed, list) else [])))
             return Turn(role="assistant", content=text, tool_calls=calls) if text or calls else None
         case "tool" | "function":
-            call = _string(message.get("tool_call_id"))  # with it, that a tool said nothing is a result, too
+            call = _string(message.get("tool_call_id"))  # with this id, an empty text is a tool's result, too
             return Turn(role="tool", content=text, tool_call_id=call) if text or call else None
         case _:
             return None
@@ -135,9 +136,10 @@ def _check_depth(passed_on: JsonValue) -> None:
 
 
 def _divide(turns: Sequence[Turn]) -> tuple[list[Turn], list[Turn]]:
-    """History and current turn. Of several user texts since the last answer, only the last is asked now."""
-    begin, asked = _last("assistant", turns) + 1, _last("user", turns)
-    now = [i >= begin and (i == asked or turn.role == "tool") for i, turn in enumerate(turns)]
+    """History and current turn. Of several user texts after the last assistant message, only the last one is in the
+    current turn."""
+    begin, last_user = _last("assistant", turns) + 1, _last("user", turns)
+    now = [i >= begin and (i == last_user or turn.role == "tool") for i, turn in enumerate(turns)]
     return list(compress(turns, map(not_, now))), list(compress(turns, now))
 
 
@@ -146,7 +148,8 @@ def _last(role: Role, turns: Sequence[Turn]) -> int:
 
 
 def _shown(turn: Turn) -> str:
-    """A user's text stays as it is; an agent that gets one text has to see which part of it a tool said."""
+    """A user's text unchanged, and a tool's result under a heading: an agent that gets one text has to see which part
+    of it a tool returned."""
     return f"Tool result:\n{turn.content}" if turn.role == "tool" else turn.content
 
 

@@ -1,4 +1,4 @@
-"""What operators do by the buttons of the page: the same as by the JSON API."""
+"""The actions behind the buttons of the monitor page. The JSON API has the same actions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Form = Mapping[str, str]
 
 @dataclass(frozen=True)
 class ActionResult:
-    """Where the browser goes, and what is said there: a key of TOLD, and numbers."""
+    """The page to which the browser goes, and the message that it shows there: a key of MESSAGES and its numbers."""
 
     path: str
     told: str
@@ -76,10 +76,11 @@ class Actions:
                 return ActionResult("/monitor/runs", "deleted")
 
     async def all_again(self, request: Request, form: Form, who: str) -> ActionResult:
-        """Those that fit the filter, a hundred at a time: the ones that were run again are left out the next time."""
+        """Runs again the failed runs that fit the filter, a hundred at a time. The next request leaves out those that
+        were run again."""
         wanted = failed(parse_search(form)).wanted
         try:
-            asked = RerunFilter(
+            rerun_filter = RerunFilter(
                 agent=wanted.agent,
                 session=wanted.session,
                 owner=wanted.owner,
@@ -90,10 +91,10 @@ class Actions:
             )
         except ValidationError as wrong:
             raise api_errors.invalid_value("filter", wrong.errors()[0]["msg"]) from None
-        done = await self.admin.runs.repeats.all(asked, who=who)
-        told = "more" if done.next_cursor else "all"
+        done = await self.admin.runs.repeats.all(rerun_filter, who=who)
+        message = "more" if done.next_cursor else "all"
         return ActionResult(
-            f"/monitor/failed?{failed(parse_search(form)).query()}", told, len(done.data), len(done.refused)
+            f"/monitor/failed?{failed(parse_search(form)).query()}", message, len(done.data), len(done.refused)
         )
 
     async def drain(self, request: Request, form: Form, who: str) -> ActionResult:
@@ -116,7 +117,7 @@ class Actions:
         return ActionResult("/monitor/queue", "resumed")
 
 
-def _ordered(worker: str, known: bool, told: str) -> ActionResult:
+def _ordered(worker: str, known: bool, message: str) -> ActionResult:
     if not known:
         raise api_errors.worker_not_found(worker)
-    return ActionResult("/monitor/workers", told)
+    return ActionResult("/monitor/workers", message)

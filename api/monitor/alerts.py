@@ -1,4 +1,4 @@
-"""What an operator should look at first: everything that looks wrong, worst first. Pure."""
+"""The alerts that an operator should check first: everything that looks wrong, worst first. Pure."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from api.monitor import formatting
 from shared.ledger.operator_views import AdminRunView, QueueView, StatsView, WorkersView
 from shared.ledger.presence import ANY
 
-SILENT_MS = 60_000  # an agent that says nothing for this long may be stuck
-WAIT_MS = 15_000  # with workers that have a free slot nothing waits a second
-LAG_MS = 250  # every stream of the process stands still for as long
+SILENT_MS = 60_000  # an agent that emits no event for this long may be stuck
+WAIT_MS = 15_000  # while workers have a free slot no run waits a second
+LAG_MS = 250  # every stream of the process stops for this long
 FULL = 0.8  # of the memory or the clients that Redis allows
 
 
 @dataclass(frozen=True)
 class AtWork:
-    """A run at work, and for how long nothing was heard of it."""
+    """A run at work, with the time since its start and since its last event, in ms."""
 
     row: AdminRunView
     running_ms: int

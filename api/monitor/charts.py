@@ -1,5 +1,5 @@
-"""Plots as values: where lines go in a box of fixed size. A template makes SVG of them, CSS gives them colour.
-Pure."""
+"""Charts as values: the coordinates of their lines in a box of fixed size. A template makes SVG of them, CSS gives them
+colour. Pure."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from api.monitor import formatting
 from shared.ledger.operator_views import SpanView
 
 WIDTH, HEIGHT = 320, 96
-_LEFT, _TOP, _BOTTOM = 0, 6, 16  # room for the words of the axes
+_LEFT, _TOP, _BOTTOM = 0, 6, 16  # room for the labels of the axes
 
 
 @dataclass(frozen=True)
 class Line:
     name: str
     tone: str  # CSS class
-    path: str  # of the line; broken where there is nothing to show
-    area: str  # of what is under it
+    path: str  # SVG path of the line; interrupted where there is no value
+    area: str  # SVG path of the area under the line
     latest: str
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A span of time: where it stands, and what is said of it."""
+    """A span of time in a chart: its place, and its values as text."""
 
     x: float
     width: float
@@ -50,12 +50,12 @@ class Chart:
 
     @property
     def told(self) -> str:
-        """For those who do not see it."""
+        """The chart as text, for screen readers."""
         return f"{self.title}: " + ", ".join(f"{line.name} {line.latest}" for line in self.lines)
 
 
 Read = Callable[[SpanView], float | None]
-Say = Callable[[float | None], str]
+Show = Callable[[float | None], str]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class _Kind:
 
 
 def build_charts(series: Sequence[SpanView]) -> tuple[Chart, ...]:
-    """Of spans, oldest first."""
+    """The charts of a series of spans, oldest first."""
     per_minute = 60 / series[-1].seconds if series else 1
     return (
         _plot(
@@ -109,27 +109,27 @@ def build_charts(series: Sequence[SpanView]) -> tuple[Chart, ...]:
     )
 
 
-def _plot(key: str, title: str, unit: str, series: Sequence[SpanView], say: Say, *kinds: _Kind) -> Chart:
+def _plot(key: str, title: str, unit: str, series: Sequence[SpanView], show: Show, *kinds: _Kind) -> Chart:
     values = [[kind.read(span) for span in series] for kind in kinds]
     top = ceiling(max((value for line in values for value in line if value is not None), default=0))
-    lines = (_line(kind, line, top, say) for kind, line in zip(kinds, values, strict=True))
+    lines = (_line(kind, line, top, show) for kind, line in zip(kinds, values, strict=True))
     step = WIDTH / max(1, len(series))
     slots = (
-        Slot(_round(i * step), _round(step), _told(span, [(kind.name, say(kind.read(span))) for kind in kinds]))
+        Slot(_round(i * step), _round(step), _described(span, [(kind.name, show(kind.read(span))) for kind in kinds]))
         for i, span in enumerate(series)
     )
-    return Chart(key, title, unit, say(top), tuple(lines), tuple(slots), _marks(series, step))
+    return Chart(key, title, unit, show(top), tuple(lines), tuple(slots), _marks(series, step))
 
 
 def ceiling(highest: float) -> float:
-    """The first of 1, 2, 5, 10, 20, 50 ... that is not below it: the scale stands still while the numbers move."""
+    """The first of 1, 2, 5, 10, 20, 50 ... that is not below `highest`, so that the scale stays while values move."""
     if highest <= 1:
         return 1
     power = 10.0 ** math.floor(math.log10(highest))
     return next(float(power * step) for step in (1, 2, 5, 10) if highest <= power * step)
 
 
-def _line(kind: _Kind, values: Sequence[float | None], top: float, say: Say) -> Line:
+def _line(kind: _Kind, values: Sequence[float | None], top: float, show: Show) -> Line:
     step = WIDTH / max(1, len(values))
     base = HEIGHT - _BOTTOM
     path, area = "", ""
@@ -140,11 +140,11 @@ def _line(kind: _Kind, values: Sequence[float | None], top: float, say: Say) -> 
         joined = "L".join(f"{x} {y}" for x, y in points)
         path += f"M{joined}"
         area += f"M{points[0][0]} {base}L{joined}L{points[-1][0]} {base}Z"
-    return Line(kind.name, kind.tone, path, area, say(values[-1] if values else None))
+    return Line(kind.name, kind.tone, path, area, show(values[-1] if values else None))
 
 
 def _pieces(values: Sequence[float | None]) -> list[tuple[int, list[tuple[int, float]]]]:
-    """Stretches without a hole: where each begins, and its values counted from there."""
+    """The stretches without a missing value: the index at which each begins, and its values, counted from there."""
     pieces: list[tuple[int, list[tuple[int, float]]]] = []
     whole = False
     for i, value in enumerate(values):
@@ -162,8 +162,8 @@ def _marks(series: Sequence[SpanView], step: float) -> tuple[Mark, ...]:
     return tuple(Mark(_round((i + 0.5) * step), formatting.format_clock(series[i].at_ms)) for i in quarters)
 
 
-def _told(span: SpanView, said: Sequence[tuple[str, str]]) -> str:
-    return f"{formatting.format_clock(span.at_ms)} UTC: " + ", ".join(f"{name} {value}" for name, value in said)
+def _described(span: SpanView, values: Sequence[tuple[str, str]]) -> str:
+    return f"{formatting.format_clock(span.at_ms)} UTC: " + ", ".join(f"{name} {value}" for name, value in values)
 
 
 def _round(number: float) -> float:

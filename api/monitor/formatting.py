@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-NOTHING = "–"  # noqa: RUF001 - a dash, where there is no number
+NOTHING = "–"  # noqa: RUF001 - a dash in place of a missing number
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -30,12 +30,12 @@ def format_duration(ms: float | None) -> str:
 
 
 def format_age(ms: int | None, now_ms: int) -> str:
-    """How long ago that was. Clocks of two machines may differ a little, so the future is now."""
+    """The time since `ms`. Clocks of two machines may differ a little, so a time in the future counts as now."""
     return NOTHING if ms is None else format_duration(max(0, now_ms - ms))
 
 
 def format_bytes(count: float | None) -> str:
-    """Bytes: `512 B`, `1.5 MiB`."""
+    """A number of bytes: `512 B`, `1.5 MiB`."""
     if count is None:
         return NOTHING
     power = next((power for power in range(len(_UNITS)) if count < 1024 ** (power + 1)), len(_UNITS) - 1)
@@ -44,7 +44,7 @@ def format_bytes(count: float | None) -> str:
 
 
 def format_number(number: float | None) -> str:
-    """With thin spaces between thousands."""
+    """A number with thin spaces between thousands."""
     if number is None:
         return NOTHING
     text = f"{number:,.1f}" if number % 1 and number < 100 else f"{number:,.0f}"
@@ -52,15 +52,15 @@ def format_number(number: float | None) -> str:
 
 
 def format_timestamp(ms: int | None) -> str:
-    """A moment: `2026-11-22 20:15:03 UTC`."""
+    """A point in time: `2026-11-22 20:15:03 UTC`."""
     return "" if ms is None else datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def format_clock(ms: int) -> str:
-    """The same within a day: `20:15`."""
+    """The time of day in UTC: `20:15`."""
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%H:%M")
 
 
 def short_id(run_id: str) -> str:
-    """A run's id without what all ids begin with, cut to what tells it from others."""
+    """The first eight characters of a run's id after the prefix that all ids have: enough to tell runs apart."""
     return run_id.removeprefix("chatcmpl_")[:8]

@@ -1,4 +1,4 @@
-"""The pages that show a list of the JSON API as it is: sessions, workers, the queue, the audit."""
+"""The pages that show a list of the JSON API unchanged: sessions, workers, the queue, the audit."""
 
 from __future__ import annotations
 

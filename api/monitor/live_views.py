@@ -1,8 +1,8 @@
-"""What every browser looks at, kept fresh by one loop per process.
+"""The live parts of the pages that browsers show. One loop per process refreshes them.
 
-Browsers that look at the same thing share one look at Redis. There is a round of looks once a second as long as there
-is a browser, and none when there is not. A look that takes long is taken less often, so that no filter somebody has
-left open holds up Redis for more than a small part of the time.
+Browsers that show the same page share one look, which is one read from Redis. The loop makes a round of looks once a
+second while a browser is there, and none otherwise. It makes a slow look less often, so that a filter left open in a
+browser holds up Redis for a small part of the time only.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from api.http.api_errors import ApiError
 from shared.run.errors import Draining, Unavailable
 
 ROUND_SECONDS = 1.0
-SHARE = 20  # a look may take the twentieth part of the time
+SHARE = 20  # a look may take one twentieth of the time
 MOST_LOOKS = 64  # different ones at a time
 
 Parts = Mapping[str, str]  # HTML by the id of the part of the page
 Look = Callable[[], Awaitable[Parts]]
 
-NOTICE = "notice"  # the part that says why nothing moves
+NOTICE = "notice"  # the part that tells why the page does not change
 _AWAY = "Redis does not answer. What you see is from before."
 
 
 class TooManyLooks(Exception):
-    """So many different pages are looked at that one more would hold up Redis."""
+    """Browsers show so many different pages that one more would hold up Redis."""
 
 
 class _PolledPage:
-    """One thing that is looked at."""
+    """A page that at least one browser shows: the look that renews it, and its parts from the last look."""
 
     def __init__(self, look: Look) -> None:
         self.parts: Parts = {}
@@ -50,7 +50,7 @@ class _PolledPage:
             parts = {**await self._look(), NOTICE: ""}
         except Unavailable:
             parts = {**self.parts, NOTICE: _AWAY}
-        except ApiError as failure:  # the run was deleted, for one
+        except ApiError as failure:  # for example because the run was deleted
             parts = {**self.parts, NOTICE: str(failure)}
         self.due = clock() + (clock() - begun) * SHARE
         if parts != self.parts:
@@ -58,31 +58,32 @@ class _PolledPage:
             self.turn()
 
     def turn(self) -> None:
-        """Wakes whoever waits."""
+        """Wakes the subscriptions that wait for a change."""
         self.turned.set()
         self.turned = asyncio.Event()
 
 
 class LiveSubscription:
-    """One browser's place: it gets what has changed since it last asked, however slow it is."""
+    """One browser's subscription to a page. It gets all changes since its last call, however slow it is."""
 
-    def __init__(self, looked: _PolledPage, live: LiveViews) -> None:
-        self._looked = looked
+    def __init__(self, polled: _PolledPage, live: LiveViews) -> None:
+        self._polled = polled
         self._live = live
         self._sent: dict[str, str] = {}
 
     async def changes(self) -> Parts:
-        """The parts that are new or other than before, as soon as there are some. Raises Draining."""
+        """Waits for parts that differ from those returned before, and returns them. Raises Draining, and any unforeseen
+        exception of the look."""
         while True:
             if self._live.ending:
                 raise Draining
-            if self._looked.bug is not None:
-                raise self._looked.bug
-            fresh = {name: part for name, part in self._looked.parts.items() if self._sent.get(name) != part}
+            if self._polled.bug is not None:
+                raise self._polled.bug
+            fresh = {name: part for name, part in self._polled.parts.items() if self._sent.get(name) != part}
             if fresh:
                 self._sent |= fresh
                 return fresh
-            await self._looked.turned.wait()
+            await self._polled.turned.wait()
 
 
 class LiveViews:
@@ -93,26 +94,27 @@ class LiveViews:
 
     @asynccontextmanager
     async def subscribe(self, key: Hashable, look: Look) -> AsyncIterator[LiveSubscription]:
-        """Looks with the same key are the same. Raises TooManyLooks."""
+        """Subscribes to the page that `look` reads. Subscriptions with the same key share one look. Raises
+        TooManyLooks."""
         if key not in self._looks and len(self._looks) >= MOST_LOOKS:
             raise TooManyLooks
-        looked = self._looks.setdefault(key, _PolledPage(look))
-        looked.watches += 1
+        polled = self._looks.setdefault(key, _PolledPage(look))
+        polled.watches += 1
         self._wanted.set()
         try:
-            yield LiveSubscription(looked, self)
+            yield LiveSubscription(polled, self)
         finally:
-            looked.watches -= 1
-            if not looked.watches:
+            polled.watches -= 1
+            if not polled.watches:
                 del self._looks[key]
             if not self._looks:
                 self._wanted.clear()
 
     def end(self) -> None:
-        """Ends all watching: this process is about to stop, and pages find another one."""
+        """Ends all subscriptions because this process is about to stop. The browsers connect to another one."""
         self.ending = True
-        for looked in self._looks.values():
-            looked.turn()
+        for polled in self._looks.values():
+            polled.turn()
 
     async def look_forever(self) -> None:
         while True:
@@ -121,11 +123,11 @@ class LiveViews:
             await anyio.sleep(ROUND_SECONDS)
 
     async def go_round(self) -> None:
-        """Renews all looks that are due, together: they share their round trips."""
+        """Renews all pages that are due at the same time, so that their looks share round trips."""
         now = asyncio.get_running_loop().time()
-        due = [looked for looked in self._looks.values() if looked.due <= now]
-        bugs = await asyncio.gather(*(looked.renew() for looked in due), return_exceptions=True)
-        for looked, bug in zip(due, bugs, strict=True):
-            if bug is not None:  # it ends the streams of this page, and not the process
-                looked.bug = bug
-                looked.turn()
+        due = [polled for polled in self._looks.values() if polled.due <= now]
+        bugs = await asyncio.gather(*(polled.renew() for polled in due), return_exceptions=True)
+        for polled, bug in zip(due, bugs, strict=True):
+            if bug is not None:  # ends the streams of this page, not the process
+                polled.bug = bug
+                polled.turn()

@@ -1,4 +1,4 @@
-"""A page: what it is asked for, what it shows, and the template that shows it."""
+"""The shape of a page: its request, its view and its template."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class PageRequest:
-    """`target` is what the path names: a run. Of a query parameter that is given twice the last one counts."""
+    """A request for a page. `target` is the id of the run that the path names, otherwise empty. When a query parameter
+    is given twice, the last one counts."""
 
     query: Mapping[str, str]
     target: str = ""
@@ -20,9 +21,10 @@ class MonitorPage(Protocol):
     def template(self) -> str: ...
 
     async def view(self, asked: PageRequest) -> object:
-        """All that the page shows, as a frozen value. Raises Failure and Unavailable."""
+        """All that the page shows, as a frozen value. Raises ApiError and Unavailable."""
         ...
 
     async def live_view(self, asked: PageRequest) -> object:
-        """As much of it as the live parts of the page show (blocks named `live_...`)."""
+        """The part of the view that the live parts of the page show, which are the template's blocks named `live_...`.
+        Raises ApiError and Unavailable."""
         ...

@@ -1,4 +1,4 @@
-"""The routes of the monitor page, and what stands behind them."""
+"""The routes of the monitor page, and the objects behind them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _FILES = StaticFiles(directory=Path(__file__).parent / "static")
 
 @dataclass(frozen=True)
 class Monitor:
-    """Its routes, the loop that keeps pages fresh, and the act that ends their streams."""
+    """The page's routes, the loop that refreshes its live parts, and the function that ends its streams."""
 
     routes: list[Route]
     look_forever: Callable[[], Coroutine[None, None, None]]
@@ -86,6 +86,6 @@ def monitor(
 
 
 async def _static(request: Request) -> Response:
-    answer = await _FILES.get_response(request.path_params["name"], request.scope)
-    answer.headers["Cache-Control"] = "no-cache"  # to be asked for each time, and sent when it has changed
-    return answer
+    response = await _FILES.get_response(request.path_params["name"], request.scope)
+    response.headers["Cache-Control"] = "no-cache"  # a browser checks each time; the file is sent when it has changed
+    return response

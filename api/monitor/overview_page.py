@@ -1,4 +1,4 @@
-"""The first page: how all of it is, and what to look at."""
+"""The first page: the state of the whole service, and its alerts."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ class Overview:
         stats, workers, queue, longest = await asyncio.gather(
             self.stats.view(window), self.workers.view(), self.queue.view(), self._longest()
         )
-        told = alerts(stats, workers, queue, longest)
-        return OverviewView(stats, workers, queue, longest, told, build_charts(stats.series), window)
+        found = alerts(stats, workers, queue, longest)
+        return OverviewView(stats, workers, queue, longest, found, build_charts(stats.series), window)
 
     live_view = view
 
     async def _longest(self) -> tuple[AtWork, ...]:
-        """Runs that are at work and were accepted first."""
+        """Of the runs at work, those that were accepted first."""
         rows = await self.runs.at_work(LONGEST)
         lasts = await asyncio.gather(*(self.events.last(row.id) for row in rows))
         now = now_ms()

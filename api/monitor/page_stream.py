@@ -1,7 +1,7 @@
-"""The one stream of a browser: the live parts of its page, and what a run says as it says it.
+"""The one stream of a browser: the live parts of its page, and the events of a run as they come.
 
-`parts` has HTML by the id of what it replaces; `said` has what a run's page adds to its text, its timeline and its
-events; `bye` has the page load itself anew, to log in.
+The event `parts` carries HTML by the id of the element that it replaces. The event `said` carries what the run's page
+adds to its text, its timeline and its list of events. The event `bye` makes the page reload, to log in.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ from api.relay.relay import RunReader, is_terminal
 from shared.log.event_log import EventLog
 from shared.run.errors import Draining, LogLost
 
-AHEAD = 8  # frames that are made before the browser has taken them
+AHEAD = 8  # frames that may wait until the browser takes them
 
 Put = Callable[[bytes], Awaitable[None]]
 Source = Callable[[Put], Awaitable[None]]
 
 
 class LiveResponse(StreamingResponse):
-    """Frames of several sources, as they come. It owns what they read from, and lets go of it however it ends."""
+    """A streaming response with the frames of several sources, as they come. It owns the resources that the sources
+    read from, and releases them however it ends."""
 
     def __init__(self, sources: list[Source], owned: AsyncExitStack) -> None:
         super().__init__(self._frames(), headers=sse.HEADERS)
@@ -67,7 +68,7 @@ class LiveResponse(StreamingResponse):
 
 
 def changing(watch: LiveSubscription) -> Source:
-    """The live parts of a page."""
+    """A source of the live parts of a page."""
 
     async def source(put: Put) -> None:
         while True:
@@ -77,11 +78,12 @@ def changing(watch: LiveSubscription) -> Source:
 
 
 def speaking(reader: RunReader, log: EventLog, sheets: Templates, *, after: int, queued_ms: int) -> Source:
-    """What a run says above event number `after`."""
+    """A source of a run's events numbered above `after`."""
 
     async def source(put: Put) -> None:
         updates = RunUpdates()
-        async for events in log.pages(reader.run_id, after):  # how texts join, and which attempt spoke, needs all
+        # Joining the texts and naming the attempt need the events before, too.
+        async for events in log.pages(reader.run_id, after):
             updates.add(events)
         while True:
             try:
@@ -89,10 +91,10 @@ def speaking(reader: RunReader, log: EventLog, sheets: Templates, *, after: int,
             except LogLost:
                 return
             if events:
-                told = updates.add(events)
-                steps = sheets.moments(timeline_entries(told.steps, queued_ms))
-                said = compact({"text": told.text, "steps": steps, "raw": [*told.raw]})
-                await put(sse.event("said", said, id=events[-1].seq))
+                update = updates.add(events)
+                steps = sheets.moments(timeline_entries(update.steps, queued_ms))
+                payload = compact({"text": update.text, "steps": steps, "raw": [*update.raw]})
+                await put(sse.event("said", payload, id=events[-1].seq))
             if any(map(is_terminal, events)):
                 return
 

@@ -1,4 +1,4 @@
-"""Pages and parts of pages as HTML. Whatever is put into a template is escaped."""
+"""Renders pages and parts of pages as HTML. Jinja escapes every value in a template."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from api.monitor.login import Operator
 from api.monitor.run_page import TimelineEntry
 from shared.run.release import RELEASE
 
-LIVE = "live_"  # how the names of blocks begin that make up the live parts of a page
+LIVE = "live_"  # prefix of the blocks that are the live parts of a page
 
 
 class Templates:
@@ -33,19 +33,19 @@ class Templates:
             "short_id": formatting.short_id,
         }
         self._env.globals["release"] = RELEASE
-        self._env.globals["ui"] = self._env.get_template("ui.html").module  # seen by blocks that are rendered alone
+        self._env.globals["ui"] = self._env.get_template("ui.html").module  # for blocks that are rendered alone, too
 
     def page(self, template: str, **known: object) -> str:
         return self._env.get_template(template).render(known)
 
     def parts(self, template: str, *, view: object, operator: Operator) -> dict[str, str]:
-        """The live parts of a page, by the ids of the elements that hold them."""
+        """The live parts of a page as HTML, by the ids of the elements that hold them."""
         sheet = self._env.get_template(template)
         context = sheet.new_context({"view": view, "operator": operator})
         live = (name for name in sheet.blocks if name.startswith(LIVE))
         return {name.removeprefix(LIVE): "".join(sheet.blocks[name](context)) for name in live}
 
     def moments(self, moments: Iterable[TimelineEntry]) -> str:
-        """Lines of a run's timeline."""
+        """The lines of a run's timeline as HTML."""
         line = self._env.get_template("ui.html").module.moment  # type: ignore[attr-defined]
         return "".join(line(moment) for moment in moments)

@@ -1,4 +1,4 @@
-"""Lists of runs: all that fit what somebody looks for, and those that failed."""
+"""Lists of runs: all runs that fit a search, and the failed ones among them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TIMES = {"300": "5 minutes", "900": "15 minutes", "3600": "hour", "21600": "6 ho
 
 @dataclass(frozen=True)
 class RunSearch:
-    """What the form says, as it says it. `within` and `before` are seconds ago."""
+    """The fields of the search form as text. `within` and `before` are seconds ago."""
 
     id: str = ""
     state: str = ""
@@ -34,7 +34,7 @@ class RunSearch:
 
     @property
     def wanted(self) -> RunFilter:
-        """As seen now."""
+        """The filter for the ledger. Its times count from now."""
         now = now_ms()
         return RunFilter(
             state=self.state,
@@ -53,12 +53,12 @@ class RunSearch:
         return {name: value for name, value in asdict(self).items() if value}
 
     def query(self, **more: str) -> str:
-        """As a link says it."""
+        """The search as the query of a link."""
         return urlencode({**self.filled, **{name: value for name, value in more.items() if value}})
 
 
 def parse_search(query: Mapping[str, str]) -> RunSearch:
-    """Raises Failure 400 for a value that the form cannot have."""
+    """The search of a query or a form. Raises ApiError 400 for a value that the form cannot have."""
     given = RunSearch(**{name: query.get(name, "").strip() for name in RunSearch.__dataclass_fields__})
     if given.state:
         one_of(given.state, "state", State)
@@ -69,7 +69,7 @@ def parse_search(query: Mapping[str, str]) -> RunSearch:
 
 
 def failed(given: RunSearch) -> RunSearch:
-    """As much of it as running them again goes by, too."""
+    """The search among failed runs, without a run's id: only by these fields can an operator run them again."""
     return replace(given, state=State.FAILED, id="")
 
 
@@ -96,7 +96,7 @@ class RunsPage:
 
 @dataclass(frozen=True)
 class FailedPage:
-    """Those that failed, to find out why and to run them again."""
+    """The failed runs, for an operator to find out why they failed and to run them again."""
 
     runs: AdminRuns
     template = "failed.html"

@@ -1,4 +1,4 @@
-"""One run: what was asked, what came of it and when, and what can be done about it."""
+"""The page of one run: its request, its answer, its timeline, and the actions that an operator has."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from shared.run.clock import now_ms
 from shared.run.events import Event, to_json
 from shared.run.states import ENDS
 
-RAW = 200  # events that are shown as they are
-TEXT = 100_000  # characters of text that are shown
+RAW = 200  # events that the page shows as JSON
+TEXT = 100_000  # characters of text that the page shows
 
 
 @dataclass(frozen=True)
 class TimelineEntry:
-    """A step, and how long after the run was queued."""
+    """A step, and the time from the run's queueing to it."""
 
     step: TimelineStep
     after_ms: int
@@ -30,8 +30,8 @@ class RunPageView:
     run: AdminRunDetail
     moments: tuple[TimelineEntry, ...]
     raw: tuple[str, ...]  # the last events as JSON, oldest first
-    text: str  # the last of it
-    cut: int  # characters that are left out before it
+    text: str  # the last TEXT characters of the run's text
+    cut: int  # characters that are left out before them
     now_ms: int
 
     @property
@@ -48,7 +48,7 @@ class RunDetailPage:
     async def view(self, asked: PageRequest) -> RunPageView:
         run = await self.runs.detail(asked.target)
         raw = await self.events.read(run.id, max(0, run.last_event - RAW), most=RAW)
-        shown = [event for event in raw if event.seq <= run.last_event]  # the others come as they are followed
+        shown = [event for event in raw if event.seq <= run.last_event]  # the page's stream brings the later ones
         return _view(run, shown)
 
     async def live_view(self, asked: PageRequest) -> RunPageView:

@@ -1,4 +1,4 @@
-"""What a run says, as its page adds it: text, steps and events. Pure."""
+"""A run's new events as the run's page adds them: text, steps and events. Pure."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class RunUpdate(BaseModel):
 
 
 class RunUpdates:
-    """Where the page stands."""
+    """The state of a run's page: the text and the timeline that it shows already."""
 
     def __init__(self) -> None:
         self._flat = FlatText()
         self._timeline = Timeline()
 
     def add(self, events: Sequence[Event]) -> RunUpdate:
-        """What these events, the next ones of the run, add."""
+        """What the page adds for `events`, which must be the next ones of the run."""
         return RunUpdate(
             text="".join(self._flat.add(event.data) for event in events if isinstance(event, AssistantEvent)),
             steps=list(self._timeline.add(events)),

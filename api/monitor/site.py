@@ -1,4 +1,4 @@
-"""The monitor page's requests: who asks is found out, pages are shown, forms are acted on."""
+"""The requests of the monitor page: authenticates operators, shows pages, and executes forms."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
     " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Referrer-Policy": "same-origin",  # with less browsers do not say where a form comes from
+    "Referrer-Policy": "same-origin",  # with a stricter policy browsers do not send a form's origin
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
@@ -42,17 +42,18 @@ Act = Callable[[Request, Form, str], Awaitable[ActionResult]]
 
 
 def html_handler(handler: Handler, site: Site) -> Handler:
-    """Answers in HTML, also when it fails, and never without the headers that keep others out."""
+    """Wraps `handler` so that its errors are HTML, too, and every response has the HEADERS that protect the page from
+    other sites."""
 
     async def guarded(request: Request) -> Response:
         try:
-            answer = await handler(request)
+            response = await handler(request)
         except ApiError as failure:
-            answer = site.refusal(request, failure)
+            response = site.refusal(request, failure)
         except (Refused, Unavailable) as why:
-            answer = site.refusal(request, api_errors.refused(why))
-        answer.headers.update({name: value for name, value in HEADERS.items() if name not in answer.headers})
-        return answer
+            response = site.refusal(request, api_errors.refused(why))
+        response.headers.update({name: value for name, value in HEADERS.items() if name not in response.headers})
+        return response
 
     return guarded
 
@@ -71,17 +72,17 @@ class Site:
 
     async def show(self, request: Request) -> Response:
         operator = self.login.operator(request)
-        page, asked = self._found(request.url.path, request.query_params)
-        view = await page.view(asked)
-        told = MESSAGES.get(request.query_params.get("told", ""), "").format_map(_Counts(request.query_params))
+        page, page_request = self._found(request.url.path, request.query_params)
+        view = await page.view(page_request)
+        message = MESSAGES.get(request.query_params.get("told", ""), "").format_map(_Counts(request.query_params))
         stream = f"{PATH}/live?{urlencode({'page': _address(request, without=('told', 'count', 'refused'))})}"
         html = self.sheets.page(
-            page.template, view=view, operator=operator, path=request.url.path, told=told, stream=stream
+            page.template, view=view, operator=operator, path=request.url.path, told=message, stream=stream
         )
         return HTMLResponse(html)
 
     def _found(self, path: str, query: Mapping[str, str]) -> tuple[MonitorPage, PageRequest]:
-        """Raises Failure 404."""
+        """The page of a path, and the request for it. Raises ApiError 404."""
         if path in self.pages:
             return self.pages[path], PageRequest(query)
         run_id = path.removeprefix(RUN)
@@ -90,19 +91,20 @@ class Site:
         return self.run, PageRequest(query, run_id)
 
     async def stream(self, request: Request) -> Response:
-        """What changes on the page of the parameter `page`, from the run's event number `after` on."""
+        """Streams the changes of the page in the parameter `page`; of a run's page also the events numbered above
+        `after`."""
         try:
             operator = self.login.operator(request)
         except ApiError:
             return Response(sse.event("bye", b"{}"), headers=sse.HEADERS)
         address = urlsplit(request.query_params.get("page", PATH))
         query = dict(parse_qsl(address.query))
-        page, asked = self._found(address.path, query)
+        page, page_request = self._found(address.path, query)
         after = number(request.headers.get("last-event-id") or request.query_params.get("after"), "after", default=-1)
         key = (address.path, tuple(sorted(query.items())), operator)
 
         async def look() -> Parts:
-            return self.sheets.parts(page.template, view=await page.live_view(asked), operator=operator)
+            return self.sheets.parts(page.template, view=await page.live_view(page_request), operator=operator)
 
         async with AsyncExitStack() as owned:
             try:
@@ -110,17 +112,17 @@ class Site:
             except TooManyLooks:
                 raise ApiError(503, "Too many different pages are looked at.", api_errors.API) from None
             sources = [changing(watch)]
-            if asked.target and after >= 0:
-                sources.append(await self._speaking(owned, asked.target, after))
+            if page_request.target and after >= 0:
+                sources.append(await self._run_source(owned, page_request.target, after))
             return LiveResponse(sources, owned.pop_all())
 
-    async def _speaking(self, owned: AsyncExitStack, run_id: str, after: int) -> Source:
+    async def _run_source(self, owned: AsyncExitStack, run_id: str, after: int) -> Source:
         head = await self.submission.place(run_id, after, "after")
         record = await self.submission.any_record(run_id)
         _, reader = await owned.enter_async_context(self.submission.observed(run_id, after=min(after, head.seq)))
         return speaking(reader, self.events, self.sheets, after=after, queued_ms=record.queued_ms)
 
-    # --- acts ---------------------------------------------------------------------------------------------------------
+    # --- actions ------------------------------------------------------------------------------------------------------
 
     def act(self, act: Act) -> Handler:
         async def handler(request: Request) -> Response:
@@ -129,12 +131,12 @@ class Site:
             if not operator.may_operate:
                 raise api_errors.scope_missing("operate")
             done = await act(request, await _form(request), operator.name)
-            told = {"told": done.told, "count": done.count, "refused": done.refused}
-            return RedirectResponse(f"{done.path}{'&' if '?' in done.path else '?'}{urlencode(told)}", 303)
+            message = {"told": done.told, "count": done.count, "refused": done.refused}
+            return RedirectResponse(f"{done.path}{'&' if '?' in done.path else '?'}{urlencode(message)}", 303)
 
         return handler
 
-    # --- login --------------------------------------------------------------------------------------------------------
+    # --- logging in and out -------------------------------------------------------------------------------------------
 
     async def ask_token(self, request: Request) -> Response:
         return HTMLResponse(self.sheets.page("login.html", next=_own(request.query_params.get("next")), wrong=""))
@@ -142,22 +144,22 @@ class Site:
     async def log_in(self, request: Request) -> Response:
         check_same_origin(request)
         form = await _form(request)
-        answer = RedirectResponse(_own(form.get("next")), 303)
+        response = RedirectResponse(_own(form.get("next")), 303)
         try:
-            self.login.begin_session(request, form.get("token", "").strip(), answer)
+            self.login.begin_session(request, form.get("token", "").strip(), response)
         except ApiError as failure:
             wrong = "No credential has this token." if failure.status == 401 else str(failure)
             page = self.sheets.page("login.html", next=_own(form.get("next")), wrong=wrong)
             return HTMLResponse(page, failure.status)
-        return answer
+        return response
 
     async def log_out(self, request: Request) -> Response:
         check_same_origin(request)
-        answer = RedirectResponse(f"{PATH}/login", 303)
-        end_session(answer)
-        return answer
+        response = RedirectResponse(f"{PATH}/login", 303)
+        end_session(response)
+        return response
 
-    # --- what went wrong ----------------------------------------------------------------------------------------------
+    # --- errors -------------------------------------------------------------------------------------------------------
 
     def refusal(self, request: Request, failure: ApiError) -> Response:
         if failure.status == 401:
@@ -174,7 +176,7 @@ class Site:
 
 
 class _Counts(dict[str, str]):
-    """Numbers of a link, and nothing else that somebody might put there."""
+    """The numbers in a link's query. Any other text in their place counts as 0: a link of another site may hold any."""
 
     def __init__(self, query: Mapping[str, str]) -> None:
         super().__init__({name: query.get(name, "") for name in ("count", "refused")})
@@ -185,13 +187,13 @@ class _Counts(dict[str, str]):
 
 
 async def _form(request: Request) -> dict[str, str]:
-    """A form's fields, as browsers send them when no file is among them. Raises Failure 408 and 413."""
+    """The fields of a form that has no file. Raises ApiError 408 and 413."""
     raw = await read_body(request, limit=FORM_BYTES, seconds=BODY_SECONDS)
     return dict(parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True))
 
 
 def _own(address: str | None) -> str:
-    """An address of these pages, whatever a link says."""
+    """The address if it is one of the monitor pages, otherwise the first page: a link may name any site."""
     return address if address and (address == PATH or address.startswith((f"{PATH}/", f"{PATH}?"))) else PATH
 
 

@@ -1,4 +1,4 @@
-"""A run's events as a response: frames as they come, comments while nothing comes."""
+"""A run's events as an HTTP response: frames while events arrive, SSE comments while none arrive."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ KEEP_ALIVE_SECONDS = 10.0  # proxies cut a silent response after 30 to 60
 
 
 class EventStreamResponse(StreamingResponse):
-    """A stream that owns what it reads from, and lets go of it however the response ends.
+    """A streaming response that owns the resources it reads from. It releases them however the response ends.
 
-    A client that leaves cancels what is awaited, as Starlette has it. Starlette's own takes a task group for that, by
-    which a short run costs this process some 4 % more.
+    A client that disconnects cancels the response, as in Starlette. Starlette uses a task group for that, which makes
+    a short run cost this process some 4 % more.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class EventStreamResponse(StreamingResponse):
         *,
         over: Callable[[], bool],
     ) -> None:
-        """`over`: whether the frames that were given out last are the last."""
+        """`over` returns whether the frames that `frames` yielded last are the final ones."""
         super().__init__(frames, headers={**sse.HEADERS, **headers})
         self._owned = owned
         self._over = over
@@ -51,7 +51,7 @@ class EventStreamResponse(StreamingResponse):
                     leaving.cancel()
 
     async def stream_response(self, send: Send) -> None:
-        """The last frames leave in one piece with the end of the response."""
+        """Sends the last frames and the end of the response in one message."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         more = True
         async for frames in self.body_iterator:
@@ -62,7 +62,7 @@ class EventStreamResponse(StreamingResponse):
 
 
 async def event_frames(reader: RunReader) -> AsyncIterator[bytes]:
-    """The run's own events with their numbers as ids, for clients of runrelay."""
+    """The run's events as SSE frames with `seq` as their id, for clients of runrelay's own API."""
     yield sse.comment("connected")
     while True:
         try:

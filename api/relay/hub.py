@@ -1,9 +1,9 @@
 """The hub: one pub/sub connection for all streams of a process, with local fan-out.
 
-Pub/sub delivers at most once. So every connection taken anew counts as a gap, and so does every confirmation of a
-channel that was confirmed before: what was published until then was not heard. One channel is always subscribed:
-without any, Redis would not know the connection for one of pub/sub. A link that answers no ping is taken for dead;
-silence alone proves nothing.
+Pub/sub delivers at most once. So the hub counts each new connection as a gap. It also counts a second confirmation of
+a channel as a gap, because it did not receive what was published before that confirmation. One channel is always
+subscribed: without any, Redis would not treat the connection as a pub/sub connection. A link that does not answer a
+ping is dead; silence alone proves nothing.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from shared.run.errors import Unavailable
 
 PING_SECONDS = 5.0  # between pings; a link that has brought nothing in the meantime is dead
 RETRY_SECONDS = 0.25
-LAST_SECONDS = 0.5  # for what there is to read when this process stops; half of what is left for saying farewell
-CONFIRM_SECONDS = 2.0  # a Redis that does not confirm a subscription by then is away
+LAST_SECONDS = 0.5  # for the last reads when this process stops; half of the FAREWELL_SECONDS in api/__main__.py
+CONFIRM_SECONDS = 2.0  # a Redis that takes longer to confirm a subscription is away
 
 
 class Topic:
@@ -37,8 +37,10 @@ class Topic:
         self._known = False
 
     def confirm(self) -> None:
-        """Redis has confirmed it. If not for the first time, what was published meanwhile was not heard: also what came
-        after the readers were told that the link had broken, and had looked into the stream."""
+        """Records that Redis has confirmed the subscription.
+
+        A second confirmation is a gap: the hub did not receive what was published before it. That includes messages
+        published after the link broke and the readers had read the stream."""
         if self._known:
             self.gap()
         self._known = True
@@ -51,8 +53,8 @@ class Topic:
 
 class Hub:
     def __init__(self, redis: Redis, *, resting: str, ping_seconds: float = PING_SECONDS) -> None:
-        """`redis` is a client of one connection that nobody else uses, without a socket timeout; `resting` the channel
-        that is always subscribed."""
+        """`redis` is a client with one connection, used by this hub alone and without a socket timeout. `resting` is
+        the channel that is always subscribed."""
         self._redis = redis
         self._resting = resting
         self._ping_seconds = ping_seconds
@@ -67,7 +69,7 @@ class Hub:
         return self._last < math.inf
 
     def end(self) -> None:
-        """Tells every reader that this process stops."""
+        """Wakes every reader because this process is about to stop. From now on `ending` is true."""
         self._last = anyio.current_time() + LAST_SECONDS
         for scope in self._lasting:
             scope.deadline = self._last
@@ -77,7 +79,7 @@ class Hub:
 
     @contextmanager
     def lasting(self) -> Iterator[None]:
-        """Gives up what is awaited in this block, as an answer of Redis, when this process has no time left for it."""
+        """Cancels the block when this process has no time left, for example to wait for a response of Redis."""
         with anyio.CancelScope(deadline=self._last) as scope:
             self._lasting.add(scope)
             try:
@@ -86,12 +88,13 @@ class Hub:
                 self._lasting.discard(scope)
 
     def readers(self, channel: str) -> int:
-        """How many inboxes of this process are subscribed to the channel."""
+        """The number of this process's inboxes that are subscribed to the channel."""
         return len(self._topics[channel].inboxes) if channel in self._topics else 0
 
     @asynccontextmanager
     async def subscribe(self, channel: str) -> AsyncIterator[Inbox]:
-        """An inbox that gets all that is published from now on. Raises Unavailable when Redis does not confirm it."""
+        """Yields an inbox that receives every message published from now on. Raises Unavailable when Redis does not
+        confirm the subscription."""
         inbox = Inbox()
         is_new = channel not in self._topics
         topic = self._topics.setdefault(channel, Topic())
@@ -109,7 +112,7 @@ class Hub:
                     self._link.unsubscribe(channel)
 
     async def listen(self) -> None:
-        """Follows the link for ever; takes it anew when it breaks."""
+        """Follows the link forever. Opens a new link when it breaks."""
         while True:
             try:
                 with redis_errors_as_unavailable():
@@ -120,19 +123,19 @@ class Hub:
 
     async def _listen(self) -> None:
         async with open_link(self._redis) as link:
-            self._link = link  # by now: a reader that comes while it is told of the channels tells it of its own
+            self._link = link  # set first, so a reader that arrives during the subscriptions below adds its own channel
             try:
                 link.subscribe(self._resting, *self._topics)
-                await link.follow(self._heard, ping_seconds=self._ping_seconds)
+                await link.follow(self._receive, ping_seconds=self._ping_seconds)
             finally:
                 self._link = None
                 for topic in self._topics.values():
                     topic.confirmed.clear()
                     topic.gap()
 
-    def _heard(self, said: Reply) -> None:
+    def _receive(self, reply: Reply) -> None:
         self._outage.worked()
-        match said:
+        match reply:
             case [b"message", bytes(channel), bytes(data)]:
                 if topic := self._topics.get(channel.decode()):
                     for inbox in topic.inboxes:

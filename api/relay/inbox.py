@@ -1,12 +1,11 @@
-"""What pub/sub has brought for one reader and the reader has not taken. Bounded: one that is full forgets and says
-so."""
+"""The pub/sub messages that one reader has not taken yet. Bounded: a full inbox drops them and reports a gap."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
 
-CAPACITY = 256  # messages; a reader that far behind does better to read the stream, in large pages and at its own pace
+CAPACITY = 256  # messages; a reader further behind does better to read the stream, in large pages and at its own pace
 
 
 class Inbox:
@@ -23,17 +22,17 @@ class Inbox:
         self._filled.set()
 
     def gap(self) -> None:
-        """Something may have been missed: what is here is worthless, and the stream has it all."""
+        """Records that a message may be missing. Drops the messages in this inbox: the stream has them all."""
         self._messages.clear()
         self._gap = True
         self._filled.set()
 
     def wake(self) -> None:
-        """Lets whoever waits look around."""
+        """Wakes the reader that waits in `filled`, without a message."""
         self._filled.set()
 
     def take(self) -> tuple[bool, list[bytes]]:
-        """Whether there was a gap, and the messages since."""
+        """Removes and returns whether there was a gap, and the messages since that gap."""
         gap, messages = self._gap, list(self._messages)
         self._gap = False
         self._messages.clear()
@@ -41,8 +40,8 @@ class Inbox:
         return gap, messages
 
     async def filled(self, patience: float) -> bool:
-        """Waits up to `patience` seconds for something to take."""
-        # An alarm, as `asyncio.timeout` costs as much as all the rest of taking a message.
+        """Waits up to `patience` seconds for a message, a gap or a wake-up. False when the time is over."""
+        # A plain timer: `asyncio.timeout` costs as much as the rest of taking a message.
         loop = asyncio.get_running_loop()
         until = loop.time() + patience
         alarm = loop.call_at(until, self._filled.set)
@@ -50,4 +49,4 @@ class Inbox:
             await self._filled.wait()
         finally:
             alarm.cancel()
-        return loop.time() < until  # an alarm of uvloop that is due at once knows no time
+        return loop.time() < until  # not `alarm.when()`: a timer of uvloop that is due at once has none

@@ -1,4 +1,4 @@
-"""The readers of this process: says which runs have some, for as long as they have."""
+"""The readers of this process. A heartbeat renews the reader lease of each run that has a reader here."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from shared.ledger.reader_leases import ReaderLeases
 from shared.run.errors import Unavailable
 
 ATTEND_SECONDS = 3.0
-LEAVE_SECONDS = 0.4  # the word is on its way by then, and nobody needs the answer: least of all a process that stops
+LEAVE_SECONDS = 0.4  # the command is sent by then, and its response is not needed, least of all by a stopping process
 
 
 class ReadPosition(Protocol):
-    """Where a client is in a run; `ended`: it has read the last event."""
+    """A client's position in a run. `ended` is true once the client has read the last event."""
 
     run_id: str
     ended: bool
@@ -30,13 +30,15 @@ class ReaderHeartbeat:
 
     @property
     def count(self) -> int:
-        """Clients that read now."""
+        """The number of clients that are reading."""
         return self._reading.total()
 
     @asynccontextmanager
     async def reading(self, place: ReadPosition, *, returning: bool = False) -> AsyncIterator[None]:
-        """A client reads a run in this block. `returning`: to one that may be about to end for want of readers. Nobody
-        need know that one leaves who has read to the end: a run that has ended is not watched."""
+        """A client reads a run in this block.
+
+        `returning`: the run may be about to be cancelled for lack of readers, so the lease is renewed at once. A client
+        that has read the last event leaves without a report, because a run that has ended is not watched."""
         run_id = place.run_id
         self._reading[run_id] += 1
         try:
@@ -57,10 +59,10 @@ class ReaderHeartbeat:
             await anyio.sleep(ATTEND_SECONDS)
 
     async def _attend(self, run_ids: Sequence[str]) -> None:
-        with suppress(Unavailable):  # nobody can cancel anything meanwhile, either
+        with suppress(Unavailable):  # while Redis is away, the janitor cannot cancel the run either
             await self._attendance.attend(run_ids)
 
     async def _leave(self, run_id: str) -> None:
-        # Shielded: a client that leaves cancels whatever served it.
+        # Shielded: a client that disconnects cancels the task that serves it.
         with anyio.CancelScope(shield=True), anyio.move_on_after(LEAVE_SECONDS), suppress(Unavailable):
             await self._attendance.leave(run_id)

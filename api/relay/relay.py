@@ -1,7 +1,7 @@
 """The relay: hands each reader the events of its run, in order, each once. It knows nothing of HTTP or of OpenAI.
 
-Pub/sub is the fast path and the stream the truth. A hole in the numbers, a gap of the link, an overflow or a late
-reader is filled from the stream, never guessed.
+Pub/sub is the fast path; the stream is the truth. After a hole in the numbers, a gap of the link or an overflow, and
+for a late reader, the relay reads the events from the stream. It never guesses them.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from shared.run.events import Cancelled, Completed, Event, Failed, LifecycleEven
 from shared.run.states import ENDS, State
 
 AWAY_SECONDS = 0.25  # between attempts to read while Redis is away
-LOOK_SECONDS = 30.0  # between looks at a run that is silent; sooner after a gap, as a link that holds loses nothing
+LOOK_SECONDS = 30.0  # between checks of a silent run; sooner after a gap, because an unbroken link loses nothing
 
 
 def is_terminal(event: Event) -> bool:
-    """Only the terminal event is: lifecycle events before it end nothing."""
+    """Whether the event ends its run. Of the lifecycle events only the last one does."""
     return isinstance(event, LifecycleEvent) and isinstance(event.data, Completed | Failed | Cancelled)
 
 
@@ -50,10 +50,10 @@ class Relay:
 
     @asynccontextmanager
     async def follow(self, run_id: str, *, after: int | None = None) -> AsyncIterator[RunReader]:
-        """A reader of the run's events numbered above `after`; None for a run that has none yet.
+        """Yields a reader of the run's events numbered above `after`; None is for a run that has no events yet.
 
-        Redis has confirmed the subscription when this is entered, so whatever is queued afterwards is heard. Raises
-        Unavailable when it does not confirm.
+        Redis has confirmed the subscription when the block begins, so the reader receives the events of a run that is
+        queued in the block. Raises Unavailable when Redis does not confirm.
         """
         async with self._hub.subscribe(self._log.keys.channel(run_id)) as inbox:
             yield RunReader(
@@ -68,12 +68,12 @@ class Relay:
             )
 
     def end(self) -> None:
-        """Ends all reading with Draining: this process is about to stop."""
+        """Ends every reader with Draining because this process is about to stop."""
         self._hub.end()
 
 
 class RunReader:
-    """One client's place in a run."""
+    """One client's position in a run."""
 
     def __init__(
         self,
@@ -95,25 +95,25 @@ class RunReader:
         self._ledger = ledger
         self._instrumentation = instrumentation or NoApiInstrumentation()
         self._seq = after or 0
-        self._behind = after is not None  # there may be events that only the stream has
+        self._behind = after is not None  # the stream may have events that pub/sub does not bring
         self._look_seconds = look_seconds
         self._looked_at = time.monotonic()
 
     async def batch(self, patience: float) -> list[Event]:
         """The next events, in order; empty after `patience` seconds without any.
 
-        Raises EventsGone when events above the reader's place are not kept any more, LogLost when the run is gone, and
-        Draining when this process is about to stop.
+        Raises EventsGone when Redis does not keep the events after the reader's position any more, LogLost when the run
+        is gone, and Draining when this process is about to stop.
         """
         clock = asyncio.get_running_loop().time
         until = clock() + patience
-        while not (events := self._heard()):
+        while not (events := self._published()):
             if self._behind or self._hub.ending or not await self._inbox.filled(until - clock()):
-                return await self._unheard(until)
+                return await self._slow_path(until)
         return events
 
     async def alone(self) -> bool:
-        """Whether nobody else follows the run, here or at another process. In doubt: no."""
+        """Whether no other reader follows the run, in this process or in another. False when Redis is away."""
         if self._hub.readers(self._log.keys.channel(self.run_id)) > 1:
             return False
         try:
@@ -121,8 +121,9 @@ class RunReader:
         except Unavailable:
             return False
 
-    async def _unheard(self, until: float) -> list[Event]:
-        """The same where pub/sub is not enough: behind it, after a silence, and at the end of this process."""
+    async def _slow_path(self, until: float) -> list[Event]:
+        """The next events where pub/sub is not enough: for a reader that is behind, after a silence, and while this
+        process stops. Raises what `batch` raises."""
         with self._hub.lasting():
             return await self._next(until)
         raise Draining
@@ -131,7 +132,7 @@ class RunReader:
         clock = asyncio.get_running_loop().time
         while (left := until - clock()) > 0:
             try:
-                events = self._heard() or await self._missed()
+                events = self._published() or await self._missed()
             except Unavailable:
                 await anyio.sleep(min(left, AWAY_SECONDS))
                 continue
@@ -142,8 +143,8 @@ class RunReader:
             await self._inbox.filled(left)
         return await self._look()
 
-    def _heard(self) -> list[Event]:
-        """What pub/sub has brought, up to the first hole."""
+    def _published(self) -> list[Event]:
+        """The events that pub/sub has brought, up to the first hole."""
         gap, messages = self._inbox.take()
         if gap:
             self._fall_behind()
@@ -163,14 +164,14 @@ class RunReader:
         if not self._behind:
             self._instrumentation.gap()
         self._behind = True
-        self._looked_at = -math.inf  # who knows what became of the run
+        self._looked_at = -math.inf  # the run may have ended or may be lost, so the next silence checks it at once
 
     async def _missed(self) -> list[Event]:
-        """What only the stream has, a page at a time."""
+        """The next page of the stream for a reader that is behind, otherwise nothing."""
         if not self._behind:
             return []
         events = await self._log.read(self.run_id, self._seq)
-        if events and events[-1].seq != self._seq + len(events):  # a hole, before them or among them
+        if events and events[-1].seq != self._seq + len(events):  # a hole before these events or among them
             raise EventsGone(self.run_id)
         self._behind = len(events) == PAGE
         if events:
@@ -178,7 +179,8 @@ class RunReader:
         return events
 
     async def _look(self) -> list[Event]:
-        """After a silence, now and then: whether pub/sub lost something, and whether the run is still there."""
+        """After a silence, at most every `look_seconds`: checks whether pub/sub lost an event and whether the run is
+        still there."""
         now = time.monotonic()
         if now - self._looked_at < self._look_seconds:
             return []
@@ -204,7 +206,7 @@ class RunReader:
         return await self._last(head.seq)
 
     async def _last(self, seq: int) -> list[Event]:
-        """What has come since it was looked for, up to the log's last event, which has this number."""
+        """The events that the log received after `_missed` read it, up to its last event, whose number is `seq`."""
         if seq <= self._seq:
             return []
         self._behind = True

@@ -42,27 +42,27 @@ async def alice(api: Api) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 async def bob(api: Api) -> AsyncIterator[httpx.AsyncClient]:
-    """Another credential."""
+    """A client with another credential than Alice's."""
     async with api.client(BOB) as client:
         yield client
 
 
 @pytest.fixture
 async def mona(api: Api) -> AsyncIterator[httpx.AsyncClient]:
-    """Somebody who may look at everything."""
+    """A client that may read everything."""
     async with api.client(MONA) as client:
         yield client
 
 
 @pytest.fixture
 async def olga(api: Api) -> AsyncIterator[httpx.AsyncClient]:
-    """Somebody who operates the service."""
+    """A client that may operate the service."""
     async with api.client(OLGA) as client:
         yield client
 
 
 @pytest.fixture
 async def elsewhere(other_api: Api) -> AsyncIterator[httpx.AsyncClient]:
-    """Alice, at the other process."""
+    """Alice's client of the other process."""
     async with other_api.client() as client:
         yield client

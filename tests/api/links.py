@@ -1,4 +1,4 @@
-"""A connection of redis-py as far as a hub's link uses it, to be dropped at the moment that a test chooses."""
+"""The part of a redis-py connection that a hub's link uses. A test drops the connection when it wants."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Link:
             self.drop()
             raise RedisConnectionError
 
-    # --- as redis-py has it -------------------------------------------------------------------------------------------
+    # --- the interface of redis-py ------------------------------------------------------------------------------------
 
     is_connected = True
 
@@ -68,7 +68,7 @@ class Link:
 
 
 class Links:
-    """The client that makes them."""
+    """The Redis client that makes the links."""
 
     def __init__(self) -> None:
         self.made: list[Link] = []

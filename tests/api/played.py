@@ -1,4 +1,4 @@
-"""A run whose events a test makes up."""
+"""A run, and events that a test makes up for it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ RUN = Run(
 )
 
 
-def played(*said: EventData) -> list[Event]:
-    """These things in the run's log, numbered from 1."""
+def played(*data: EventData) -> list[Event]:
+    """The run's events with these data, numbered from 1."""
     place = {"run_id": RUN.run_id, "session_key": RUN.session_key}
-    return [make_event(one, **place, attempt=1, seq=seq, ts=seq) for seq, one in enumerate(said, 1)]
+    return [make_event(one, **place, attempt=1, seq=seq, ts=seq) for seq, one in enumerate(data, 1)]
 
 
 def spoken(*texts: str) -> list[Event]:
-    """A run that says these deltas of one message, and completes."""
+    """The events of a run that emits these deltas of one message and completes."""
     return played(*(Delta(delta=text) for text in texts), Completed())

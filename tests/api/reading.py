@@ -1,4 +1,4 @@
-"""A reader of a log that a test writes, and one that only counts as one."""
+"""A reader of a log that a test writes, and a client that the heartbeat counts as a reader."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from tests.broker import KEYS
 
 
 def reader_of(run_id: str, redis: Redis, ledger: Ledger, log: EventLog) -> tuple[RunReader, Hub]:
-    """From the first event on, by the stream alone: the hub has no link. The hub can end it."""
+    """A reader from the first event on, and its hub. It reads from the stream only, because the hub has no link. The
+    hub can end it."""
     hub = Hub(redis, resting=KEYS.channel("rest"))
     return RunReader(run_id, Inbox(), hub, log, ledger, 0, look_seconds=0), hub
 
 
 @dataclass
 class Client:
-    """An `api.relay.reader_heartbeat.Place`."""
+    """An `api.relay.reader_heartbeat.ReadPosition`."""
 
     run_id: str
     ended: bool = False

@@ -1,4 +1,4 @@
-"""The whole API inside the test process; as many of them on one Redis as a test wants."""
+"""The whole API inside the test process. A test may run several on one Redis."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.api.served import served
 from tests.broker import KEYS, Broker, opened_client
 
 ALICE, BOB = "alices-token", "bobs-token"
-MONA, OLGA = "monas-token", "olgas-token"  # may look; may operate
+MONA, OLGA = "monas-token", "olgas-token"  # the scopes `monitor` and `operate`
 
 
 @dataclass(frozen=True)
 class Api:
-    """One API process, but for the process."""
+    """The API as in a process of its own, but inside the test process."""
 
     url: str
     application: Application
@@ -54,7 +54,7 @@ async def running_api(
 
 
 class Feed:
-    """An event stream that is being read. Comments are passed over, as clients do."""
+    """Reads an event stream and skips comments, as clients do."""
 
     def __init__(self, answer: httpx.Response) -> None:
         self.answer = answer
@@ -84,18 +84,18 @@ async def streamed_chat(
 
 
 def chat(message: str = "Hi", **fields: object) -> dict[str, object]:
-    """The body of a request."""
+    """The body of a chat completion request."""
     return {"messages": [{"role": "user", "content": message}], **fields}
 
 
 def text_of(chunks: list[ServerSentEvent]) -> str:
-    """What these chat chunks say, without the mark of the end."""
+    """The joined text of these chat chunks; `[DONE]` is skipped."""
     choices = [choice for chunk in chunks if chunk.data != "[DONE]" for choice in json.loads(chunk.data)["choices"]]
     return "".join(choice["delta"].get("content", "") for choice in choices)
 
 
 def problem(answer: httpx.Response) -> tuple[int, str | None, str | None]:
-    """Status, code and param of an error answer."""
+    """Status, code and param of an error response."""
     error = answer.json()["error"]
     assert error["message"]
     return answer.status_code, error.get("code"), error.get("param")

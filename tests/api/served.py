@@ -19,14 +19,14 @@ Lifespan = Literal["on", "off"]
 async def served(
     app: ASGIApp, *, http: Http = "httptools", lifespan: Lifespan = "off", drain_seconds: int | None = None
 ) -> AsyncIterator[int]:
-    """The port. It listens before the server starts, so that no client comes too early. On leaving, what is under way
-    is waited for, or cut off after `drain_seconds`."""
+    """Yields the port. It listens before the server starts, so that no client connects too early. At the end of the
+    block the server waits for the requests under way, at most `drain_seconds`, and then cuts them off."""
     config = uvicorn.Config(
         app, http=http, ws="none", lifespan=lifespan, log_config=None, timeout_graceful_shutdown=drain_seconds
     )
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        # What asyncio does for sockets it makes itself. Without it each answer takes 40 ms: head and body leave apart.
+        # asyncio sets it on the sockets that it makes. Without it each response takes 40 ms: head and body leave apart.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         serving = asyncio.create_task(server.serve([listening]), name="server")
         try:

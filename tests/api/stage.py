@@ -1,4 +1,4 @@
-"""A worker that the test plays: it says what the test has it say, when the test has it say it."""
+"""A worker played by the test: the test decides what the worker emits, and when."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.wait import wait_until
 
 
 class Attempt:
-    """A run that the worker has taken and begun."""
+    """A run that the worker has claimed and started."""
 
     def __init__(self, claim: Claim, head: Head, ledger: Ledger, log: EventLog) -> None:
         self.claim = claim
@@ -27,13 +27,13 @@ class Attempt:
         self._ledger = ledger
         self._log = log
 
-    async def say(self, *said: EventData | str) -> None:
-        events = [self._event(one, number) for number, one in enumerate(said, self._head.seq + 1)]
+    async def say(self, *data: EventData | str) -> None:
+        events = [self._event(one, number) for number, one in enumerate(data, self._head.seq + 1)]
         self._head = head_after(events, self._head)
         await self._log.append(events, self._head)
 
     async def end(self, terminal: Terminal | None = None) -> None:
-        """First the log, then the ledger."""
+        """Ends the run: first in the log, then in the ledger."""
         terminal = terminal or Completed()
         text = await self._log.text(self.run_id, self._head)
         last = self._event(terminal, self._head.seq + 1)
@@ -41,10 +41,10 @@ class Attempt:
         await self._log.close([last], head_after([last], self._head), record)
         assert await self._ledger.settle(self.claim, record)
 
-    def _event(self, said: EventData | str, seq: int) -> Event:
-        said = Delta(delta=said) if isinstance(said, str) else said
+    def _event(self, data: EventData | str, seq: int) -> Event:
+        data = Delta(delta=data) if isinstance(data, str) else data
         run, attempt = self.claim.run, self.claim.attempt
-        return make_event(said, run_id=run.run_id, session_key=run.session_key, attempt=attempt, seq=seq, ts=seq)
+        return make_event(data, run_id=run.run_id, session_key=run.session_key, attempt=attempt, seq=seq, ts=seq)
 
 
 @dataclass(frozen=True)
@@ -54,17 +54,19 @@ class Stage:
     log: EventLog
 
     async def serve(self, agents: dict[str, Policy] | None = None) -> None:
-        """Says that a worker serves these agents; `main` unless told otherwise."""
+        """Announces a worker that serves these agents, by default only `main`."""
         policies = agents or {"main": Policy()}
         served = {name: ServedAgent(kind="python", policy=policy) for name, policy in policies.items()}
-        word = Announcement(worker="w1", host="h", pid=1, version="1", slots=9, running=0, since_ms=0, agents=served)
-        await Presence(self.pipe, KEYS).announce(word)
+        announcement = Announcement(
+            worker="w1", host="h", pid=1, version="1", slots=9, running=0, since_ms=0, agents=served
+        )
+        await Presence(self.pipe, KEYS).announce(announcement)
 
-    async def take(self, *said: EventData | str) -> Attempt:
-        """The next run that waits, as soon as there is one; begun, with these words said."""
+    async def take(self, *data: EventData | str) -> Attempt:
+        """Waits for the next run, claims and starts it, and emits these data; a string is a delta."""
         taken = await self._claimed()
         attempt = Attempt(taken, await self.log.fence(taken.run.run_id, taken.attempt), self.ledger, self.log)
-        await attempt.say(Started(attempt=taken.attempt, worker="w1"), *said)
+        await attempt.say(Started(attempt=taken.attempt, worker="w1"), *data)
         return attempt
 
     async def _claimed(self) -> Claim:

@@ -1,14 +1,15 @@
-// Keeps a page live by one stream. Without this script everything works, as it was when it was loaded.
+// Keeps a page live with one stream. Without this script the page works, but stays as it was when it was loaded.
 "use strict";
 
 const main = document.querySelector("main[data-stream]");
 const lamp = document.getElementById("live");
-const RETRY_MS = 5000; // after an answer that is no stream, as of a proxy during a deploy: those the browser does not repeat
+// After a response that is no stream, for example of a proxy during a deploy. The browser itself does not retry then.
+const RETRY_MS = 5000;
 const MOST_RAW = 200000; // characters of events, and of text, that a page keeps
 
 let source = null;
 let retry = 0;
-let seen = null; // number of the last event of a run that the page has
+let seen = null; // number of the run's last event that the page has
 
 if (main) {
   const answer = document.getElementById("answer");
@@ -20,7 +21,7 @@ if (main) {
   turn();
 }
 
-// A page that nobody sees costs nothing.
+// A hidden page has no stream, so it costs nothing.
 function turn() {
   if (document.hidden) close();
   else if (!source) open();
@@ -53,10 +54,10 @@ function close() {
   source = null;
 }
 
-function show(state, word) {
+function show(state, text) {
   if (lamp.dataset.state === state) return;
   lamp.dataset.state = state;
-  lamp.textContent = word;
+  lamp.textContent = text;
 }
 
 function replace(parts) {
@@ -64,7 +65,7 @@ function replace(parts) {
     const old = document.getElementById(id);
     if (!old) continue;
     const fresh = old.cloneNode(false);
-    if (id === "notice") fresh.textContent = html; // a sentence, and no HTML
+    if (id === "notice") fresh.textContent = html; // plain text, not HTML
     else fresh.append(parsed(html));
     morph(old, fresh);
   }
@@ -72,7 +73,7 @@ function replace(parts) {
 
 function parsed(html) {
   const template = document.createElement("template");
-  template.innerHTML = html; // every value in it was escaped by the server
+  template.innerHTML = html; // the server has escaped every value in it
   return template.content;
 }
 
@@ -103,7 +104,7 @@ function morph(old, fresh) {
       place = same;
     }
     while (place && blank(place) && !blank(child)) place = place.nextSibling;
-    if (blank(child) && !(place && blank(place))) continue; // a page and a part of it differ in white space
+    if (blank(child) && !(place && blank(place))) continue; // a whole page and a live part differ in white space
     if (!place || (!same && place.id && place.id !== child.id)) {
       old.insertBefore(child, place); // a new one
       continue;
@@ -115,7 +116,7 @@ function morph(old, fresh) {
   while (place) place = without(place);
 }
 
-// Removes a node and answers the one behind it.
+// Removes a node and returns the next one.
 function without(node) {
   const next = node.nextSibling;
   node.remove();
@@ -138,7 +139,7 @@ function append(box, text) {
   if (atEnd) box.scrollTop = box.scrollHeight;
 }
 
-// `/` goes to the search, as in many places.
+// `/` moves the focus to the search, as on many sites.
 document.addEventListener("keydown", (event) => {
   const field = document.querySelector("[data-find]");
   if (event.key !== "/" || event.ctrlKey || event.metaKey || !field) return;

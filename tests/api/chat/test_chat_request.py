@@ -12,13 +12,13 @@ from api.intake.prompt import Prompt
 from shared.run.sessions import MAX_KEY, Session
 
 
-def asked(headers: dict[str, str] | None = None, **fields: JsonValue) -> ChatRequest:
+def parsed(headers: dict[str, str] | None = None, **fields: JsonValue) -> ChatRequest:
     body: JsonObject = {"messages": [{"role": "user", "content": "Hi"}], **fields}
     return chat_request(body, Headers(headers or {}), served={"beta"})
 
 
 def test_the_least_a_client_can_send() -> None:
-    request = asked()
+    request = parsed()
     assert request == ChatRequest(
         model="clawdbot",
         stream=False,
@@ -37,12 +37,12 @@ def test_the_least_a_client_can_send() -> None:
     ("model", "echo"), [("gpt-4o", "gpt-4o"), ("", ""), (" x\n", " x\n"), (None, "clawdbot"), (4, "clawdbot")]
 )
 def test_the_model_is_echoed(model: JsonValue, echo: str) -> None:
-    assert asked(model=model).model == echo
+    assert parsed(model=model).model == echo
 
 
 @pytest.mark.parametrize(("stream", "streams"), [(True, True), ("false", True), ([], True), (0, False)])
 def test_stream_by_the_truth_of_javascript(stream: JsonValue, streams: bool) -> None:
-    assert asked(stream=stream).stream is streams
+    assert parsed(stream=stream).stream is streams
 
 
 @pytest.mark.parametrize(
@@ -57,37 +57,37 @@ def test_stream_by_the_truth_of_javascript(stream: JsonValue, streams: bool) -> 
     ],
 )
 def test_usage_is_included_when_asked_for(options: JsonValue, included: bool) -> None:
-    assert asked(stream_options=options).include_usage is included
+    assert parsed(stream_options=options).include_usage is included
 
 
 @pytest.mark.parametrize("name", AGENT_HEADERS)
 def test_a_header_names_the_agent(name: str) -> None:
-    assert asked({name.title(): " Gamma "}, model="beta").session.agent_id == "gamma"
+    assert parsed({name.title(): " Gamma "}, model="beta").session.agent_id == "gamma"
 
 
 def test_the_first_header_that_says_something_counts() -> None:
     first, second, third, _ = AGENT_HEADERS
-    assert asked({third: "c", second: "b", first: " "}).session.agent_id == "b"
+    assert parsed({third: "c", second: "b", first: " "}).session.agent_id == "b"
 
 
 def test_a_model_names_the_agent() -> None:
-    assert asked(model="beta").session.agent_id == "beta"
-    assert asked(model="clawdbot:gamma").session.agent_id == "gamma"
+    assert parsed(model="beta").session.agent_id == "beta"
+    assert parsed(model="clawdbot:gamma").session.agent_id == "gamma"
 
 
 @pytest.mark.parametrize("name", SESSION_HEADERS)
 def test_a_header_names_the_session(name: str) -> None:
-    session = asked({name: " agent:gamma:x "}, user="zoe").session
+    session = parsed({name: " agent:gamma:x "}, user="zoe").session
     assert session == Session("agent:gamma:x", "gamma", stable=True)
 
 
 def test_a_user_has_a_session() -> None:
-    assert asked(user="zoe", model="beta").session.key == "agent:beta:openai-user:zoe"
+    assert parsed(user="zoe", model="beta").session.key == "agent:beta:openai-user:zoe"
 
 
 @pytest.mark.parametrize("user", [None, 1, "", [], {"id": "zoe"}])
 def test_a_user_of_another_type_is_none(user: JsonValue) -> None:
-    assert not asked(user=user).session.stable
+    assert not parsed(user=user).session.stable
 
 
 @pytest.mark.parametrize(
@@ -102,32 +102,32 @@ def test_a_user_of_another_type_is_none(user: JsonValue) -> None:
 )
 def test_an_illegal_session_key_is_a_400(headers: dict[str, str], fields: dict[str, JsonValue]) -> None:
     with pytest.raises(ApiError) as failed:
-        asked(headers, **fields)
+        parsed(headers, **fields)
     assert (failed.value.status, failed.value.error["code"]) == (400, "illegal_session_key")
 
 
 def test_a_missing_message_is_told_before_an_illegal_session_key() -> None:
     with pytest.raises(ApiError, match="Missing user message"):
-        asked({"x-session-key": "x" * 300}, messages=[])
+        parsed({"x-session-key": "x" * 300}, messages=[])
 
 
 @pytest.mark.parametrize(("header", "key"), [(" k 1 ", "k 1"), ("", None), (" ", None)])
 def test_the_idempotency_key(header: str, key: str | None) -> None:
-    assert asked({"Idempotency-Key": header}).idempotency_key == key
+    assert parsed({"Idempotency-Key": header}).idempotency_key == key
 
 
 @pytest.mark.parametrize(
     ("header", "count"), [("0", 0), ("2", 2), ("", 0), ("-1", 0), ("1.5", 0), ("²", 0), ("9" * 5000, 0)]
 )
 def test_the_retry_count(header: str, count: int) -> None:
-    assert asked({"x-stainless-retry-count": header}).retry_count == count
+    assert parsed({"x-stainless-retry-count": header}).retry_count == count
 
 
 @pytest.mark.parametrize(
     "headers", [{"Idempotency-Key": "k"}, {"x-stainless-retry-count": "0"}, {"x-stainless-retry-count": "1"}]
 )
 def test_another_try_is_known_of_clients_that_count_or_have_a_key(headers: dict[str, str]) -> None:
-    assert asked(headers).rejoins
+    assert parsed(headers).rejoins
 
 
 @pytest.mark.parametrize(
@@ -135,4 +135,4 @@ def test_another_try_is_known_of_clients_that_count_or_have_a_key(headers: dict[
     [("600", 600), ("0.5", 0.5), ("", None), ("0", None), ("-1", None), ("None", None), ("inf", None), ("1e3", None)],
 )
 def test_how_long_the_client_waits(header: str, seconds: float | None) -> None:
-    assert asked({"x-stainless-read-timeout": header}).read_timeout == seconds
+    assert parsed({"x-stainless-read-timeout": header}).read_timeout == seconds

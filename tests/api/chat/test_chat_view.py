@@ -67,7 +67,7 @@ def payloads(frames: bytes) -> list[str]:
 
 
 def chunks(frames: bytes) -> list[ChatCompletionChunk]:
-    """The chunks as the official client sees them, when they end as they should."""
+    """The chunks as the official client reads them. The frames must end with `[DONE]`."""
     *data, done = payloads(frames)
     assert done == "[DONE]"
     return [ChatCompletionChunk.model_validate_json(one) for one in data]
@@ -119,7 +119,7 @@ def test_the_stream_says_what_the_completion_says(deltas: list[Delta]) -> None:
 
 
 def called(*texts: str) -> list[ToolCallDelta]:
-    """Calls with these arguments, in pieces of a character."""
+    """Tool calls with these arguments, in pieces of one character."""
     begun = [ToolCallDelta(index=n, id=f"c{n}", name=f"f{n}", arguments=text[:1]) for n, text in enumerate(texts)]
     return [*begun, *(ToolCallDelta(index=n, arguments=letter) for n, text in enumerate(texts) for letter in text[1:])]
 
@@ -152,13 +152,13 @@ def test_a_call_may_come_with_text() -> None:
 def test_what_the_official_client_adds_up_is_the_completion(
     data: st.DataObject, deltas: list[Delta], arguments: list[str]
 ) -> None:
-    """Text and pieces of several calls, mixed in any way that keeps their order."""
-    texts, calls, said = list(deltas), called(*arguments), list[EventData]()
+    """The text and the pieces of several calls are mixed in any way that keeps their order."""
+    texts, calls, mixed = list(deltas), called(*arguments), list[EventData]()
     while texts or calls:
         rest: list[Delta] | list[ToolCallDelta] = data.draw(st.sampled_from([one for one in (texts, calls) if one]))
-        said.append(rest.pop(0))
+        mixed.append(rest.pop(0))
     reason = FinishReason.TOOL_CALLS if arguments else FinishReason.STOP
-    events = played(*said, Completed(finish_reason=reason, usage=TOKENS))
+    events = played(*mixed, Completed(finish_reason=reason, usage=TOKENS))
     state: ChatCompletionStreamState[None] = ChatCompletionStreamState()
     for chunk in chunks(streamed(events, ChatStream(RUN, include_usage=True))):
         state.handle_chunk(chunk)
@@ -167,7 +167,7 @@ def test_what_the_official_client_adds_up_is_the_completion(
 
 
 def plain(value: object) -> object:
-    """Without what the client adds of its own: fields without a value, and arguments parsed."""
+    """The value without the client's own additions: fields without a value, and parsed arguments."""
     if isinstance(value, dict):
         return {name: plain(one) for name, one in value.items() if one is not None and name not in ("index", "parsed")}
     return [plain(one) for one in value] if isinstance(value, list) else value
@@ -188,12 +188,12 @@ def test_what_a_chat_does_not_show_sends_nothing() -> None:
     assert folded(played(*UNSEEN, Delta(delta="a"), Completed())).choices[0].message.content == "a"
 
 
-def test_a_run_without_text_says_so() -> None:
+def test_a_run_without_text_gets_a_fixed_text() -> None:
     events = played(*UNSEEN, Completed())
     assert content(streamed(events)) == folded(events).choices[0].message.content == EMPTY_ANSWER
 
 
-def test_what_it_says_can_be_chosen() -> None:
+def test_the_text_of_a_run_without_text_can_be_chosen() -> None:
     assert content(streamed(spoken(), ChatStream(RUN, empty_answer="Nothing."))) == "Nothing."
     assert b"Nothing." in (ChatFold(RUN, empty_answer="Nothing.").feed(spoken()[0]) or b"")
 
@@ -217,7 +217,7 @@ def test_usage_comes_last_and_is_null_before() -> None:
     assert (last["choices"], last["usage"]) == ([], TOKENS.model_dump())
 
 
-def test_usage_that_nobody_asked_for_is_not_sent() -> None:
+def test_usage_that_a_client_did_not_request_is_not_sent() -> None:
     assert b"usage" not in streamed(played(Delta(delta="a"), Completed(usage=TOKENS)))
 
 
@@ -252,9 +252,9 @@ def test_a_stream_can_end_with_an_error_that_is_no_event() -> None:
 
 def test_a_stream_is_done_after_the_end_and_not_before() -> None:
     stream = ChatStream(RUN)
-    said, end = spoken("a")
+    delta, end = spoken("a")
     assert not stream.done
-    stream.feed(said)
+    stream.feed(delta)
     assert not stream.done
     stream.feed(end)
     assert stream.done
@@ -264,15 +264,15 @@ def test_a_stream_is_done_after_the_end_and_not_before() -> None:
 
 
 class Player:
-    """A service that gives these events to whoever asks."""
+    """A service that sends these events to each client. It counts the requests."""
 
-    def __init__(self, *said: EventData) -> None:
-        self._events = played(*said)
-        self.asked = 0
+    def __init__(self, *data: EventData) -> None:
+        self._events = played(*data)
+        self.requests = 0
         self.app = Starlette(routes=[Route("/chat/completions", self._answer, methods=["POST"])])
 
     async def _answer(self, request: Request) -> Response:
-        self.asked += 1
+        self.requests += 1
         headers = run_headers(RUN.run_id)
         if parse_json(await request.body()).get("stream"):
             return StreamingResponse(self._frames(), headers=sse.HEADERS | headers)
@@ -318,4 +318,4 @@ async def test_the_official_client_raises_when_a_run_fails_and_does_not_ask_agai
             [chunk async for chunk in stream]
     assert whole.value.status_code == 503
     assert whole.value.code == streamed.value.code == "worker_lost"
-    assert player.asked == 2
+    assert player.requests == 2

@@ -1,4 +1,4 @@
-"""What goes over the wire and when. Whole requests are in test_chat_completions.py."""
+"""The frames on the wire and their time. Whole requests are in test_chat_completions.py."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from tests.runs import a_run, forget, submit
 
 @pytest.fixture
 async def attempt(stage: Stage, ledger: Ledger) -> Attempt:
-    """A run under way, of which nobody has said it was queued: its log begins with the start."""
+    """A run under way without a queued event: its log begins with the start."""
     await submit(ledger, a_run())
     return await stage.take("one", " two")
 
 
 @pytest.fixture
-def said(attempt: Attempt, redis: Redis, ledger: Ledger, log: EventLog) -> AsyncIterator[bytes]:
+def frames(attempt: Attempt, redis: Redis, ledger: Ledger, log: EventLog) -> AsyncIterator[bytes]:
     """The run's chat frames."""
     reader, _ = reader_of(attempt.run_id, redis, ledger, log)
     return chat_frames(reader, ChatStream(attempt.claim.run), patience=0.01)
@@ -47,27 +47,27 @@ def ttls(look: Look, *keys: str) -> list[int]:
     return [int(str(look.ttl(key))) for key in keys]
 
 
-async def test_the_first_frame_is_there_before_anything_was_said(said: AsyncIterator[bytes]) -> None:
-    first = await anext(said)
+async def test_the_first_frame_is_there_before_anything_was_said(frames: AsyncIterator[bytes]) -> None:
+    first = await anext(frames)
     assert first.startswith(b": connected\n\ndata: ")
     assert b'"delta":{"role":"assistant"}' in first
 
 
-async def test_frames_that_are_ready_at_once_leave_in_one_piece(said: AsyncIterator[bytes]) -> None:
-    await anext(said)
-    piece = await anext(said)
+async def test_frames_that_are_ready_at_once_leave_in_one_piece(frames: AsyncIterator[bytes]) -> None:
+    await anext(frames)
+    piece = await anext(frames)
     assert piece.count(b"data: ") == 2
 
 
-async def test_silence_is_a_comment(said: AsyncIterator[bytes]) -> None:
-    await anext(said)
-    await anext(said)
-    assert await anext(said) == b": keep-alive\n\n"
+async def test_silence_is_a_comment(frames: AsyncIterator[bytes]) -> None:
+    await anext(frames)
+    await anext(frames)
+    assert await anext(frames) == b": keep-alive\n\n"
 
 
-async def test_a_stream_ends_with_the_run(said: AsyncIterator[bytes], attempt: Attempt) -> None:
+async def test_a_stream_ends_with_the_run(frames: AsyncIterator[bytes], attempt: Attempt) -> None:
     await attempt.end()
-    *chunks, done = await decoded(said)
+    *chunks, done = await decoded(frames)
     assert (text_of(chunks), done.data) == ("one two", "[DONE]")
     assert json.loads(chunks[-1].data)["choices"][0]["finish_reason"] == "stop"
 
@@ -75,7 +75,8 @@ async def test_a_stream_ends_with_the_run(said: AsyncIterator[bytes], attempt: A
 async def later(
     after: int, attempt: Attempt, redis: Redis, ledger: Ledger, log: EventLog
 ) -> tuple[str, list[int], list[str]]:
-    """What somebody gets who comes back after that event: text, numbers, and what is no chunk."""
+    """The stream for a client that reconnects after event `after`: its text, the chunks' numbers, and the data of the
+    frames that are no chunk."""
     reader, _ = reader_of(attempt.run_id, redis, ledger, log)
     events = await decoded(chat_frames(reader, ChatStream(attempt.claim.run, with_seq=True), after=after))
     chunks = [event for event in events if event.data != "[DONE]"]
@@ -85,7 +86,7 @@ async def later(
 async def test_a_stream_can_begin_after_any_event(
     attempt: Attempt, redis: Redis, ledger: Ledger, log: EventLog
 ) -> None:
-    """1 is the start, 2 and 3 are the words, 4 is the end. However it is cut, both parts are the whole."""
+    """1 is the start, 2 and 3 are the deltas, 4 is the end. Wherever the stream is cut, both parts make the whole."""
     await attempt.end()
     assert await later(0, attempt, redis, ledger, log) == ("one two", [0, 2, 3, 4], ["[DONE]"])
     assert await later(1, attempt, redis, ledger, log) == ("one two", [2, 3, 4], ["[DONE]"])
@@ -104,20 +105,20 @@ async def test_after_the_last_event_only_the_end_is_left(
 async def test_a_message_that_begins_after_the_place_still_begins_with_a_blank_line(
     attempt: Attempt, redis: Redis, ledger: Ledger, log: EventLog
 ) -> None:
-    """How messages join depends on what the client has already."""
+    """How messages join depends on the text that the client already has."""
     await attempt.say(Delta(delta="three", message=1))
     await attempt.end()
     text, _, _ = await later(3, attempt, redis, ledger, log)
     assert text == "\n\nthree"
 
 
-async def test_a_failure_is_told_and_ends_the_stream(said: AsyncIterator[bytes], attempt: Attempt) -> None:
+async def test_a_failure_is_told_and_ends_the_stream(frames: AsyncIterator[bytes], attempt: Attempt) -> None:
     await attempt.end(Failed(code="agent_failed", message="No."))
-    *_, error, done = await decoded(said)
+    *_, error, done = await decoded(frames)
     assert (code(error), done.data) == ("agent_failed", "[DONE]")
 
 
-# --- when no more can be read of a run --------------------------------------------------------------------------------
+# --- runs that cannot be read to their end ----------------------------------------------------------------------------
 
 
 async def test_a_server_that_stops_says_so(attempt: Attempt, redis: Redis, ledger: Ledger, log: EventLog) -> None:
@@ -137,9 +138,11 @@ async def test_events_that_are_not_kept_any_more_are_told_and_not_passed_over(
     assert (text_of(chunks), code(error), done.data) == ("", "events_gone", "[DONE]")
 
 
-async def test_a_run_that_redis_has_lost_is_told(broker: Broker, said: AsyncIterator[bytes], attempt: Attempt) -> None:
+async def test_a_run_that_redis_has_lost_is_told(
+    broker: Broker, frames: AsyncIterator[bytes], attempt: Attempt
+) -> None:
     with looking(broker) as look:
         look.delete(KEYS.stream(attempt.run_id), KEYS.head(attempt.run_id))
         forget(look, attempt.run_id)
-    *_, error, done = await decoded(said)
+    *_, error, done = await decoded(frames)
     assert (code(error), done.data) == ("run_lost", "[DONE]")

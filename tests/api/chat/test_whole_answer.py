@@ -79,7 +79,7 @@ async def test_a_gap_is_a_failure_and_no_shorter_text(
 async def test_a_server_that_stops_asks_for_another_try_if_that_would_join_the_run(
     stage: Stage, redis: Redis, ledger: Ledger, log: EventLog, age_ms: int, repeatable: bool, again: str
 ) -> None:
-    """Otherwise an agent that edits files would run a second time."""
+    """A try that does not join would run an agent that edits files a second time."""
     await submit(ledger, a_run(created_ms=now_ms() - age_ms))
     attempt = await stage.take("one")
     with pytest.raises(ApiError) as failed:

@@ -15,12 +15,12 @@ from tests.lossy import LossyPipe
 
 
 class CountingPresence(Presence):
-    """Counts how often it is asked."""
+    """Counts the reads."""
 
-    asked = 0
+    reads = 0
 
     async def workers(self) -> list[SeenWorker]:
-        self.asked += 1
+        self.reads += 1
         return await super().workers()
 
 
@@ -42,7 +42,7 @@ async def announce(presence: Presence, *agents: str, worker: str = "w1") -> None
 
 
 def grow_old(look: Look, worker: str = "w1") -> None:
-    """The worker has said nothing for too long."""
+    """Makes the worker's last announcement too old."""
     _, _, text = (look.hget(KEYS.workers, worker) or b"").partition(b" ")
     seconds, _ = look.time()
     look.hset(KEYS.workers, worker, b"%d %b" % (seconds * 1000 - WORKER_TTL_MS - 1000, text))
@@ -59,7 +59,7 @@ async def test_many_requests_ask_redis_once(presence: CountingPresence) -> None:
     await announce(presence, "main")
     directory = AgentDirectory(presence)
     await asyncio.gather(*(directory.find("main") for _ in range(50)))
-    assert presence.asked == 1
+    assert presence.reads == 1
 
 
 @pytest.mark.parametrize(("agent", "bell"), [("main", "main"), ("whatever", "*")])
@@ -70,7 +70,7 @@ async def test_an_agent_is_found_with_the_doorbell_of_its_workers(
     assert await AgentDirectory(presence).find(agent) == (bell, ServedAgent(kind="python", description=bell.upper()))
 
 
-async def test_an_agent_that_nobody_serves_is_not_found(presence: CountingPresence) -> None:
+async def test_an_agent_that_no_worker_serves_is_not_found(presence: CountingPresence) -> None:
     await announce(presence, "main")
     with pytest.raises(ApiError) as failure:
         await AgentDirectory(presence).find("other", param="agent")
@@ -88,7 +88,7 @@ async def test_a_new_worker_is_looked_for_before_saying_no(presence: CountingPre
 async def test_an_agent_whose_worker_has_just_gone_is_known_but_not_served(
     presence: CountingPresence, look: Look
 ) -> None:
-    """A deploy may leave no worker for a moment; its clients need not be refused."""
+    """During a deploy there may be no worker for a moment. The API need not refuse requests for that."""
     await announce(presence, "main")
     grow_old(look)
     directory = AgentDirectory(presence)
@@ -107,7 +107,7 @@ async def test_while_redis_is_away_agents_are_those_known_before(presence: Count
     assert (await directory.known()).keys() == {"main"}
 
 
-async def test_while_redis_is_away_nobody_says_that_an_agent_is_not_served(
+async def test_while_redis_is_away_an_agent_is_not_reported_as_not_served(
     presence: CountingPresence, pipe: LossyPipe
 ) -> None:
     pipe.faults = ["before"] * 100

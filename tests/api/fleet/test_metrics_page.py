@@ -123,7 +123,7 @@ async def test_open_streams_are_counted_and_what_they_send(alice: httpx.AsyncCli
 
 
 async def test_a_run_that_ends_without_a_worker_is_counted_here(alice: httpx.AsyncClient) -> None:
-    await scraped(alice)  # it knows the agents by now
+    await scraped(alice)  # at a scrape the process learns the agents
     run_id = (await alice.post("/v1/runs", json={"input": "Hi"})).json()["id"]
     await alice.post(f"/v1/runs/{run_id}/cancel")
     ended = {"agent": "main", "state": "cancelled", "code": StopReason.USER.value}
@@ -165,5 +165,5 @@ async def test_the_token_of_the_metrics_opens_nothing_else(broker: Broker, stage
 
 
 async def test_it_is_not_open_to_the_world(api: Api) -> None:
-    async with httpx.AsyncClient(base_url=api.url) as nobody:
-        assert (await nobody.get("/metrics")).status_code == 401
+    async with httpx.AsyncClient(base_url=api.url) as stranger:
+        assert (await stranger.get("/metrics")).status_code == 401

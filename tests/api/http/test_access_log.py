@@ -99,7 +99,7 @@ async def test_a_stream_is_open_from_its_first_byte_to_its_last(client: httpx.As
     assert seen.bytes == 3 * len(b"data: x\n\n") + len("hello")
 
 
-async def test_a_line_says_what_was_asked_and_how_it_was_answered(client: httpx.AsyncClient) -> None:
+async def test_a_line_has_the_request_and_its_response(client: httpx.AsyncClient) -> None:
     with capture_logs() as lines:
         await client.get("/stream?secret=1")
     (line,) = lines

@@ -53,8 +53,8 @@ def test_before_a_run(failure: ApiError, status: int, error: dict[str, str]) -> 
     assert failure.headers["Content-Type"] == "application/json; charset=utf-8"
 
 
-def test_nobody_is_to_repeat_what_met_a_bug() -> None:
-    """It may have happened after a run was accepted."""
+def test_a_client_is_not_to_repeat_a_request_that_met_a_bug() -> None:
+    """The bug may have happened after the API had accepted a run."""
     failure = api_errors.internal_error()
     assert (failure.status, failure.error["code"]) == (500, "internal_error")
     assert failure.headers["x-should-retry"] == "false"
@@ -125,7 +125,7 @@ def test_after_a_run_was_accepted_clients_are_told_its_id_and_not_to_retry(end: 
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("message", "shown"),
     [
         ("", "agent_failed"),
         ("  \n ", "agent_failed"),
@@ -143,5 +143,5 @@ def test_after_a_run_was_accepted_clients_are_told_its_id_and_not_to_retry(end: 
         ("x" * 480 + " https://me:" + "secret" * 9 + "@host failed", "x" * 480 + " … failed"),
     ],
 )
-def test_no_stack_trace_path_or_connection_string_gets_out(said: str, told: str) -> None:
-    assert str(run_failed("r", ErrorCode.AGENT_FAILED, said)) == f"Run r failed: {told}"
+def test_no_stack_trace_path_or_connection_string_gets_out(message: str, shown: str) -> None:
+    assert str(run_failed("r", ErrorCode.AGENT_FAILED, message)) == f"Run r failed: {shown}"

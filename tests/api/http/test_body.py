@@ -21,7 +21,7 @@ MEBIBYTE = 1024 * 1024
 
 
 class Server:
-    """Answers with the length of the body, or with the failure; keeps the statuses it gave."""
+    """Responds with the length of the body, or with the error. Keeps the statuses of its responses."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -77,7 +77,7 @@ async def test_a_client_can_read_that_its_body_is_too_large(port: int, size: int
 
 
 async def test_a_client_that_reads_only_after_it_has_sent_all_can_read_it_too(port: int) -> None:
-    """A connection closed on unread bytes is reset, and takes the answer with it."""
+    """A server that closes a connection with unread bytes resets it, and the response is lost."""
     size = 5 * MEBIBYTE
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size)

@@ -12,7 +12,7 @@ from shared.run.errors import Unavailable
 
 
 class Client:
-    """The receiving end of a request whose body was read."""
+    """The client of a request whose body was read. It disconnects when `left` is set."""
 
     def __init__(self) -> None:
         self.left = anyio.Event()
@@ -26,14 +26,14 @@ class Client:
         return {"type": "http.disconnect"}
 
 
-async def test_who_stays_gets_the_answer() -> None:
+async def test_a_client_that_stays_gets_the_response() -> None:
     async def answer() -> Response:
         return Response("Hi")
 
     assert (await while_connected(Client().request, answer)).body == b"Hi"
 
 
-async def test_who_leaves_stops_the_making_of_it() -> None:
+async def test_a_client_that_leaves_stops_the_work_on_the_response() -> None:
     client = Client()
     stopped = []
 
@@ -51,7 +51,7 @@ async def test_who_leaves_stops_the_making_of_it() -> None:
 
 @pytest.mark.parametrize("error", [invalid_json(), Unavailable("away")])
 async def test_what_goes_wrong_comes_out_as_it_is(error: Exception) -> None:
-    """A group around it would be answered as a bug."""
+    """The app would take an exception group around the error for a bug."""
 
     async def answer() -> Response:
         raise error

@@ -1,4 +1,4 @@
-"""uvicorn itself cuts the requests off: what it does with them is what matters."""
+"""These tests run on a real uvicorn, because it is uvicorn that cuts the requests off."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from tests.api.served import served
 
 
 class Service:
-    """Its answers wait for something that never comes."""
+    """A service whose responses wait forever. `waiting` is set once a request waits."""
 
     def __init__(self) -> None:
-        self.asked = anyio.Event()
+        self.waiting = anyio.Event()
         routes = [Route("/silent", self.silent), Route("/begun", self.begun), Route("/ready", self.ready)]
         self.app = Starlette(routes=routes, middleware=[Middleware(ShutdownResponse)])
 
     async def silent(self, _: Request) -> Response:
-        self.asked.set()
+        self.waiting.set()
         await anyio.sleep_forever()
         raise AssertionError("unreachable")
 
@@ -37,33 +37,33 @@ class Service:
 
     async def _words(self) -> AsyncIterator[bytes]:
         yield b"one "
-        self.asked.set()
+        self.waiting.set()
         await anyio.sleep_forever()
 
     async def ready(self, _: Request) -> Response:
         return PlainTextResponse("ready")
 
 
-async def asked_of_a_stopping(service: Service, path: str) -> httpx.Response:
+async def response_while_stopping(service: Service, path: str) -> httpx.Response:
     async with (
         httpx.AsyncClient() as client,
         asyncio.TaskGroup() as group,
         served(service.app, drain_seconds=0) as port,
     ):
         answer = group.create_task(client.get(f"http://127.0.0.1:{port}{path}"))
-        await service.asked.wait()
+        await service.waiting.wait()
     return answer.result()
 
 
 async def test_a_request_without_an_answer_is_told_to_come_again() -> None:
-    answer = await asked_of_a_stopping(Service(), "/silent")
+    answer = await response_while_stopping(Service(), "/silent")
     assert problem(answer) == (503, "unavailable", None)
     assert answer.headers["Retry-After"]
 
 
 async def test_an_answer_that_has_begun_is_cut_off_and_does_not_look_whole() -> None:
     with pytest.raises(ExceptionGroup) as cut:
-        await asked_of_a_stopping(Service(), "/begun")
+        await response_while_stopping(Service(), "/begun")
     assert cut.group_contains(httpx.RemoteProtocolError)
 
 

@@ -39,14 +39,14 @@ async def state_of(ledger: Ledger, run: Run) -> State:
     return record.state
 
 
-async def lost(ledger: Ledger, log: EventLog, look: Look, *spoken: EventData, policy: Policy | None = None) -> Claim:
-    """A run whose worker has died after it said this."""
+async def lost(ledger: Ledger, log: EventLog, look: Look, *emitted: EventData, policy: Policy | None = None) -> Claim:
+    """A run whose worker died after it had emitted these events."""
     run = a_run()
     await submit(ledger, run)
     (claimed,) = await ledger.claim("w1", serves={"*": policy or Policy()}, lease_ms=LEASE_MS, most=1)
     await log.fence(run.run_id, 1)
-    if spoken:
-        events = said(*spoken, run_id=run.run_id)
+    if emitted:
+        events = said(*emitted, run_id=run.run_id)
         await log.append(events, head_after(events))
     end_lease(look, run.run_id)
     return claimed
@@ -93,7 +93,7 @@ async def test_a_run_whose_worker_died_after_it_had_spoken_ends(
 async def test_a_silent_run_whose_worker_died_is_left_to_a_worker(
     janitor: Janitor, ledger: Ledger, log: EventLog, look: Look
 ) -> None:
-    """The API cannot run it; and its look does not count as a try."""
+    """The API cannot run the run, and the janitor's claim does not count as a try."""
     claimed = await lost(ledger, log, look, Queued())
     look.delete(KEYS.bell("main"))
     await janitor.tidy()
@@ -105,7 +105,7 @@ async def test_a_silent_run_whose_worker_died_is_left_to_a_worker(
 
 
 @pytest.mark.parametrize(
-    ("policy", "spoken", "ends"),
+    ("policy", "emitted", "ends"),
     [
         (Policy(on_worker_lost="fail"), (), True),
         (Policy(on_worker_lost="retry"), (Delta(delta="Hi"),), False),
@@ -119,10 +119,10 @@ async def test_the_policy_of_a_lost_runs_agent_decides(
     log: EventLog,
     look: Look,
     policy: Policy,
-    spoken: tuple[EventData, ...],
+    emitted: tuple[EventData, ...],
     ends: bool,
 ) -> None:
-    claimed = await lost(ledger, log, look, *spoken, policy=policy)
+    claimed = await lost(ledger, log, look, *emitted, policy=policy)
     await janitor.tidy()
     assert await state_of(ledger, claimed.run) is (State.FAILED if ends else State.QUEUED)
 
@@ -147,7 +147,7 @@ async def test_a_cancelled_run_whose_worker_died_is_cancelled(
     assert await last_of(log, claimed.run) == Cancelled(reason=StopReason.USER)
 
 
-# --- what is not its business -----------------------------------------------------------------------------------------
+# --- runs that the janitor leaves alone -------------------------------------------------------------------------------
 
 
 async def test_a_run_that_is_looked_after_is_left_alone(janitor: Janitor, ledger: Ledger, log: EventLog) -> None:
@@ -162,7 +162,7 @@ async def test_a_run_that_is_looked_after_is_left_alone(janitor: Janitor, ledger
 
 
 async def test_workers_come_first(janitor: Janitor, ledger: Ledger, log: EventLog, look: Look) -> None:
-    """A lease that is over only just: a live worker can do more for the run than end it."""
+    """The lease has ended only just now. A live worker can do more for the run than end it."""
     claimed = await lost(ledger, log, look, Delta(delta="Hi"))
     now = look.time()
     look.zadd(KEYS.leases, {claimed.run.run_id: now[0] * 1000 + now[1] / 1000})

@@ -9,7 +9,7 @@ from shared.run.json_object import LEVELS, JsonObject
 from shared.run.run import Part, ToolCall, Turn
 
 
-def said(*messages: tuple[str, JsonValue]) -> Prompt:
+def prompt_of(*messages: tuple[str, JsonValue]) -> Prompt:
     return read_prompt([{"role": role, "content": content} for role, content in messages])
 
 
@@ -29,7 +29,7 @@ def said(*messages: tuple[str, JsonValue]) -> Prompt:
     ],
 )
 def test_the_text_of_a_message(content: JsonValue, text: str) -> None:
-    assert said(("user", content)) == Prompt(text)
+    assert prompt_of(("user", content)) == Prompt(text)
 
 
 @pytest.mark.parametrize(
@@ -57,44 +57,44 @@ def test_no_usable_user_message(messages: JsonValue) -> None:
 
 
 def test_a_role_is_trimmed() -> None:
-    assert said((" user\n", "Hi")) == Prompt("Hi")
+    assert prompt_of((" user\n", "Hi")) == Prompt("Hi")
 
 
 def test_system_and_developer_texts_are_the_extra_system_prompt() -> None:
-    prompt = said(("system", "a"), ("user", "Hi"), ("developer", " b "), ("system", ""))
+    prompt = prompt_of(("system", "a"), ("user", "Hi"), ("developer", " b "), ("system", ""))
     assert prompt == Prompt("Hi", extra_system_prompt="a\n\nb")
 
 
 def test_earlier_turns_are_history() -> None:
-    prompt = said(("user", "1"), ("assistant", "2"), ("user", "3"), ("assistant", "4"), ("user", "5"))
+    prompt = prompt_of(("user", "1"), ("assistant", "2"), ("user", "3"), ("assistant", "4"), ("user", "5"))
     history = [("user", "1"), ("assistant", "2"), ("user", "3"), ("assistant", "4")]
     assert prompt == Prompt("5", history=tuple(Turn(role=r, content=c) for r, c in history))
 
 
 def test_of_several_user_texts_the_last_is_asked() -> None:
     earlier = Turn(role="user", content="same")
-    assert said(("user", "same"), ("user", "same")) == Prompt("same", history=(earlier,))
+    assert prompt_of(("user", "same"), ("user", "same")) == Prompt("same", history=(earlier,))
 
 
 def test_the_results_of_tools_belong_to_the_turn() -> None:
-    prompt = said(("user", "Weather?"), ("assistant", None), ("tool", "Rain"), ("function", "8 degrees"))
+    prompt = prompt_of(("user", "Weather?"), ("assistant", None), ("tool", "Rain"), ("function", "8 degrees"))
     assert prompt == Prompt("Weather?\n\nTool result:\nRain\n\nTool result:\n8 degrees")
 
 
 def test_the_results_of_tools_can_be_the_whole_turn() -> None:
-    prompt = said(("user", "Weather?"), ("assistant", "I look."), ("tool", "Rain"))
+    prompt = prompt_of(("user", "Weather?"), ("assistant", "I look."), ("tool", "Rain"))
     assert prompt.message == "Tool result:\nRain"
     assert [turn.content for turn in prompt.history] == ["Weather?", "I look."]
 
 
 def test_results_before_the_last_answer_are_history() -> None:
-    prompt = said(("user", "a"), ("tool", "b"), ("assistant", "c"), ("tool", "d"), ("user", "e"))
+    prompt = prompt_of(("user", "a"), ("tool", "b"), ("assistant", "c"), ("tool", "d"), ("user", "e"))
     assert prompt.message == "Tool result:\nd\n\ne"
     assert [turn.role for turn in prompt.history] == ["user", "tool", "assistant"]
 
 
 def test_an_answer_at_the_end_is_passed_over() -> None:
-    prompt = said(("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d"), ("assistant", "e"))
+    prompt = prompt_of(("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d"), ("assistant", "e"))
     assert prompt.message == "c"
     assert [turn.content for turn in prompt.history] == ["a", "b"]
 
@@ -150,7 +150,7 @@ def test_a_picture_keeps_its_place_between_texts() -> None:
     ],
 )
 def test_what_is_no_text_is_a_message_too(part: JsonObject, read: Part, name: str) -> None:
-    """An agent that reads nothing but text is told what it does not see."""
+    """For an agent that reads only text, the message names what it cannot show."""
     assert read_prompt([user(part)]) == Prompt(name, current=(Turn(role="user", content=name, parts=(read,)),))
 
 
@@ -194,7 +194,7 @@ def test_what_is_no_call_is_passed_over(calls: JsonValue) -> None:
     ) == Prompt("2", history=(Turn(role="user", content="1"),))
 
 
-def test_calls_that_nobody_answered_are_passed_over_at_the_end() -> None:
+def test_calls_without_a_result_are_passed_over_at_the_end() -> None:
     assert read_prompt([{"role": "user", "content": "1"}, {"role": "assistant", "tool_calls": [CALL]}]) == Prompt("1")
 
 

@@ -1,4 +1,4 @@
-"""A browser without a screen: it keeps cookies and says where its requests come from."""
+"""A browser without a screen. It keeps cookies and sends the origin of its requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.api.running import OLGA, Api
 
 @asynccontextmanager
 async def browsing(api: Api, token: str | None = OLGA) -> AsyncIterator[httpx.AsyncClient]:
-    """Logged in, unless there is no token."""
+    """A browser that has logged in with `token`; without one it has not logged in."""
     async with httpx.AsyncClient(base_url=api.url, headers={"Origin": api.url}) as browser:
         if token is not None:
             assert (await browser.post("/monitor/login", data={"token": token})).status_code == 303
@@ -32,7 +32,7 @@ class _Forms(HTMLParser):
 
 
 def actions(page: httpx.Response) -> list[str]:
-    """What the buttons of a page do, but for logging out."""
+    """The addresses to which the buttons of a page post, without that for logging out."""
     forms = _Forms()
     forms.feed(page.text)
     return [action for action in forms.actions if action != "/monitor/logout"]

@@ -11,14 +11,14 @@ from tests.api.running import MONA, Api
 
 @pytest.fixture
 async def operator(api: Api) -> AsyncIterator[httpx.AsyncClient]:
-    """A browser in which Olga has logged in, who may operate."""
+    """A browser in which Olga has logged in. She may operate."""
     async with browsing(api) as browser:
         yield browser
 
 
 @pytest.fixture
 async def onlooker(api: Api) -> AsyncIterator[httpx.AsyncClient]:
-    """A browser in which Mona has logged in, who may look."""
+    """A browser in which Mona has logged in. She may only look."""
     async with browsing(api, MONA) as browser:
         yield browser
 

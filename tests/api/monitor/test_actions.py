@@ -1,4 +1,4 @@
-"""What the buttons do, told by what comes of it."""
+"""The buttons, tested by their effect on the service."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def failed(client: httpx.AsyncClient, stage: Stage, **body: object) -> str
 
 
 async def done(browser: httpx.AsyncClient, action: str, **form: str) -> str:
-    """Where that led, and that it is told there."""
+    """Posts the form, and returns the page to which it led. That page must show a message."""
     answer = await browser.post(action, data=form)
     assert answer.status_code == 303, answer.text
     address = str(answer.headers["location"])

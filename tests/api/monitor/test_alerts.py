@@ -54,33 +54,39 @@ def silent(ms: int) -> AtWork:
     return AtWork(row, running_ms=ms, silent_ms=ms)
 
 
-def told(stats: StatsView, workers: WorkersView, queue: QueueView, *longest: AtWork) -> list[tuple[str, str]]:
+def alerts_of(stats: StatsView, workers: WorkersView, queue: QueueView, *longest: AtWork) -> list[tuple[str, str]]:
     return [(alert.text, alert.link) for alert in alerts(stats, workers, queue, longest)]
 
 
 def test_all_is_well() -> None:
-    assert told(stats(oldest_wait_ms=WAIT_MS - 1), fleet(), queue(waiting=3), silent(SILENT_MS - 1)) == []
+    assert alerts_of(stats(oldest_wait_ms=WAIT_MS - 1), fleet(), queue(waiting=3), silent(SILENT_MS - 1)) == []
 
 
 @pytest.mark.parametrize(
     ("seen", "alert"),
     [
         (
-            told(stats(), fleet(), queue(), silent(360_000)),
+            alerts_of(stats(), fleet(), queue(), silent(360_000)),
             ("Run 12345678 of main has said nothing for 6 min", "/monitor/runs/chatcmpl_12345678-9"),
         ),
         (
-            told(stats(oldest_wait_ms=WAIT_MS), fleet(), queue()),
+            alerts_of(stats(oldest_wait_ms=WAIT_MS), fleet(), queue()),
             ("A run has waited 15 s for a worker", "/monitor/runs?state=queued"),
         ),
-        (told(stats(memory=int(FULL * 100), most=100), fleet(), queue()), ("Redis uses 80% of its memory", "#redis")),
-        (told(stats(), fleet(lag_ms=LAG_MS), queue()), ("API process w was held up for 250 ms", "/monitor/workers")),
         (
-            told(stats(), fleet("coder"), queue(waiting=2)),
+            alerts_of(stats(memory=int(FULL * 100), most=100), fleet(), queue()),
+            ("Redis uses 80% of its memory", "#redis"),
+        ),
+        (
+            alerts_of(stats(), fleet(lag_ms=LAG_MS), queue()),
+            ("API process w was held up for 250 ms", "/monitor/workers"),
+        ),
+        (
+            alerts_of(stats(), fleet("coder"), queue(waiting=2)),
             ("2 runs wait for main, which no worker serves", "/monitor/runs?state=queued&agent=main"),
         ),
-        (told(stats(), fleet(), queue(paused=PAUSED)), ("Agent main is paused by olga", "/monitor/queue")),
-        (told(stats(), fleet(), queue(all_paused=True)), ("The queue is paused by olga", "/monitor/queue")),
+        (alerts_of(stats(), fleet(), queue(paused=PAUSED)), ("Agent main is paused by olga", "/monitor/queue")),
+        (alerts_of(stats(), fleet(), queue(all_paused=True)), ("The queue is paused by olga", "/monitor/queue")),
     ],
 )
 def test_what_needs_an_operator(seen: list[tuple[str, str]], alert: tuple[str, str]) -> None:
@@ -88,14 +94,14 @@ def test_what_needs_an_operator(seen: list[tuple[str, str]], alert: tuple[str, s
 
 
 def test_a_lost_worker_and_that_there_is_no_other() -> None:
-    assert [text for text, _ in told(stats(), fleet(state="lost"), queue())] == [
+    assert [text for text, _ in alerts_of(stats(), fleet(state="lost"), queue())] == [
         "No worker takes runs",
         "Worker w was lost",
     ]
 
 
 def test_a_worker_that_serves_any_agent_serves_each() -> None:
-    assert told(stats(), fleet("*"), queue("whatever", waiting=1)) == []
+    assert alerts_of(stats(), fleet("*"), queue("whatever", waiting=1)) == []
 
 
 def test_the_worst_comes_first() -> None:

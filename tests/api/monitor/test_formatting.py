@@ -8,7 +8,7 @@ MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 
 
 @pytest.mark.parametrize(
-    ("ms", "told"),
+    ("ms", "text"),
     [
         (None, "–"),  # noqa: RUF001
         (0, "0 ms"),
@@ -26,8 +26,8 @@ MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
         (2 * DAY + 4 * HOUR, "2 d 4 h"),
     ],
 )
-def test_a_length_of_time(ms: float | None, told: str) -> None:
-    assert formatting.format_duration(ms) == told
+def test_a_length_of_time(ms: float | None, text: str) -> None:
+    assert formatting.format_duration(ms) == text
 
 
 def test_how_long_ago() -> None:
@@ -37,7 +37,7 @@ def test_how_long_ago() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bytes", "told"),
+    ("bytes", "text"),
     [
         (None, "–"),  # noqa: RUF001
         (0, "0 B"),
@@ -48,16 +48,16 @@ def test_how_long_ago() -> None:
         (5000 * 1024**4, "5000 TiB"),
     ],
 )
-def test_bytes(bytes: int | None, told: str) -> None:
-    assert formatting.format_bytes(bytes) == told
+def test_bytes(bytes: int | None, text: str) -> None:
+    assert formatting.format_bytes(bytes) == text
 
 
 @pytest.mark.parametrize(
-    ("number", "told"),
+    ("number", "text"),
     [(None, "–"), (0, "0"), (12, "12"), (0.25, "0.2"), (1234.5, "1\u202f234"), (1_000_000, "1\u202f000\u202f000")],  # noqa: RUF001
 )
-def test_numbers(number: float | None, told: str) -> None:
-    assert formatting.format_number(number) == told
+def test_numbers(number: float | None, text: str) -> None:
+    assert formatting.format_number(number) == text
 
 
 def test_moments() -> None:

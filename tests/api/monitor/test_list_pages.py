@@ -35,5 +35,5 @@ async def test_a_long_session_key_is_cut_and_told_whole_in_its_title(
     assert f'class="cut" href="/monitor/runs?session={key.replace(":", "%3A")}" title="{key}"' in page
 
 
-async def test_nobody_has_done_anything_yet(onlooker: httpx.AsyncClient) -> None:
-    assert "Nobody has done anything yet." in (await onlooker.get("/monitor/audit")).text
+async def test_no_operator_has_done_anything_yet(onlooker: httpx.AsyncClient) -> None:
+    assert "No operator has done anything yet." in (await onlooker.get("/monitor/audit")).text

@@ -12,7 +12,7 @@ from shared.run.errors import Draining, Unavailable
 
 
 class Looked:
-    """What is looked at, and how often it was."""
+    """A page that a test can change. It counts the looks."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -62,7 +62,7 @@ async def test_a_browser_waits_until_something_changes() -> None:
         assert await waiting == {"a": "2"}
 
 
-async def test_nothing_is_looked_at_when_nobody_looks() -> None:
+async def test_there_is_no_look_without_a_browser() -> None:
     live, seen = LiveViews(), Looked()
     async with live.subscribe("page", seen.look):
         pass
@@ -144,6 +144,6 @@ async def test_all_watching_ends_with_the_process() -> None:
 
 
 def live_again(live: LiveViews) -> None:
-    """Time passes: all looks are due."""
+    """Makes all looks due, as if time had passed."""
     for looked in live._looks.values():
         looked.due = 0.0

@@ -16,7 +16,7 @@ async def test_the_runs_that_are_at_work_longest_are_shown(
     page = (await operator.get("/monitor")).text
     shown = [run_id in page.partition('id="longest"')[2].partition('id="agents"')[0] for run_id in made]
     assert shown == [True] * LONGEST + [False]
-    # By the clock of the test's worker, which counts from 0, all of them have long been silent.
+    # All of them have been silent for long, because the clock of the test's worker counts from 0.
     assert page.count("has said nothing for") == 2 * LONGEST
     assert page.count('class="stuck"') == LONGEST
 

@@ -22,7 +22,7 @@ def queue(agent: str = "main", who: str = "olga") -> QueueShown:
     return QueueShown(QueueView(**LOAD, paused=paused, agents=[QueuedAgent(**LOAD, agent=agent, paused=paused)]), 2)
 
 
-def test_whatever_comes_from_outside_is_escaped() -> None:
+def test_every_value_from_outside_is_escaped() -> None:
     shown = {"view": queue(EVIL, EVIL), "operator": Operator(EVIL, True, True)}
     html = Templates().page(QueuePage.template, **shown, path="/monitor/queue", told=EVIL, stream=EVIL)
     assert "alert(&#39;1&#39;)" in html
@@ -40,7 +40,7 @@ def test_parts_are_what_the_page_has_in_their_place() -> None:
         assert part.strip() in html
 
 
-def test_whoever_may_only_look_gets_no_buttons() -> None:
+def test_an_operator_who_may_only_look_gets_no_buttons() -> None:
     sheets = Templates()
     assert "<button" in sheets.parts(QueuePage.template, view=queue(), operator=OLGA)["whole"]
     assert "<button" not in "".join(sheets.parts(QueuePage.template, view=queue(), operator=MONA).values())

@@ -8,18 +8,18 @@ from tests.events import said
 
 
 def test_what_events_add_to_a_page() -> None:
-    told = RunUpdates().add(said(Started(attempt=1, worker="w1"), Delta(delta="Hel"), Delta(delta="lo"), Completed()))
-    assert told.text == "Hello"
-    assert [step.what for step in told.steps] == ["start", "text", "end"]
-    assert [json.loads(line)["seq"] for line in told.raw] == [1, 2, 3, 4]
+    update = RunUpdates().add(said(Started(attempt=1, worker="w1"), Delta(delta="Hel"), Delta(delta="lo"), Completed()))
+    assert update.text == "Hello"
+    assert [step.what for step in update.steps] == ["start", "text", "end"]
+    assert [json.loads(line)["seq"] for line in update.raw] == [1, 2, 3, 4]
 
 
 def test_it_goes_on_where_the_page_stands() -> None:
     updates = RunUpdates()
     updates.add(said(Delta(delta="One.")))
-    told = updates.add(said(Delta(delta="Two.", message=1), ToolUse(phase="start", name="ls"), first=2))
-    assert told.text == "\n\nTwo."
-    assert [step.what for step in told.steps] == ["tool"]
+    update = updates.add(said(Delta(delta="Two.", message=1), ToolUse(phase="start", name="ls"), first=2))
+    assert update.text == "\n\nTwo."
+    assert [step.what for step in update.steps] == ["tool"]
 
 
 def test_an_attempt_that_begins_to_speak_is_a_step() -> None:

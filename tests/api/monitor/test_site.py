@@ -1,4 +1,4 @@
-"""The pages as a browser gets them, of the whole API on a Redis, fake or real."""
+"""The pages as a browser gets them from the whole API, on a fake or a real Redis."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def posted(client: httpx.AsyncClient, **body: object) -> str:
 
 
 def guarded(answer: httpx.Response) -> bool:
-    """Whether it has what keeps others out."""
+    """Whether the response has the headers that protect the page from other sites."""
     policy = answer.headers["content-security-policy"]
     return (
         "default-src 'none'" in policy
@@ -38,7 +38,7 @@ def guarded(answer: httpx.Response) -> bool:
     )
 
 
-# --- coming and going -------------------------------------------------------------------------------------------------
+# --- logging in and out -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("page", ["", "/runs/chatcmpl_1"])
@@ -49,8 +49,8 @@ async def test_a_stranger_is_asked_for_a_token_and_led_on(stranger: httpx.AsyncC
         "/monitor/login?" + urlencode({"next": f"/monitor{page}?x=1"}),
     )
     assert guarded(answer)
-    asked = await stranger.get(answer.headers["location"])
-    assert f'value="/monitor{page}?x=1"' in asked.text
+    login = await stranger.get(answer.headers["location"])
+    assert f'value="/monitor{page}?x=1"' in login.text
     entered = await stranger.post("/monitor/login", data={"token": MONA, "next": f"/monitor{page}"})
     assert (entered.status_code, entered.headers["location"]) == (303, f"/monitor{page}")
 
@@ -67,7 +67,7 @@ async def test_a_token_that_may_not_look(stranger: httpx.AsyncClient, token: str
 @pytest.mark.parametrize(
     "elsewhere", ["//evil.example", "https://evil.example/monitor/", "/monitorx", "javascript:1", ""]
 )
-async def test_nobody_is_led_elsewhere(stranger: httpx.AsyncClient, elsewhere: str) -> None:
+async def test_a_login_leads_to_no_other_site(stranger: httpx.AsyncClient, elsewhere: str) -> None:
     entered = await stranger.post("/monitor/login", data={"token": OLGA, "next": elsewhere})
     assert entered.headers["location"] == "/monitor"
 
@@ -151,8 +151,8 @@ async def test_of_a_compacted_log_the_same_is_shown(
 
     async def shown() -> tuple[str, dict[str, str]]:
         page = (await operator.get(f"/monitor/runs/{run_id}")).text
-        async with feed(operator, "/monitor/live", page=f"/monitor/runs/{run_id}", after=3) as told:
-            return page.partition('id="answer"')[2], await heard(told, "said")
+        async with feed(operator, "/monitor/live", page=f"/monitor/runs/{run_id}", after=3) as stream:
+            return page.partition('id="answer"')[2], await next_event(stream, "said")
 
     before = await shown()
     assert "first" in before[0]
@@ -170,10 +170,10 @@ async def test_what_clients_and_agents_say_is_no_html(
         html = (await operator.get(f"/monitor{page}")).text
         assert "alert(&#39;1&#39;)" in html
         assert "<script>alert" not in html
-    async with feed(operator, "/monitor/live", page=f"/monitor/runs/{run_id}", after=1) as told:
-        said = await heard(told, "said")
-    assert "<script>" not in said["steps"]
-    assert said["text"] == EVIL  # which the script adds as text
+    async with feed(operator, "/monitor/live", page=f"/monitor/runs/{run_id}", after=1) as stream:
+        update = await next_event(stream, "said")
+    assert "<script>" not in update["steps"]
+    assert update["text"] == EVIL  # the page's script adds it as text, not as HTML
 
 
 @pytest.mark.parametrize(
@@ -224,11 +224,11 @@ async def test_only_operators_act(onlooker: httpx.AsyncClient, stranger: httpx.A
 
 
 async def test_no_other_site_acts(operator: httpx.AsyncClient) -> None:
-    """The cookie may come along with a form of a neighbour."""
+    """A browser may send the cookie with a form of another origin of the same site."""
     for act in (*ACTS, "/login", "/logout"):
         for sent in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "same-site"}):
             assert (await operator.post(f"/monitor{act}", headers=sent)).status_code == 403
-    assert "Nobody has done anything yet." in (await operator.get("/monitor/audit")).text
+    assert "No operator has done anything yet." in (await operator.get("/monitor/audit")).text
 
 
 async def test_an_onlooker_sees_no_buttons(
@@ -251,8 +251,8 @@ async def test_a_form_that_is_no_form_is_bad_luck_and_no_bug(operator: httpx.Asy
 # --- live -------------------------------------------------------------------------------------------------------------
 
 
-async def heard(told: Feed, event: str) -> dict[str, str]:
-    while (one := await told.next()).event != event:
+async def next_event(stream: Feed, event: str) -> dict[str, str]:
+    while (one := await stream.next()).event != event:
         pass
     found = json.loads(one.data)
     assert isinstance(found, dict)
@@ -261,9 +261,9 @@ async def heard(told: Feed, event: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("page", PAGES)
 async def test_a_page_is_kept_fresh(operator: httpx.AsyncClient, page: str) -> None:
-    async with feed(operator, "/monitor/live", page=f"/monitor{page}") as told:
-        assert told.answer.headers["content-type"].startswith("text/event-stream")
-        parts = await heard(told, "parts")
+    async with feed(operator, "/monitor/live", page=f"/monitor{page}") as stream:
+        assert stream.answer.headers["content-type"].startswith("text/event-stream")
+        parts = await next_event(stream, "parts")
     html = (await operator.get(f"/monitor{page}")).text
     assert parts.pop("notice") == ""
     assert parts
@@ -271,10 +271,10 @@ async def test_a_page_is_kept_fresh(operator: httpx.AsyncClient, page: str) -> N
 
 
 async def test_what_happens_is_seen_without_asking_again(operator: httpx.AsyncClient, alice: httpx.AsyncClient) -> None:
-    async with feed(operator, "/monitor/live", page="/monitor/runs") as told:
-        assert "No run fits." in (await heard(told, "parts"))["list"]
+    async with feed(operator, "/monitor/live", page="/monitor/runs") as stream:
+        assert "No run fits." in (await next_event(stream, "parts"))["list"]
         run_id = await posted(alice)
-        assert run_id in (await heard(told, "parts"))["list"]
+        assert run_id in (await next_event(stream, "parts"))["list"]
 
 
 async def test_a_run_is_followed_from_where_its_page_stands(
@@ -282,42 +282,42 @@ async def test_a_run_is_followed_from_where_its_page_stands(
 ) -> None:
     run_id = await posted(alice)
     attempt = await stage.take("One")
-    async with feed(operator, "/monitor/live", page=f"/monitor/runs/{run_id}", after=3) as told:
+    async with feed(operator, "/monitor/live", page=f"/monitor/runs/{run_id}", after=3) as stream:
         await attempt.say(" two")
-        assert (await heard(told, "said"))["text"] == " two"
+        assert (await next_event(stream, "said"))["text"] == " two"
         await attempt.end()
-        assert "completed" in (await heard(told, "said"))["steps"]
+        assert "completed" in (await next_event(stream, "said"))["steps"]
     again = {"Last-Event-ID": "4"}
-    async with feed(operator, "/monitor/live", headers=again, page=f"/monitor/runs/{run_id}", after=3) as told:
-        assert (await heard(told, "said"))["text"] == ""
+    async with feed(operator, "/monitor/live", headers=again, page=f"/monitor/runs/{run_id}", after=3) as stream:
+        assert (await next_event(stream, "said"))["text"] == ""
 
 
 async def test_a_stranger_s_page_is_told_to_log_in(stranger: httpx.AsyncClient) -> None:
-    async with feed(stranger, "/monitor/live", page="/monitor") as told:
-        assert (await told.next()).event == "bye"
+    async with feed(stranger, "/monitor/live", page="/monitor") as stream:
+        assert (await stream.next()).event == "bye"
 
 
 async def test_who_looks_on_holds_up_no_stop(api: Api, operator: httpx.AsyncClient) -> None:
-    async with feed(operator, "/monitor/live", page="/monitor") as told:
-        await heard(told, "parts")
+    async with feed(operator, "/monitor/live", page="/monitor") as stream:
+        await next_event(stream, "parts")
         api.application.end_pages()
-        assert all(event.event == "parts" for event in await told.rest())
+        assert all(event.event == "parts" for event in await stream.rest())
 
 
 async def test_redis_is_asked_once_a_second_however_many_look(real_broker: Broker) -> None:
-    """Each look at the overview asks it for its INFO once, and nothing else here does."""
+    """Each look at the overview sends Redis one INFO, and nothing else in this test sends any."""
     async with running_api(real_broker) as api, browsing(api) as browser, AsyncExitStack() as stack:
         begun = time.monotonic()
         streams = [await stack.enter_async_context(feed(browser, "/monitor/live", page="/monitor")) for _ in range(10)]
         before = info_calls(real_broker)
         for _ in range(3):
-            for told in streams:
-                await heard(told, "parts")
+            for stream in streams:
+                await next_event(stream, "parts")
         looks = info_calls(real_broker) - before
         assert 2 <= looks <= time.monotonic() - begun + 2
 
 
 def info_calls(broker: Broker) -> int:
-    """The one that finds it out is not counted yet when it is answered."""
+    """The number of INFO commands so far. Redis does not count the INFO that reads this number."""
     with looking(broker) as look:
         return look.info("commandstats").get("cmdstat_info", {"calls": 0})["calls"]

@@ -1,4 +1,4 @@
-"""Events as clients of runrelay get them. Whole requests are in test_run_endpoints.py."""
+"""Events as clients of runrelay's own API get them. Whole requests are in test_run_endpoints.py."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.runs import a_run, submit
 
 @pytest.fixture
 async def attempt(stage: Stage, ledger: Ledger) -> Attempt:
-    """A run under way, of which nobody has said it was queued: its log begins with the start."""
+    """A run under way without a queued event: its log begins with the start."""
     await submit(ledger, a_run())
     return await stage.take("one", " two")
 
@@ -38,10 +38,10 @@ def ttls(look: Look, *keys: str) -> list[int]:
     return [int(str(look.ttl(key))) for key in keys]
 
 
-async def test_the_log_of_a_run_that_waits_is_kept_while_somebody_reads_it(
+async def test_the_log_of_a_run_that_waits_is_kept_while_a_client_reads_it(
     broker: Broker, redis: Redis, ledger: Ledger, log: EventLog
 ) -> None:
-    """It has no worker yet that would do it."""
+    """The run has no worker yet that would keep the log."""
     run = a_run()
     await submit(ledger, run)
     place = {"run_id": run.run_id, "session_key": run.session_key, "attempt": 0, "seq": 1, "ts": 1}

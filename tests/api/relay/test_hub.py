@@ -29,7 +29,7 @@ async def hub(broker: Broker) -> AsyncIterator[Hub]:
 
 @asynccontextmanager
 async def linked(broker: Broker) -> AsyncIterator[Hub]:
-    """A hub whose link stands."""
+    """A hub whose link is up."""
     with looking(broker) as look:
         async with opened_client(broker, connections=1) as client, listening(client) as hub:
             await wait_until(lambda: RESTING in channels(look), "the link stands")
@@ -61,17 +61,17 @@ async def next_of(inbox: Inbox) -> tuple[bool, list[bytes]]:
 # --- messages ---------------------------------------------------------------------------------------------------------
 
 
-async def test_what_is_published_after_a_subscription_is_heard(hub: Hub, look: Look) -> None:
+async def test_what_is_published_after_a_subscription_is_received(hub: Hub, look: Look) -> None:
     async with hub.subscribe(CHANNEL) as inbox:
         look.publish(CHANNEL, b"1")
         look.publish("another", b"2")
         look.publish(CHANNEL, b"3")
-        heard = list[bytes]()
-        while len(heard) < 2:
+        received = list[bytes]()
+        while len(received) < 2:
             gap, messages = await next_of(inbox)
             assert not gap
-            heard += messages
-        assert heard == [b"1", b"3"]
+            received += messages
+        assert received == [b"1", b"3"]
 
 
 async def test_many_readers_of_a_channel_are_one_subscriber(hub: Hub, look: Look) -> None:
@@ -87,16 +87,16 @@ async def test_a_reader_that_takes_nothing_stalls_no_other(hub: Hub, look: Look)
         for number in range(1000):
             look.publish(CHANNEL, b"%d" % number)
             if number % 100 == 99:
-                heard = list[bytes]()
-                while len(heard) < 100:
+                received = list[bytes]()
+                while len(received) < 100:
                     gap, messages = await next_of(quick)
                     assert not gap
-                    heard += messages
-                assert heard[-1] == b"%d" % number
-        assert slow.take()[0]  # it was told that it missed something
+                    received += messages
+                assert received[-1] == b"%d" % number
+        assert slow.take()[0]  # the gap shows that it missed messages
 
 
-async def test_one_reader_leaves_and_the_other_hears_on(hub: Hub, look: Look) -> None:
+async def test_one_reader_leaves_and_the_other_receives_on(hub: Hub, look: Look) -> None:
     async with hub.subscribe(CHANNEL) as first:
         async with hub.subscribe(CHANNEL):
             pass
@@ -148,15 +148,15 @@ async def test_a_reader_that_is_cancelled_leaves_nothing_behind(hub: Hub, look: 
 
 
 class HeldLink(Link):
-    """Takes its time to be told of a channel."""
+    """Holds a subscription to CHANNEL back until `go_on` is set. `requested` is set when the hub requests it."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.go_on, self.told = anyio.Event(), anyio.Event()
+        self.go_on, self.requested = anyio.Event(), anyio.Event()
 
     async def subscribe(self, *channels: str) -> None:
         if CHANNEL in channels:
-            self.told.set()
+            self.requested.set()
             await self.go_on.wait()
         await super().subscribe(*channels)
 
@@ -187,7 +187,7 @@ async def test_a_reader_that_leaves_before_it_has_subscribed_leaves_nothing_behi
                 raise AssertionError("it cannot have subscribed")
 
         group.start_soon(read)
-        await link.told.wait()
+        await link.requested.wait()
         group.cancel_scope.cancel()
     assert not hub._topics
 
@@ -203,7 +203,7 @@ async def test_two_readers_that_come_at_once_both_hear() -> None:
 
         group.start_soon(read)
         group.start_soon(read)
-        await link.told.wait()
+        await link.requested.wait()
         await anyio.wait_all_tasks_blocked()
         assert inboxes == []
         link.go_on.set()
@@ -214,7 +214,7 @@ async def test_two_readers_that_come_at_once_both_hear() -> None:
 
 async def test_a_reader_that_comes_while_the_link_is_taken_is_subscribed_too() -> None:
     class Slow(Link):
-        """Takes its time with the first channels."""
+        """Holds the first subscriptions back until `go_on` is set."""
 
         async def subscribe(self, *channels: str) -> None:
             await super().subscribe(*channels)
@@ -252,14 +252,14 @@ async def test_a_link_that_was_cut_is_a_gap_for_every_reader(real_broker: Broker
                 assert (gap, messages) == (True, [])
                 await wait_until(partial(subscribers, look, channel), "subscribed again")
             look.publish(CHANNEL, b"1")
-            heard = list[bytes]()
-            while not heard:  # a confirmation may come as another gap
-                heard += (await next_of(one))[1]
-            assert heard == [b"1"]
+            received = list[bytes]()
+            while not received:  # the confirmation may cause another gap first
+                received += (await next_of(one))[1]
+            assert received == [b"1"]
 
 
-async def test_a_confirmation_that_nobody_asked_for_is_a_gap() -> None:
-    """It may be one of a subscription before, after which the channel was left and entered again."""
+async def test_a_second_confirmation_of_a_channel_is_a_gap() -> None:
+    """It may belong to an earlier subscription: the channel was left and subscribed again."""
     links = Links()
     async with listening(links.client) as hub:
         await wait_until(lambda: links.made, "there is a link")
@@ -269,8 +269,8 @@ async def test_a_confirmation_that_nobody_asked_for_is_a_gap() -> None:
             assert await next_of(inbox) == (True, [])
 
 
-async def test_what_is_published_until_a_link_taken_anew_is_confirmed_is_a_gap() -> None:
-    """A reader that looks into the stream as soon as the link has broken sees none of it."""
+async def test_what_is_published_until_a_new_link_is_confirmed_is_a_gap() -> None:
+    """A reader that reads the stream as soon as the link has broken finds none of it."""
 
     class Slow(Link):
         async def subscribe(self, *channels: str) -> None:
@@ -295,7 +295,7 @@ async def test_what_is_published_until_a_link_taken_anew_is_confirmed_is_a_gap()
 
 
 async def test_a_link_that_answers_no_ping_is_a_gap() -> None:
-    """Half open, it looks like silence."""
+    """A half-open link looks like a silent one."""
     async with (
         deaf_redis() as deaf,
         opened_client(RealBroker(deaf.url), connections=1) as client,
@@ -323,18 +323,18 @@ def _pings(look: Look) -> int:
     return int(look.info("commandstats").get("cmdstat_ping", {}).get("calls", 0))
 
 
-async def test_without_a_link_nobody_can_subscribe() -> None:
-    """Whoever did would wait for what it never hears."""
+async def test_without_a_link_no_reader_can_subscribe() -> None:
+    """A reader without a confirmed subscription would wait for messages that it never gets."""
     hub = Hub(Links().client, resting=RESTING)
     with pytest.raises(Unavailable):
         async with hub.subscribe(CHANNEL):
-            raise AssertionError("nobody has confirmed that")
+            raise AssertionError("Redis has not confirmed the subscription")
     assert not hub._topics
 
 
 async def test_readers_hear_on_when_redis_is_back(own_valkey: Valkey) -> None:
     broker = RealBroker(own_valkey.url)
-    with capture_logs() as said:
+    with capture_logs() as lines:
         async with linked(broker) as hub, hub.subscribe(CHANNEL) as inbox:
             own_valkey.kill()
             assert await next_of(inbox) == (True, [])
@@ -347,4 +347,4 @@ async def test_readers_hear_on_when_redis_is_back(own_valkey: Valkey) -> None:
                 async with hub.subscribe("new") as new:
                     look.publish("new", b"2")
                     assert await next_of(new) == (False, [b"2"])
-    assert [one["event"] for one in said] == ["hub.unavailable", "hub.available"]
+    assert [one["event"] for one in lines] == ["hub.unavailable", "hub.available"]

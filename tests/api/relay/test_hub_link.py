@@ -1,4 +1,4 @@
-"""What the hub does with a link that one of its tasks finds dead while another one uses it."""
+"""The hub replaces a link that one of its tasks finds dead while another task uses it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from tests.api.links import Links
 from tests.wait import wait_until
 
 
-async def test_a_link_that_drops_while_it_is_told_something_is_taken_anew() -> None:
-    """Read on, it would never bring what it was not told to follow."""
+async def test_a_link_that_drops_during_a_subscription_is_replaced() -> None:
+    """If the hub went on reading it, the link would never bring the messages of that channel."""
     links = Links()
     hub = Hub(links.client, resting="resting")
     async with anyio.create_task_group() as crew:
@@ -23,7 +23,7 @@ async def test_a_link_that_drops_while_it_is_told_something_is_taken_anew() -> N
     assert len(links.made) == 2
 
 
-async def test_a_link_that_drops_while_it_is_read_is_taken_anew() -> None:
+async def test_a_link_that_drops_during_a_read_is_replaced() -> None:
     links = Links()
     hub = Hub(links.client, resting="resting")
     async with anyio.create_task_group() as crew:

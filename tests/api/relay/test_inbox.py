@@ -25,7 +25,7 @@ def test_a_gap_makes_what_came_before_it_worthless() -> None:
     assert inbox.take() == (False, [])
 
 
-def test_a_full_inbox_forgets_and_says_so() -> None:
+def test_a_full_inbox_drops_its_messages_and_reports_a_gap() -> None:
     inbox = Inbox()
     for number in range(CAPACITY):
         inbox.put(b"%d" % number)
@@ -44,7 +44,7 @@ def test_an_inbox_never_holds_more_than_its_capacity() -> None:
 
 
 @pytest.mark.parametrize("fill", [lambda inbox: inbox.put(b"1"), Inbox.gap, Inbox.wake], ids=["message", "gap", "wake"])
-async def test_whoever_waits_is_woken(fill: object) -> None:
+async def test_a_reader_that_waits_is_woken(fill: object) -> None:
     inbox, woken = Inbox(), False
 
     async def wait() -> None:
@@ -76,7 +76,7 @@ async def test_patience_ends() -> None:
 @pytest.mark.parametrize("use_uvloop", [False, True], ids=["asyncio", "uvloop"])
 @pytest.mark.parametrize("patience", [0.0, -1.0])
 def test_patience_that_is_over_already_ends_at_once(use_uvloop: bool, patience: float) -> None:
-    """A busy loop comes late to a reader whose patience has an end. The service runs on uvloop, the tests do not."""
+    """A busy loop may resume a reader after its patience is over. The service runs on uvloop, the tests on asyncio."""
 
     async def wait() -> bool:
         return await Inbox().filled(patience)

@@ -28,7 +28,7 @@ def attendance(pipe: Pipe) -> ReaderLeases:
 
 @asynccontextmanager
 async def attending(readers: ReaderHeartbeat) -> AsyncIterator[None]:
-    """As long as this, its process is alive."""
+    """The heartbeat's process is alive in this block."""
     async with anyio.create_task_group() as process:
         process.start_soon(readers.attend_forever)
         yield
@@ -36,7 +36,7 @@ async def attending(readers: ReaderHeartbeat) -> AsyncIterator[None]:
 
 
 def left_ms(look: Look, run_id: str) -> float:
-    """When the run counts as abandoned, in ms from now."""
+    """The time until the run counts as abandoned, in ms."""
     seconds, micros = look.time()
     at = look.zscore(ATTENDED, run_id)
     assert isinstance(at, float), at
@@ -44,7 +44,7 @@ def left_ms(look: Look, run_id: str) -> float:
 
 
 def desert(look: Look, run_id: str) -> None:
-    """The last reader has been away for long enough."""
+    """Makes the run abandoned, as if its last reader had been away for long enough."""
     look.zadd(ATTENDED, {run_id: 0}, xx=True)
 
 
@@ -68,7 +68,7 @@ async def test_a_reader_puts_the_end_off(ledger: Ledger, attendance: ReaderLease
     readers = ReaderHeartbeat(attendance)
     with looking(broker) as look:
         async with readers.reading(Client(run.run_id)), attending(readers):
-            await wait_until(lambda: left_ms(look, run.run_id) > GRACE_MS, "the reader was heard of")
+            await wait_until(lambda: left_ms(look, run.run_id) > GRACE_MS, "the reader's lease was renewed")
             assert left_ms(look, run.run_id) <= READER_LEASE_MS
 
 
@@ -81,14 +81,14 @@ async def test_the_last_reader_of_a_process_leaves_the_grace(
         async with readers.reading(Client(run.run_id), returning=True):
             async with readers.reading(Client(run.run_id)):
                 pass
-            assert left_ms(look, run.run_id) > GRACE_MS  # one has left, and one is there
+            assert left_ms(look, run.run_id) > GRACE_MS  # one reader has left, one is still there
         assert left_ms(look, run.run_id) <= GRACE_MS
 
 
-async def test_a_reader_that_has_read_to_the_end_leaves_without_a_word(
+async def test_a_reader_that_has_read_to_the_end_leaves_without_a_report(
     ledger: Ledger, attendance: ReaderLeases, broker: Broker
 ) -> None:
-    """What it would say is known by then, and would cost each run a round trip."""
+    """The run has ended by then, and a report would cost each run a round trip."""
     await submit(ledger, run := a_run())
     with looking(broker) as look:
         client = Client(run.run_id)
@@ -105,13 +105,13 @@ async def test_a_reader_at_another_process_counts(ledger: Ledger, attendance: Re
             async with here.reading(Client(run.run_id), returning=True):
                 pass
             async with attending(there):
-                await wait_until(lambda: left_ms(look, run.run_id) > GRACE_MS, "the other reader was heard of")
+                await wait_until(lambda: left_ms(look, run.run_id) > GRACE_MS, "the other reader's lease was renewed")
 
 
-async def test_a_reader_that_comes_back_is_heard_of_at_once(
+async def test_a_reader_that_comes_back_renews_its_lease_at_once(
     ledger: Ledger, attendance: ReaderLeases, broker: Broker
 ) -> None:
-    """The next round of its process may come after the end of the grace."""
+    """The next heartbeat of its process may come after the end of the grace."""
     await submit(ledger, run := a_run())
     with looking(broker) as look:
         look.zadd(ATTENDED, {run.run_id: look.zscore(ATTENDED, run.run_id) - GRACE_MS + 500})  # type: ignore[operator]
@@ -134,7 +134,7 @@ async def test_a_run_without_readers_is_asked_to_stop_once(
     assert (record.state, record.cancel) == (State.RUNNING, "disconnect")
 
 
-async def test_a_run_that_nobody_reads_is_seen_again_when_redis_had_no_room_for_the_note(real_broker: Broker) -> None:
+async def test_a_run_without_readers_is_seen_again_when_redis_had_no_room_for_the_note(real_broker: Broker) -> None:
     async with opened_client(real_broker) as client, aclosing(Pipe(client)) as pipe:
         ledger, attendance = Ledger(pipe, KEYS), ReaderLeases(pipe, KEYS)
         run_id = (await running(ledger)).run.run_id
@@ -150,7 +150,7 @@ async def test_a_run_that_nobody_reads_is_seen_again_when_redis_had_no_room_for_
 
 @contextmanager
 def full(look: Look) -> Iterator[None]:
-    """No memory is left for writes."""
+    """Redis has no memory left for writes in this block."""
     look.execute_command("CONFIG", "SET", "maxmemory", "1")
     try:
         yield
@@ -161,7 +161,7 @@ def full(look: Look) -> Iterator[None]:
 async def test_a_process_that_dies_takes_none_of_its_readers_along(
     ledger: Ledger, attendance: ReaderLeases, broker: Broker
 ) -> None:
-    """Nobody counts: what was last said of the run runs out by itself."""
+    """There is no counter of readers that it could leave wrong: its last lease of the run ends by itself."""
     await submit(ledger, run := a_run())
     with looking(broker) as look:
         await attendance.attend([run.run_id])  # and then it dies

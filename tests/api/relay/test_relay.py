@@ -26,13 +26,13 @@ from tests.lossy import Fault, LossyPipe
 from tests.runs import a_run, forget, running, submit
 from tests.wait import wait_until
 
-SHORT = 0.005  # seconds of patience, where a reader has to find out by itself
+SHORT = 0.005  # seconds of patience, where no message wakes the reader
 LONG = 20.0
 
 
 @asynccontextmanager
 async def relay_on(broker: Broker) -> AsyncIterator[tuple[Relay, EventLog, Ledger]]:
-    """The relay of a process, its link standing."""
+    """The relay of a process whose link is up, with its log and its ledger."""
     async with opened_client(broker) as client, opened_client(broker, connections=1) as link:
         pipe = Pipe(client)
         log, ledger = EventLog(pipe, KEYS, retention_ms=60_000), Ledger(pipe, KEYS)
@@ -86,7 +86,7 @@ async def written(log: EventLog, *texts: str) -> Head:
 
 
 async def read(reader: RunReader, number: int, patience: float = LONG) -> list[int]:
-    """The numbers of the next events; so many."""
+    """The numbers of the next `number` events."""
     seen = list[int]()
     while len(seen) < number:
         seen += [event.seq for event in await reader.batch(patience)]
@@ -148,7 +148,7 @@ async def test_a_late_reader_reads_a_long_run_in_pages(relay: Relay, log: EventL
 
 
 async def ended(log: EventLog, ledger: Ledger, *texts: str) -> str:
-    """A run that has said these things, one by one; its last event comes behind them."""
+    """The id of a run that has emitted these deltas and completed."""
     claimed = await running(ledger)
     run_id, end = claimed.run.run_id, End(state=State.COMPLETED)
     events = [*deltas(*texts, run_id=run_id), *said(Completed(), first=len(texts) + 1, run_id=run_id)]
@@ -172,7 +172,7 @@ async def test_a_reader_goes_on_anywhere_in_a_compacted_log(relay: Relay, log: E
 async def test_a_reader_does_not_notice_that_the_log_is_compacted(
     relay: Relay, log: EventLog, ledger: Ledger, pages: int
 ) -> None:
-    """Between any two of its pages."""
+    """The log may be compacted between any two of the reader's pages."""
     run_id = await ended(log, ledger, *map(str, range(2 * PAGE + 9)))
     async with relay.follow(run_id, after=0) as reader:
         seen = [event.seq for _ in range(pages) for event in await reader.batch(LONG)]
@@ -190,7 +190,7 @@ async def test_a_finished_run_can_be_read_again_and_again(relay: Relay, log: Eve
 
 
 async def test_what_pubsub_loses_is_read_from_the_stream(log: EventLog, ledger: Ledger, redis: Redis) -> None:
-    """A hole shows with the next message; what comes last shows when patience ends."""
+    """The next message shows a hole. A lost last message shows when the reader's patience ends."""
     inbox, events = Inbox(), deltas("a", "b", "c", "d")
     reader = RunReader(RUN_ID, inbox, Hub(redis, resting="rest"), log, ledger, None, look_seconds=0)
     await log.fence(RUN_ID, 1)
@@ -306,7 +306,7 @@ STEPS = st.lists(
 async def test_whatever_pubsub_does_a_reader_gets_every_event_once_in_order(
     steps: list[tuple[str, int]], faults: list[Fault], after: int | None
 ) -> None:
-    """It loses messages and repeats them, late or not, as a link that is taken anew may; and reading may fail."""
+    """Pub/sub may lose messages and repeat them, also late, as after a new link. Reads of the stream may fail."""
     async with opened_client(FakeBroker()) as client:
         pipe, inbox = LossyPipe(client), Inbox()
         log, ledger = EventLog(pipe, KEYS, retention_ms=60_000), Ledger(pipe, KEYS)
@@ -369,7 +369,7 @@ async def test_a_hole_in_the_stream_is_told(relay: Relay, log: EventLog, look: L
 async def test_that_what_a_finished_run_has_said_is_gone_is_told(
     relay: Relay, log: EventLog, ledger: Ledger, look: Look, left: int
 ) -> None:
-    """Also when nothing is left, or only what is far from the reader's place: there will be no more."""
+    """Also when no event is left, or only events far behind the reader's position: no more will come."""
     run_id = await ended(log, ledger, *map(str, range(3 * PAGE)))
     look.xtrim(KEYS.stream(run_id), maxlen=left, approximate=False)
     async with relay.follow(run_id, after=1) as reader:
@@ -378,7 +378,7 @@ async def test_that_what_a_finished_run_has_said_is_gone_is_told(
 
 
 class LateLog(EventLog):
-    """Has nothing to read the first time: it is written a moment later."""
+    """Returns no events at the first read, as if they were written a moment later."""
 
     late = True
 
@@ -406,7 +406,7 @@ async def test_a_run_that_redis_has_lost_is_told(relay: Relay, ledger: Ledger, l
 
 
 async def test_a_run_that_has_ended_without_a_log_is_told(relay: Relay, ledger: Ledger) -> None:
-    """Its log was lost, so there was no place to say so."""
+    """Its log was lost, so its end could not be written there."""
     claimed = await running(ledger)
     async with relay.follow(claimed.run.run_id) as reader:
         await ledger.settle(claimed, End(state=State.FAILED, code="run_lost"))

@@ -1,4 +1,5 @@
-"""A reader whose process stops while Redis does not answer: there may be less time left than such an answer takes."""
+"""A reader whose process stops while Redis does not respond. The process may have less time left than a response of
+Redis would take."""
 
 from __future__ import annotations
 
@@ -33,16 +34,16 @@ class AbsentLog:
 async def test_a_reader_is_told_that_its_process_stops_although_redis_is_away(log: SilentLog | AbsentLog) -> None:
     hub = Hub(Links().client, resting="resting")
     reader = RunReader("run", Inbox(), hub, cast("EventLog", log), cast("Ledger", None), after=0)
-    told: list[Draining] = []
+    raised: list[Draining] = []
 
     async def read() -> None:
         try:
             await reader.batch(PATIENCE)
         except Draining as why:
-            told.append(why)
+            raised.append(why)
 
     async with anyio.create_task_group() as group:
         group.start_soon(read)
         await anyio.wait_all_tasks_blocked()
         hub.end()
-    assert told
+    assert raised

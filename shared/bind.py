@@ -1,4 +1,5 @@
-"""Taking a port, before anything else is opened: left to uvicorn, one that is in use is a traceback."""
+"""Binds the port before a process opens anything else. When uvicorn binds a port that is in use, the operator gets a
+traceback."""
 
 from __future__ import annotations
 
@@ -11,12 +12,12 @@ from ipaddress import ip_address
 
 from shared.run.errors import SettingsError
 
-Address = tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]  # as getaddrinfo gives it
+Address = tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]  # as getaddrinfo returns it
 
 
 def bind(host: str, setting: str, port: int) -> list[socket.socket]:
-    """On each address that the host stands for: `localhost` is two. They do not listen yet. Raises SettingsError, which
-    names the `setting` of the port."""
+    """Binds a socket on each address of the host: `localhost` has two. The sockets do not listen yet. Raises
+    SettingsError, which names the `setting` of the port."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         return bind_all({(row[0], row[4]) for row in found})
@@ -25,8 +26,8 @@ def bind(host: str, setting: str, port: int) -> list[socket.socket]:
 
 
 def bind_all(addresses: Iterable[tuple[socket.AddressFamily, Address]]) -> list[socket.socket]:
-    """A socket on each of the addresses that this machine has: many containers know a name for ::1, and no IPv6. Raises
-    OSError when it has none of them, or when one is taken."""
+    """Binds a socket on each of the addresses that this machine has: many containers have a name for ::1 but no IPv6.
+    Raises OSError when the machine has none of them, or when one is in use."""
     bound: list[socket.socket] = []
     with ExitStack() as stack:
         for family, address in addresses:

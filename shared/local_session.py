@@ -1,4 +1,4 @@
-"""What `make run` notes in its folder, so that the command line finds the service that was started there."""
+"""The note that `make run` leaves in its folder, so that the command line finds the service that runs there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ _FILE = "session.json"
 
 
 class LocalSession(BaseModel):
-    """`token` is None when any value will do, or when it is the user's own secret."""
+    """How to reach the local service. `token` is None when the API accepts any value, or when the token is the user's
+    own secret."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -25,9 +26,9 @@ class LocalSession(BaseModel):
 
 @contextmanager
 def noted(session: LocalSession, folder: Path) -> Iterator[None]:
-    """The note is there in this block, for its owner's eyes only."""
+    """Writes the note for the time of the block. Only its owner can read it."""
     file = folder / _FILE
-    file.unlink(missing_ok=True)  # of a session that was killed
+    file.unlink(missing_ok=True)  # a killed session may have left one
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
         opened.write(session.model_dump_json())
     try:
@@ -37,7 +38,7 @@ def noted(session: LocalSession, folder: Path) -> Iterator[None]:
 
 
 def read(folder: Path) -> LocalSession | None:
-    """None when nothing is running there."""
+    """The note in the folder; None when no service runs there."""
     try:
         return LocalSession.model_validate_json((folder / _FILE).read_text())
     except (OSError, ValidationError):

@@ -1,4 +1,4 @@
-"""A Redis that confirms subscriptions and answers nothing afterwards, as behind a link that is half open."""
+"""A Redis that confirms subscriptions and answers nothing afterwards, like one behind a half-open link."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import hiredis
 class DeafRedis:
     def __init__(self) -> None:
         self.url = ""
-        self.links = 0  # subscribed ones, ever
+        self.links = 0  # subscriptions so far
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         commands, deaf = hiredis.Reader(), False

@@ -11,11 +11,11 @@ from shared.run.events import Delta, Event, EventData, ToolCallDelta, make_event
 RUN_ID = "chatcmpl_made_up"
 
 
-def said(*all_said: EventData, first: int = 1, attempt: int = 1, run_id: str = RUN_ID) -> list[Event]:
-    """These things, numbered from `first`."""
+def said(*data: EventData, first: int = 1, attempt: int = 1, run_id: str = RUN_ID) -> list[Event]:
+    """Events with these data, numbered from `first`."""
     return [
         make_event(one, run_id=run_id, session_key="s", attempt=attempt, seq=seq, ts=seq)
-        for seq, one in enumerate(all_said, first)
+        for seq, one in enumerate(data, first)
     ]
 
 
@@ -26,9 +26,9 @@ def deltas(*texts: str, first: int = 1, attempt: int = 1, run_id: str = RUN_ID) 
 def head_after(events: Sequence[Event], before: Head | None = None) -> Head:
     """Where the log stands after these events."""
     before = before or Head()
-    spoken = [one.data for one in events if isinstance(one.data, Delta)]
-    chars = before.chars + sum(len(delta.delta) for delta in spoken)
-    message = spoken[-1].message if spoken else before.message
+    texts = [one.data for one in events if isinstance(one.data, Delta)]
+    chars = before.chars + sum(len(delta.delta) for delta in texts)
+    message = texts[-1].message if texts else before.message
     calls = before.calls + len(
         {one.data.index for one in events if isinstance(one.data, ToolCallDelta) and one.data.id}
     )

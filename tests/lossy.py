@@ -17,7 +17,7 @@ Fault = Literal["", "before", "after"]  # before the call gets to Redis, or afte
 
 
 class LossyPipe(Pipe):
-    """Each call meets the next of the planned faults; then all is well."""
+    """A pipe on which each call meets the next planned fault. After the last one all calls succeed."""
 
     def __init__(self, redis: Redis, faults: Iterable[Fault] = ()) -> None:
         super().__init__(redis)

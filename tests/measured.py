@@ -1,4 +1,4 @@
-"""Every metric of both kinds of process, each used once, so that its labels show."""
+"""Every metric of API processes and workers, each used once, so that its labels show."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ END = End(state=State.CANCELLED, reason=StopReason.USER)
 
 @dataclass(frozen=True)
 class Measured:
-    """`name` is what PromQL calls it, without a histogram's `_bucket`, `_sum` and `_count`."""
+    """A metric. `name` is its name in PromQL, without a histogram's `_bucket`, `_sum` and `_count`."""
 
     name: str
     kind: str
@@ -44,8 +44,8 @@ def measured_by_api() -> dict[str, Measured]:
     metrics.stream_ended()
     metrics.sent(1)
     metrics.know(["main"])
-    word = Announcement(worker="w", host="h", pid=1, version="1", slots=1, running=0, since_ms=0, agents={})
-    metrics.show_fleet(FleetDepth(Depth(), {}), [SeenWorker(word, 0)])
+    worker = Announcement(worker="w", host="h", pid=1, version="1", slots=1, running=0, since_ms=0, agents={})
+    metrics.show_fleet(FleetDepth(Depth(), {}), [SeenWorker(worker, 0)])
     return _measured(registry)
 
 
@@ -66,7 +66,7 @@ def measured_by_worker() -> dict[str, Measured]:
 
 
 async def _execution() -> Execution:
-    return Execution(Claim(a_run(), "w/2", 2, 2, False, None, 0, 3, Policy(), 1, 2))  # wants a loop for its scope
+    return Execution(Claim(a_run(), "w/2", 2, 2, False, None, 0, 3, Policy(), 1, 2))  # its scope needs an event loop
 
 
 def _use(metrics: ApiMetrics | WorkerMetrics) -> None:
@@ -76,7 +76,7 @@ def _use(metrics: ApiMetrics | WorkerMetrics) -> None:
 
 
 def _measured(registry: CollectorRegistry) -> dict[str, Measured]:
-    """Ours; those of the process and of Python are prometheus-client's own and documented there."""
+    """The project's own metrics. prometheus-client adds those of the process and of Python, and documents them."""
     ours = [_described(family) for family in registry.collect() if family.name.startswith("runrelay_")]
     return {one.name: one for one in ours}
 

@@ -1,4 +1,4 @@
-"""Runs for tests, and what time does to them, done at once."""
+"""Runs for tests, and functions that let their time limits pass at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shared.run.run import End, Policy, Run
 from shared.run.states import State
 from tests.broker import KEYS, Look
 
-LEASE_MS = 60_000  # longer than any test: leases end when a test ends them
+LEASE_MS = 60_000  # longer than any test: a lease ends only when a test ends it
 BOUNDS = QueueLimits(retention_ms=60_000, queue_timeout_ms=60_000, max_waiting=10_000, max_waiting_per_session=100)
 ONCE = RequestIdentity(digest="digest")
 ANYTHING = {"*": Policy()}
@@ -19,7 +19,7 @@ _numbers = count(1)
 
 
 def a_run(session: str | None = None, **fields: object) -> Run:
-    """A run that no other is like; of a session of its own unless one is named."""
+    """A run with an id of its own, and with a session of its own unless the test names one."""
     number = next(_numbers)
     known: dict[str, object] = {
         "run_id": f"chatcmpl_{number}",
@@ -40,7 +40,7 @@ async def submit(
 
 
 async def claim(ledger: Ledger, owner: str = "w1", *, most: int = 10) -> list[Claim]:
-    """Runs claimed by a worker that serves any agent."""
+    """Claims runs for a worker that serves any agent."""
     return await ledger.claim(owner, serves=ANYTHING, lease_ms=LEASE_MS, most=most)
 
 
@@ -50,30 +50,30 @@ async def claim_one(ledger: Ledger, owner: str = "w1") -> Claim:
 
 
 async def running(ledger: Ledger, run: Run | None = None) -> Claim:
-    """A run of its own, accepted and claimed."""
+    """Submits and claims a run."""
     await submit(ledger, run or a_run())
     return await claim_one(ledger)
 
 
 def end_lease(look: Look, run_id: str) -> None:
-    """The owner has been silent for too long."""
+    """Ends the run's lease, as if its owner had been silent for too long."""
     look.delete(KEYS.prefixes()["lock"] + run_id)
     look.zadd(KEYS.leases, {run_id: 0}, xx=True)
 
 
 def end_patience(look: Look, run_id: str) -> None:
-    """The run has waited for a worker for too long."""
+    """Ends the run's patience, as if it had waited for a worker for too long."""
     look.hset(KEYS.run(run_id), "queued_until", "1")
     look.zadd(KEYS.queue, {run_id: 1}, xx=True)
 
 
 def end_lane_check(look: Look, run_id: str) -> None:
-    """It is time to look again whether it is the run's turn."""
+    """Makes the run's next lane check due now."""
     look.zadd(KEYS.queue, {run_id: 1}, xx=True)
 
 
 def forget(look: Look, run_id: str) -> None:
-    """Redis has lost the run's record, as by eviction."""
+    """Deletes the run's record, as if Redis had evicted it."""
     look.delete(KEYS.run(run_id))
 
 

@@ -1,4 +1,4 @@
-"""Traces that a test looks at."""
+"""Traces for a test to read."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def facts(span: ReadableSpan) -> Mapping[str, object]:
 
 
 def place(span: ReadableSpan) -> str:
-    """Its traceparent."""
+    """The traceparent of the span."""
     return _traceparent(span.context)
 
 
 def parent(span: ReadableSpan) -> str:
-    """Its parent's traceparent."""
+    """The traceparent of the span's parent."""
     assert span.parent is not None
     return _traceparent(span.parent)
 

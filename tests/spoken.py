@@ -1,4 +1,4 @@
-"""What agents may say, for property tests."""
+"""The events that agents may emit, for property tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _deltas(numbers: st.SearchStrategy[int]) -> st.SearchStrategy[AgentEvent]:
 
 
 def spoken(messages: int = 3, calls: int = 0) -> st.SearchStrategy[list[AgentEvent]]:
-    """Anything an agent says, its messages and calls in order."""
+    """Any events of an agent, with its messages and calls in order."""
     other = st.one_of(
         st.builds(Reasoning, delta=texts),
         st.builds(ToolUse, phase=st.sampled_from(["start", "update", "result"]), name=texts, args=st.none() | texts),
@@ -27,10 +27,11 @@ def spoken(messages: int = 3, calls: int = 0) -> st.SearchStrategy[list[AgentEve
     return st.lists(one, max_size=30).map(_in_order)
 
 
-def _in_order(said: list[AgentEvent]) -> list[AgentEvent]:
-    """A message that has ended is not taken up again, and a call begins with what is told once."""
+def _in_order(events: list[AgentEvent]) -> list[AgentEvent]:
+    """The events with numbers that never go back to an earlier message, and with an id and a name in the first piece of
+    each call."""
     message, calls, ordered = 0, 0, list[AgentEvent]()
-    for one in said:
+    for one in events:
         if isinstance(one, Delta):
             message = max(message, one.message)
             one = Delta(delta=one.delta, message=message)

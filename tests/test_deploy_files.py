@@ -1,4 +1,4 @@
-"""What cannot be run without Docker is at least held against the code that it starts."""
+"""The files for Docker and for process managers agree with the code that they start. Running them needs Docker."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOCAL_ONLY = {"local"}  # starts the service on a developer's machine
 
 
 class Build(BaseModel):
-    """As much of a compose service as is looked at here."""
+    """The fields of a compose service that these tests read."""
 
     image: str
     command: str
@@ -133,7 +133,7 @@ def copied() -> set[str]:
 
 
 def ignored(path: str) -> bool:
-    """By .dockerignore: the last line that fits decides."""
+    """Whether .dockerignore excludes the path: the last line that fits decides."""
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     fitting = [line for line in lines if fnmatch(path, line.removeprefix("!")) and not line.startswith("#")]
     return bool(fitting) and not fitting[-1].startswith("!")

@@ -1,4 +1,4 @@
-"""What the documents say of settings and of tests is so."""
+"""The documents agree with the settings and with the tests."""
 
 from __future__ import annotations
 

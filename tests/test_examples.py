@@ -1,4 +1,4 @@
-"""Each README in examples/ is true: what it says to run is run, on a real service, and answers what it tells."""
+"""Each README in examples/ is true: its commands, run on a real service, give the answer that it promises."""
 
 from __future__ import annotations
 
@@ -22,33 +22,34 @@ from tests.worker.agents.upstream import chunk, stream, upstream
 EXAMPLES = ROOT / "examples"
 NAMES = sorted(folder.name for folder in EXAMPLES.iterdir() if folder.is_dir())
 SERVER = "http://127.0.0.1:8000"
-ALONE = [name for name in NAMES if name not in ("cli", "openai")]  # these two need somebody else to answer
+ALONE = [name for name in NAMES if name not in ("cli", "openai")]  # these two need a program or a server to answer
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
 
 @dataclass(frozen=True)
 class Example:
-    """What a README says: the settings with which to start, how to ask, and what is answered."""
+    """The contents of a README: the settings for the start, the command that sends a request, and the answer."""
 
     settings: Mapping[str, str]
-    ask: str
+    command: str
     answer: str
 
     @classmethod
     def of(cls, name: str) -> Example:
         text = (EXAMPLES / name / "README.md").read_text()
-        start, ask = text.partition("```sh\n")[2].partition("\n```")[0].splitlines()
+        start, command = text.partition("```sh\n")[2].partition("\n```")[0].splitlines()
         *settings, make, run = shlex.split(start)
         assert (make, run) == ("make", "run")
-        assert SERVER in ask
-        told = re.search(r"^The answer: `(.+?)`", text, re.MULTILINE)
-        return cls(dict(word.split("=", 1) for word in settings), ask, told[1] if told else "")
+        assert SERVER in command
+        answer = re.search(r"^The answer: `(.+?)`", text, re.MULTILINE)
+        return cls(dict(setting.split("=", 1) for setting in settings), command, answer[1] if answer else "")
 
     def asked(self, folder: Path, **settings: str) -> str:
-        """The text of the answer. `settings` count more than those of the README."""
+        """Starts the service, sends the request and returns the text of the answer. `settings` replace those of the
+        README."""
         with started(folder, settings={**self.settings, **settings}) as service:
-            command = self.ask.replace(SERVER, service.url)
+            command = self.command.replace(SERVER, service.url)
             done = subprocess.run(["/bin/sh", "-c", command], env=environment({}), capture_output=True, check=True)
         return str(json.loads(done.stdout)["choices"][0]["message"]["content"])
 
@@ -70,7 +71,7 @@ def test_it_answers_what_its_readme_says(name: str, tmp_path: Path) -> None:
 
 
 def test_the_cli_answers(tmp_path: Path) -> None:
-    """Here it is one that prints what the real one printed; `make test-agents` has the real one."""
+    """A fake program prints the recorded output of the real CLI; `make test-agents` runs the real one."""
     recorded = ROOT / "tests/worker/agents/command/formats/fixtures/claude/hello.jsonl"
     program = tmp_path / "bin" / "claude"
     program.parent.mkdir()
@@ -81,7 +82,7 @@ def test_the_cli_answers(tmp_path: Path) -> None:
 
 
 async def test_the_model_answers(tmp_path: Path) -> None:
-    """Here it is one on this machine, whose address stands in the place of the real one's."""
+    """A fake model's server on this machine replaces the real one."""
     agents = (EXAMPLES / "openai" / "agents.toml").read_text()
     assert "https://api.openai.com/v1" in agents
     async with upstream(stream(chunk(content="Hello!"), chunk(finish="stop"))) as model:

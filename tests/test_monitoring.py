@@ -1,4 +1,4 @@
-"""docs/monitoring.md says what is measured, all of it and nothing else."""
+"""docs/monitoring.md lists every metric, and no metric that does not exist."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import anyio
 
 Seen = TypeVar("Seen")
 
-GIVE_UP_SECONDS = 20.0  # far more than anything takes: it is only ever spent by a test that fails
+GIVE_UP_SECONDS = 20.0  # far more than any condition takes: only a test that fails waits so long
 TICK_SECONDS = 0.002
 
 
@@ -20,7 +20,8 @@ async def wait_until(condition: Callable[[], Awaitable[Seen]], what: str) -> See
 @overload
 async def wait_until(condition: Callable[[], Seen], what: str) -> Seen: ...
 async def wait_until(condition: Callable[[], object], what: str) -> object:
-    """What `condition` says, as soon as that is true. Fails with what it said last; `what` is what was waited for."""
+    """Returns the value of `condition` as soon as it is true. `what` describes the condition. Fails after
+    GIVE_UP_SECONDS with the last value."""
     give_up = time.monotonic() + GIVE_UP_SECONDS
     while True:
         answer = condition()

@@ -1,4 +1,5 @@
-"""What operators did: who, what, to what, when. Written by the script that does it, so that nothing is done unseen."""
+"""What operators did: who, what, to what, when. The script that performs an operation also writes its entry, so no
+operation goes unrecorded."""
 
 from __future__ import annotations
 
@@ -21,20 +22,20 @@ class AuditAction(StrEnum):
 
 
 class AuditEntry(Value):
-    """`target` is what the act was done to: a run, a worker, an agent, or `*` for the whole queue."""
+    """One operation. `target` is what it changed: a run, a worker, an agent, or `*` for the whole queue."""
 
-    who: str  # name of the credential
-    act: str  # an Act, or one that a later release knows
+    who: str  # name of the operator's credential
+    act: str  # an AuditAction, or an action of a later release
     target: str
 
 
 def audit_entry(act: AuditAction, target: str, *, who: str) -> str:
-    """The entry as the scripts take it."""
+    """The entry as JSON, the form that the scripts take."""
     return AuditEntry(who=who, act=act, target=target).model_dump_json(by_alias=True)
 
 
 class AuditRecord(Value):
-    """An entry and when it was made, in ms since the epoch by Redis's clock."""
+    """An entry and when the script wrote it, in ms since the epoch by Redis's clock."""
 
     at_ms: int
     entry: AuditEntry
@@ -46,7 +47,7 @@ class Audit:
         self._keys = keys
 
     async def latest(self, most: int) -> list[AuditRecord]:
-        """Newest first; AUDIT_LENGTH are kept."""
+        """At most `most` entries, newest first. Redis keeps AUDIT_LENGTH of them."""
         lines = texts(await self._pipe.command("LRANGE", self._keys.audit, 0, most - 1))
         return [_noted(line) for line in lines]
 

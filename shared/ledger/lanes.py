@@ -1,4 +1,4 @@
-"""Sessions that have something to do: who is at work in them, and who waits."""
+"""The lanes of sessions: which run is at work in each, and which runs wait behind it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from shared.redis.keys import Keys
 from shared.redis.pipe import Pipe
 from shared.redis.replies import rows
 
-LOOK_AT = 1_000  # runs in each state that are looked at: it holds Redis up for a few milliseconds
-NAMED = 10  # runs of each lane that are named
+LOOK_AT = 1_000  # runs that the script reads in each state: reading them blocks Redis for a few milliseconds
+NAMED = 10  # runs of each lane whose ids the script returns
 
 
 @dataclass(frozen=True)
 class Lane:
-    """A session with runs that have not ended. `run_ids` are the first of them: the first one runs, or is about to."""
+    """A session with runs that have not ended. `run_ids` are the first NAMED of them; the first of all runs, or is
+    about to."""
 
     session: str
     agent: str
@@ -30,7 +31,7 @@ class Lanes:
         self._lanes = ledger_script("lanes", keys)
 
     async def longest(self, most: int) -> list[Lane]:
-        """Those of the LOOK_AT oldest runs in each state, the longest first."""
+        """At most `most` lanes, the longest first, found among the LOOK_AT oldest runs in each state."""
         return [_lane(*row) for row in rows(await self._pipe.run(self._lanes, args=(most, LOOK_AT, NAMED)))]
 
 

@@ -1,4 +1,5 @@
-"""The ledger: who runs what. Every change is one Lua script, and safe to repeat when its answer was lost."""
+"""The ledger: which worker runs which run. Every change is one Lua script. A caller that lost the script's answer may
+safely repeat it."""
 
 from __future__ import annotations
 
@@ -19,14 +20,14 @@ from shared.run.run import End, Policy, Run, Turn
 from shared.run.states import State
 
 JOB = "run_agent"  # the name of the worker's only arq function
-TRANSCRIPT_TURNS = 200  # most turns remembered of a session
-TRANSCRIPT_BYTES = 262_144  # and their bytes in Redis; the oldest go first
-PARTS_BYTES = 65_536  # a turn that is larger is remembered without its pictures: they would drive out all the others
+TRANSCRIPT_TURNS = 200  # the most turns that a transcript keeps
+TRANSCRIPT_BYTES = 262_144  # the most bytes of a transcript in Redis; the ledger drops the oldest turns first
+PARTS_BYTES = 65_536  # a larger turn is kept without its pictures, which would drive out all other turns
 
 
 @dataclass(frozen=True)
 class QueueLimits:
-    """What `submit` holds a run to. Times in ms."""
+    """The bounds that `submit` enforces. Times in ms."""
 
     retention_ms: int
     queue_timeout_ms: int
@@ -36,11 +37,11 @@ class QueueLimits:
 
 @dataclass(frozen=True)
 class RequestIdentity:
-    """How a request is recognised when it comes again.
+    """How the ledger recognises a repeated request.
 
-    `key` is the client's idempotency key; without one the body's digest stands in for it. `join` says whether to look
-    for an earlier run at all: a first try without a key joins none but that of its own retry, by which it can only have
-    been overtaken when its client counts its tries (`counted`).
+    `key` is the client's idempotency key; without one, the ledger goes by the digest of the body. With `join` the
+    request joins an earlier run of the same key or body. A first try without a key has no `join`. It joins a run only
+    when its own retry has overtaken it, and the ledger can tell that only if the client counts its tries (`counted`).
     """
 
     digest: str
@@ -51,21 +52,22 @@ class RequestIdentity:
     def name(self, owner: str) -> str:
         if self.key is None:
             return f"{owner}:body:{self.digest}"
-        return f"{owner}:key:{sha256(self.key.encode()).hexdigest()}"  # a client's text, of any length
+        return f"{owner}:key:{sha256(self.key.encode()).hexdigest()}"  # hashed: a client's key may have any length
 
 
 @dataclass(frozen=True)
 class Rerun:
-    """That a run is an earlier one, run again. `once`: unless that was done before; then the first one counts."""
+    """Marks a run as the repetition of the earlier run `of`. With `once`, `submit` makes no second repetition and
+    returns the first one."""
 
     of: str
     once: bool
-    note: str  # the audit's entry
+    note: str  # the entry for the audit
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """The run that answers the request; `joined` when an earlier request had made it."""
+    """The run that answers the request; `joined` when an earlier request has created it."""
 
     run_id: str
     joined: bool
@@ -73,8 +75,11 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Claim:
-    """A run taken by an owner. `attempt` is the fence of its log, `token` of its ledger record. `now_ms` is Redis's
-    time; so are `queued_ms`, when it was accepted, and `ready_ms`, since when it could be claimed (0: not yet)."""
+    """A run that an owner has claimed. `attempt` is the fence of its log, `token` the fence of its ledger record.
+
+    Times are ms by Redis's clock: `now_ms` when the owner claimed the run, `queued_ms` when the ledger accepted it,
+    `ready_ms` when it became claimable (0: not yet).
+    """
 
     run: Run
     token: str
@@ -90,14 +95,15 @@ class Claim:
 
     @property
     def waited(self) -> float:
-        """Seconds from when a worker could have taken it; 0 when it was taken from another one, or before its turn."""
+        """Seconds between the run becoming claimable and this claim. 0 when the claim took the run over from another
+        owner, and when it came before the run's turn."""
         return 0 if self.lost or not self.ready_ms else (self.now_ms - self.ready_ms) / 1000
 
 
 @dataclass(frozen=True)
 class Renewal:
-    """What became of a lease: still `held`, and whether the run was asked to stop; or given up by its owner
-    (`done`)."""
+    """What became of a lease. `held`: the owner still has it, and `cancel` is the reason to stop the run, if any.
+    `done`: the owner has settled the run or handed it back. Neither: another owner has the run, or the run is gone."""
 
     held: bool
     done: bool = False
@@ -108,20 +114,21 @@ class Ledger:
     def __init__(self, pipe: Pipe, keys: Keys) -> None:
         self._pipe = pipe
         self.keys = keys
-        acts = ("submit", "claim", "begin", "renew", "release", "settle", "cancel", "overdue")
-        self._scripts = {act: ledger_script(act, keys) for act in acts}
+        names = ("submit", "claim", "begin", "renew", "release", "settle", "cancel", "overdue")
+        self._scripts = {name: ledger_script(name, keys) for name in names}
 
-    async def _run(self, act: str, *args: str | bytes | int) -> Reply:
-        return await self._pipe.run(self._scripts[act], args=args)
+    async def _run(self, name: str, *args: str | bytes | int) -> Reply:
+        return await self._pipe.run(self._scripts[name], args=args)
 
     async def submit(
         self, run: Run, *, bell: str, once: RequestIdentity, bounds: QueueLimits, again: Rerun | None = None
     ) -> Accepted:
         """Accepts a run: from here on it ends in exactly one terminal state. All or nothing.
 
-        Raises SessionTaken, KeyReused or QueueFull when it is not accepted, Unavailable when Redis does not say.
+        Raises SessionTaken, KeyReused or QueueFull when the ledger refuses the run, Unavailable when Redis does not
+        answer.
         """
-        ask = {
+        request = {
             "id": run.run_id,
             "agent": run.agent_id,
             "session": run.session_key,
@@ -145,7 +152,7 @@ class Ledger:
             "again_once": again.once if again else False,
             "audit": again.note if again else "",
         }
-        match texts(await self._run("submit", json.dumps(ask))):
+        match texts(await self._run("submit", json.dumps(request))):
             case ["session_taken", _]:
                 raise SessionTaken(run.session_key)
             case ["key_reused", _]:
@@ -158,75 +165,80 @@ class Ledger:
                 raise AssertionError(f"submit answered {other}")
 
     async def claim(self, owner: str, *, serves: Mapping[str, Policy], lease_ms: int, most: int) -> list[Claim]:
-        """Up to `most` runs this owner may run now: lost ones first, then the queue in order."""
+        """Claims up to `most` runs that this owner may run now: lost ones first, then the queue in order."""
         policies = {agent: policy.model_dump_json(by_alias=True) for agent, policy in serves.items()}
         reply = await self._run("claim", owner, lease_ms, most, json.dumps(policies), "")
         return [_claim(row) for row in rows(reply)]
 
     async def take(self, run_id: str, owner: str, *, lease_ms: int) -> Claim | None:
-        """Claims one run in order to end it. Only when it waits and was cancelled or waited too long, or when its
-        lease is over."""
+        """Claims one run in order to end it. None unless the run's lease is over, or the run waits and either was
+        cancelled or has waited too long."""
         taken = rows(await self._run("claim", owner, lease_ms, 1, "{}", run_id))
         return _claim(taken[0]) if taken else None
 
     async def begin(self, claim: Claim) -> bool:
-        """Notes that this attempt at a lost run starts an agent, which only its log could tell; of other runs the claim
-        has noted it. False when another owner has the run."""
+        """Notes that this attempt at a lost run starts an agent. False when another owner has the run.
+
+        Only the log of a lost run shows whether an agent starts. For all other runs the claim has noted it already.
+        """
         return await self._run("begin", claim.run.run_id, claim.token) == 1
 
     async def renew(self, leases: Mapping[str, str], *, lease_ms: int) -> dict[str, Renewal]:
-        """Prolongs leases, token by run id. A lease that ran out while nobody claimed the run is taken again."""
+        """Prolongs `leases`, which maps run id to token. An owner whose lease ran out takes it again unless another
+        owner has claimed the run."""
         flat = [item for pair in leases.items() for item in pair]
         answers = texts(await self._run("renew", lease_ms, *flat))
         return {run_id: _renewal(answer) for run_id, answer in zip(leases, answers, strict=True)}
 
     async def release(self, run_id: str, token: str, *, spend: bool) -> bool:
-        """Hands a run back to the queue; without `spend` the attempt does not count. False when another owner has
-        it."""
+        """Hands a run back to the queue; without `spend` the attempt does not count against `max_attempts`. False when
+        another owner has the run."""
         return await self._run("release", run_id, token, 0 if spend else 1) == 1
 
     async def settle(self, claim: Claim, end: End) -> bool:
-        """Ends a run whose log is closed. Repeating it changes nothing. False when another owner has the run and will
-        settle it."""
+        """Ends a run whose log is closed. Repeating it changes nothing. False when another owner has the run; that
+        owner settles it."""
         ending = json.dumps({"state": end.state, "code": end.code, "job": JOB})
         remember = claim.run.keeps_transcript and end.state is State.COMPLETED
-        said = _remembered(claim.run, end) if remember else []
+        turns = _remembered(claim.run, end) if remember else []
         bounds = (TRANSCRIPT_TURNS, TRANSCRIPT_BYTES)
-        kept = end.conversation.model_copy(update={"exchange": exchange_digest(said)}) if end.conversation else None
+        kept = end.conversation.model_copy(update={"exchange": exchange_digest(turns)}) if end.conversation else None
         own = kept.model_dump_json() if kept else ""
-        return await self._run("settle", claim.run.run_id, claim.token, ending, *bounds, own, *said) == 1
+        return await self._run("settle", claim.run.run_id, claim.token, ending, *bounds, own, *turns) == 1
 
     async def cancel(self, run_id: str, reason: StopReason, *, note: str = "") -> State | None:
-        """Asks for a run to be stopped; the first reason stays. Answers its state, None when there is no such run.
-        `note` is the audit's entry when an operator asks.
+        """Notes that the run is to stop; the first reason stays. Returns the run's state, None when there is no such
+        run. `note` is the entry for the audit when the request comes from an operator.
 
-        The owner of the lease stops it within milliseconds. A run that still waits is ended by whoever calls `take`
-        next.
+        The owner of the lease stops the run within milliseconds. A run that still waits ends at the next `take`.
         """
         state = text(await self._run("cancel", run_id, reason.value, note))
         return State(state) if state else None
 
     async def record(self, run_id: str) -> RunRecord | None:
-        """What the ledger knows of a run; None when it knows nothing (any more)."""
+        """The record of a run; None when the ledger has none, or keeps it no longer."""
         fields = mapping(await self._pipe.command("HGETALL", self.keys.run(run_id)))
         return record_of(fields) if fields else None
 
     async def transcript(self, session_key: str) -> tuple[Turn, ...]:
-        """The remembered turns of a session, oldest first."""
+        """The kept turns of a session, oldest first."""
         reply = await self._pipe.command("LRANGE", self.keys.transcript(session_key), 0, -1)
         return tuple(Turn.model_validate_json(turn) for turn in texts(reply))
 
     async def take_conversation(self, session_key: str, transcript: Sequence[Turn]) -> StoredConversation | None:
-        """The agent's own conversation that holds `transcript`, for whoever is about to add to it: it is not kept any
-        more. Repeated when the answer was lost, it answers None."""
+        """Removes the agent's own conversation and returns it if it holds `transcript`, else None.
+
+        The caller is about to add to the conversation, so the ledger keeps it no longer. A call repeated because its
+        answer was lost returns None.
+        """
         reply = await self._pipe.command("GETDEL", self.keys.conversation(session_key))
         kept = StoredConversation.model_validate_json(reply) if isinstance(reply, bytes) else None
         last = [turn.model_dump_json() for turn in transcript[-2:]]
         return kept if kept and kept.exchange == exchange_digest(last) else None
 
     async def overdue(self, *, lost_for_ms: int, waited_ms: int, most: int = 100) -> list[str]:
-        """Runs nobody may be looking after: their lease is over for `lost_for_ms`, or they could be claimed since
-        `waited_ms`."""
+        """Ids of runs that may lack an owner: their lease has been over for `lost_for_ms`, or they have been claimable
+        for `waited_ms`. At most `most` of each kind."""
         return texts(await self._run("overdue", lost_for_ms, waited_ms, most))
 
 
@@ -248,10 +260,10 @@ def _claim(row: Sequence[str]) -> Claim:
 
 
 def _remembered(run: Run, end: End) -> list[str]:
-    """The turns by which a session remembers the run, as JSON."""
-    asked = run.current or (Turn(role="user", content=run.message),)
-    answered = Turn(role="assistant", content=end.text, tool_calls=end.tool_calls)
-    return [_remembered_turn(turn) for turn in (*asked, answered)]
+    """The turns that the run adds to its session's transcript, as JSON."""
+    request = run.current or (Turn(role="user", content=run.message),)
+    response = Turn(role="assistant", content=end.text, tool_calls=end.tool_calls)
+    return [_remembered_turn(turn) for turn in (*request, response)]
 
 
 def _remembered_turn(turn: Turn) -> str:

@@ -1,7 +1,8 @@
 """The ledger's Lua scripts, by name.
 
-The text of one is the table of legal moves (`shared/run/states.py`), the names of keys (`shared/redis/keys.py`), the
-common part (`scripts/ledger.lua`) and the act, such as `scripts/claim.lua`. So each fact is spelled once, in Python.
+The text of a script consists of the table of legal moves (`shared/run/states.py`), the names of keys
+(`shared/redis/keys.py`), the common part (`scripts/ledger.lua`) and the file of its name, such as `scripts/claim.lua`.
+So each fact stands in one place, in Python.
 """
 
 from __future__ import annotations
@@ -29,10 +30,11 @@ _NUMBERS = (
 )
 
 
-def ledger_script(act: str, names: keys.Keys) -> LuaScript:
+def ledger_script(script: str, names: keys.Keys) -> LuaScript:
+    """The script of this name (such as `claim`) for the keys of one namespace."""
     facts = {**_state_tables(), **_key_facts(names)}
     head = "\n".join(f"local {name} = {value}" for name, value in facts.items())
-    return LuaScript("\n".join((head, _read("ledger"), _read(act))))
+    return LuaScript("\n".join((head, _read("ledger"), _read(script))))
 
 
 def _state_tables() -> dict[str, str]:

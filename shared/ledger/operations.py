@@ -1,5 +1,5 @@
-"""What operators do to the queue, to workers and to finished runs. Each act and its entry in the audit are one script;
-runs are stopped and run again by the ledger, which does the same for clients."""
+"""What operators do to the queue, to workers and to finished runs. One script performs each operation and writes its
+entry in the audit. To stop a run or run it again, operators use the ledger as clients do."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from shared.redis.replies import mapping, text
 from shared.run.errors import TooManyPauses
 from shared.run.states import ENDS, State
 
-AT_ONCE = 1_000  # runs that one script gives back to the queue: it holds up everybody else meanwhile
+AT_ONCE = 1_000  # runs that one script returns to the queue: Redis serves no other client meanwhile
 
 
 @dataclass(frozen=True)
 class Pause:
-    """Since when, in ms since the epoch by Redis's clock, and by whom."""
+    """When a pause began, in ms since the epoch by Redis's clock, and who paused."""
 
     since_ms: int
-    who: str
+    who: str  # name of the operator's credential
 
 
 class Deletion(Enum):
@@ -38,48 +38,49 @@ class Operations:
         self._pipe = pipe
         self._keys = keys
         self._log = log
-        acts = ("pause", "resume", "order", "delete")
-        self._scripts = {act: ledger_script(act, keys) for act in acts}
+        names = ("pause", "resume", "order", "delete")
+        self._scripts = {name: ledger_script(name, keys) for name in names}
 
     async def pause(self, agent: str, *, who: str) -> None:
-        """Workers claim no run of the agent, or none at all (ALL), until that is resumed. Those that run go on.
+        """Makes workers claim no run of the agent, or none at all (ALL), until an operator resumes it. Runs that are
+        running go on.
 
-        Runs that wait stay where they are, and no time under a pause ends them. Raises TooManyPauses.
+        Waiting runs keep their places, and their queue timeout does not end them during a pause. Raises TooManyPauses.
         """
         entry = audit_entry(AuditAction.PAUSE_QUEUE, agent, who=who)
         if await self._pipe.run(self._scripts["pause"], args=(agent, who, entry)) == -1:
             raise TooManyPauses(agent)
 
     async def resume(self, agent: str, *, who: str) -> None:
-        """The runs that waited are claimed in their old order, each with the whole of its patience. Without effect when
-        there is no pause."""
+        """Ends a pause. Workers claim the runs that waited in their old order, and each run's queue timeout starts
+        again. Does nothing when there is no pause."""
         entry = audit_entry(AuditAction.RESUME_QUEUE, agent, who=who)
         while await self._pipe.run(self._scripts["resume"], args=(agent, AT_ONCE, entry)) != 0:
             continue
 
     async def paused(self) -> dict[str, Pause]:
-        """By agent, and ALL for the whole queue."""
+        """The pauses by agent id; ALL stands for the whole queue."""
         entries = mapping(await self._pipe.command("HGETALL", self._keys.paused))
         return {agent: _pause(entry) for agent, entry in entries.items()}
 
     async def drain(self, worker: str, *, who: str) -> bool:
-        """The worker takes no more runs until it is resumed or ends. False when there is none of this name."""
+        """Makes the worker claim no more runs until an operator resumes it. False when there is no such worker."""
         return await self._order(worker, WorkerOrder.DRAIN, audit_entry(AuditAction.DRAIN_WORKER, worker, who=who))
 
     async def undrain(self, worker: str, *, who: str) -> bool:
-        """The worker takes runs again. False when there is none of this name."""
+        """Makes the worker claim runs again. False when there is no such worker."""
         return await self._order(worker, WorkerOrder.NONE, audit_entry(AuditAction.RESUME_WORKER, worker, who=who))
 
     async def _order(self, worker: str, order: WorkerOrder, entry: str) -> bool:
         return await self._pipe.run(self._scripts["order"], args=(worker, order.value, entry)) == 1
 
     async def delete(self, run_id: str, *, who: str) -> Deletion:
-        """Forgets a run that has ended, and all that was said in it. To be repeated when Redis did not answer."""
+        """Deletes a run that has ended, and its log. The caller repeats it when Redis did not answer."""
         entry = audit_entry(AuditAction.DELETE_RUN, run_id, who=who)
         state = text(await self._pipe.run(self._scripts["delete"], args=(run_id, entry)))
         if state and State(state) not in ENDS:
             return Deletion.NOT_ENDED
-        await self._log.discard(run_id)  # also when the record is gone: an earlier try may have come no further
+        await self._log.discard(run_id)  # also without a record: an earlier try may have deleted the record only
         return Deletion.DONE if state else Deletion.NO_RUN
 
 

@@ -1,4 +1,4 @@
-"""What operators are told, as JSON: the API writes it, and the command line reads it."""
+"""The answers to operators, as JSON: the API writes them, and the command line reads them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ StepKind = Literal["queued", "start", "text", "tool", "tool_result", "call", "en
 
 
 class TimelineStep(BaseModel):
-    """`text` is the first text of an attempt; `call` one of the client's own tools."""
+    """`text` is the first text of an attempt, `call` a call of one of the client's own tools."""
 
     seq: int = Field(description="Number of the event.")
-    at_ms: int = Field(description="By the clock of the process that said it.")
+    at_ms: int = Field(description="By the clock of the process that wrote the event.")
     attempt: int
     what: StepKind
     note: str = Field(description="The worker, the tool, the code of an error, the reason of a stop; else empty.")
 
 
 class AdminRunView(BaseModel):
-    """Times are ms since the epoch by Redis's clock; null when it has not come to that."""
+    """Times are ms since the epoch by Redis's clock; null stands for "not yet"."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,49 +33,49 @@ class AdminRunView(BaseModel):
     agent: str
     session: str
     owner: str = Field(description="Name of the credential that made it.")
-    worker: str | None = Field(description="Who took it last: a worker, or the API process that ended it.")
+    worker: str | None = Field(description="The last owner: a worker, or the API process that ended the run.")
     attempt: int = Field(description="Number of the attempt that last started the agent; 0 when none has.")
     tries: int = Field(description="Attempts that count against the agent's `max_attempts`.")
     queued_ms: int
-    ready_ms: int | None = Field(description="When its session's turn came, last.")
+    ready_ms: int | None = Field(description="When its session's turn last came.")
     started_ms: int | None
     first_text_ms: int | None
     ended_ms: int | None
     wait_ms: int | None = Field(description="From its session's turn to its start, or up to now; null in between.")
     code: str | None = Field(description="Why it failed.")
     cancel_requested: StopReason | None
-    again: str | None = Field(description="The run as which it was run again, last.")
+    again: str | None = Field(description="The last run that repeats this one.")
 
 
 class AdminRunList(BaseModel):
     object: Literal["list"] = "list"
     data: list[AdminRunView]
     next_cursor: str | None = Field(description="`cursor` of the next page; null on the last one.")
-    now_ms: int = Field(description="To tell ages by.")
+    now_ms: int = Field(description="The time now, from which a client reckons ages.")
 
 
 class RunErrorView(BaseModel):
     code: str
-    message: str = Field(description="As clients get it.")
-    detail: str = Field(description="For operators: the last of what a command wrote to stderr, an exception.")
+    message: str = Field(description="The message that clients get.")
+    detail: str = Field(description="For operators: the end of a command's stderr, or an exception.")
 
 
 class AdminRunDetail(AdminRunView):
-    """A run with what was asked and said."""
+    """A run with its request and the answer so far."""
 
     message: str
     extra_system_prompt: str
     history_turns: int = Field(description="Earlier turns that the request carried.")
     model: str = Field(description="As the request wrote it.")
-    background: bool = Field(description="Whether the run goes on when nobody reads it.")
-    again_of: str | None = Field(description="The run that was run again as this one.")
+    background: bool = Field(description="Whether the run goes on without a reader.")
+    again_of: str | None = Field(description="The run that this one repeats.")
     queue_position: int | None
-    text: str = Field(description="What the agent has said so far.")
+    text: str = Field(description="The agent's answer so far.")
     last_event: int = Field(description="Number of the last event.")
     usage: Tokens | None
     error: RunErrorView | None
     timeline: list[TimelineStep]
-    timeline_complete: bool = Field(description="False when the run has more events than were looked at.")
+    timeline_complete: bool = Field(description="False when the run has more events than the API read.")
 
 
 class Deleted(BaseModel):
@@ -85,12 +85,12 @@ class Deleted(BaseModel):
 
 class RerunPair(BaseModel):
     id: str = Field(description="The run that had ended.")
-    again: str = Field(description="The run that does it again.")
+    again: str = Field(description="The run that repeats it.")
 
 
 class RerunRefusal(BaseModel):
     id: str
-    code: str = Field(description="Why it was not run again.")
+    code: str = Field(description="Why the API refused to run it again.")
     message: str
 
 
@@ -98,7 +98,7 @@ class RerunResult(BaseModel):
     object: Literal["list"] = "list"
     data: list[RerunPair]
     refused: list[RerunRefusal]
-    next_cursor: str | None = Field(description="There may be more: `cursor` of a request for those. Null at the end.")
+    next_cursor: str | None = Field(description="`cursor` of the next request, which may find more; null at the end.")
 
 
 class RunLoad(BaseModel):
@@ -108,7 +108,7 @@ class RunLoad(BaseModel):
     held: int = Field(description="Behind a pause.")
     in_line: int = Field(description="For their session's turn.")
     running: int
-    oldest_wait_ms: int = Field(description="How long the first of the waiting ones could have been started.")
+    oldest_wait_ms: int = Field(description="How long the first waiting run has been ready for a worker.")
 
 
 class AgentLoad(RunLoad):
@@ -116,13 +116,13 @@ class AgentLoad(RunLoad):
 
 
 class ServiceLoad(RunLoad):
-    completed: int = Field(description="Of the runs that are kept.")
+    completed: int = Field(description="Among the runs that the service keeps; so for `failed` and `cancelled`.")
     failed: int
     cancelled: int
 
 
 class RedisView(BaseModel):
-    """Null where this Redis does not say."""
+    """A field is null where this Redis does not report it."""
 
     round_trip_ms: float
     version: str | None
@@ -133,15 +133,15 @@ class RedisView(BaseModel):
 
 
 class SpanView(BaseModel):
-    at_ms: int = Field(description="When it began.")
+    at_ms: int = Field(description="When the span began.")
     seconds: int
     accepted: int
     completed: int
     failed: int
     cancelled: int
-    running: int = Field(description="The most that were seen.")
-    waiting: int = Field(description="The most that were seen.")
-    wait_p50_ms: float | None = Field(description="Half of the runs that were taken waited no longer for a worker.")
+    running: int = Field(description="The highest number in the span.")
+    waiting: int = Field(description="The highest number in the span.")
+    wait_p50_ms: float | None = Field(description="Half of the runs that workers claimed waited no longer than this.")
     wait_p95_ms: float | None
     deltas_per_second: float
 
@@ -149,9 +149,9 @@ class SpanView(BaseModel):
 class StatsView(BaseModel):
     now_ms: int
     now: ServiceLoad
-    agents: list[AgentLoad] = Field(description="Those that have runs among the first in the queue or at work.")
+    agents: list[AgentLoad] = Field(description="The agents that have runs among the first in the queue or at work.")
     redis: RedisView
-    series: list[SpanView] = Field(description="Oldest first; the last one is still counted.")
+    series: list[SpanView] = Field(description="Oldest first; the last span has not ended, so its counts still grow.")
 
 
 class PauseView(BaseModel):
@@ -166,7 +166,7 @@ class QueuedAgent(RunLoad):
 
 class QueueView(RunLoad):
     paused: PauseView | None = Field(description="The pause of the whole queue.")
-    agents: list[QueuedAgent] = Field(description="Those that are paused, or have runs that wait or run.")
+    agents: list[QueuedAgent] = Field(description="The agents that are paused, or have runs that wait or run.")
 
 
 WorkerState = Literal["serving", "draining", "drained", "gone", "lost"]
@@ -178,16 +178,16 @@ class WorkerView(BaseModel):
     pid: int
     version: str
     state: WorkerState = Field(
-        description="`draining`: takes no runs and has some; `drained`: has none left; `gone`: said that it ended;"
-        " `lost`: has not been heard of for too long."
+        description="`draining`: takes no runs and has some; `drained`: has none left; `gone`: announced its end;"
+        " `lost`: has not announced itself for too long."
     )
-    ordered: bool = Field(description="It drains because an operator said so, and serves again when resumed.")
+    ordered: bool = Field(description="It drains by an operator's order, and serves again when resumed.")
     agents: list[str]
     slots: int
     running: int
-    since_ms: int = Field(description="When it began, by its own clock.")
-    age_ms: int = Field(description="Since it was last heard of.")
-    memory_bytes: int = Field(description="Of its own process, without those of its agents.")
+    since_ms: int = Field(description="When it started, by its own clock.")
+    age_ms: int = Field(description="Since its last announcement.")
+    memory_bytes: int = Field(description="Of its own process, without its agents.")
 
 
 class WebView(BaseModel):
@@ -196,15 +196,15 @@ class WebView(BaseModel):
     pid: int
     version: str
     state: Literal["serving", "lost"]
-    streams: int = Field(description="Clients that it has reading a run.")
-    lag_ms: float = Field(description="The longest that its event loop was held up lately.")
+    streams: int = Field(description="Clients that read a run from it now.")
+    lag_ms: float = Field(description="The longest delay of its event loop since the announcement before.")
     since_ms: int
     age_ms: int
     memory_bytes: int
 
 
 class WorkersView(BaseModel):
-    """Those that were heard of in the last ten minutes."""
+    """The processes that announced themselves in the last ten minutes."""
 
     workers: list[WorkerView]
     webs: list[WebView] = Field(description="Processes of this API.")
@@ -214,15 +214,15 @@ class SessionView(BaseModel):
     session: str
     agent: str
     owner: str
-    runs: int = Field(description="That have not ended.")
+    runs: int = Field(description="Runs that have not ended.")
     holder: str | None = Field(description="The run at work; null while none is.")
-    worker: str | None = Field(description="Where it is at work.")
-    since_ms: int | None = Field(description="When it was started.")
-    waiting: list[str] = Field(description="The runs behind it, the first ten of the session at most.")
+    worker: str | None = Field(description="The worker that runs it.")
+    since_ms: int | None = Field(description="When it started.")
+    waiting: list[str] = Field(description="The runs behind it, among the first ten of the session.")
 
 
 class SessionsView(BaseModel):
-    """The longest lanes first, of the thousand oldest runs that wait and as many that run."""
+    """The longest lanes first, found among the thousand oldest waiting runs and the thousand oldest running ones."""
 
     data: list[SessionView]
 
@@ -235,6 +235,6 @@ class AuditEntryView(BaseModel):
 
 
 class AuditView(BaseModel):
-    """Newest first; the last thousand of the last thirty days are kept."""
+    """Newest first. Redis keeps the last thousand entries, for thirty days."""
 
     data: list[AuditEntryView]

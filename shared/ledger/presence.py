@@ -1,4 +1,4 @@
-"""Which workers are there and which agents they serve, by their own word."""
+"""Which workers and API processes are alive, and which agents the workers serve: each process announces itself."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from shared.redis.replies import mapping, text
 from shared.run.events import Value
 from shared.run.run import Policy
 
-ANNOUNCE_SECONDS = 5.0  # a third of the time after which a silent worker counts as dead
+ANNOUNCE_SECONDS = 5.0  # a third of WORKER_TTL_MS, after which a silent process counts as dead
 ANY = "*"  # the agent id of a worker that serves every id
 
 
 def process_name(role: str) -> str:
-    """A name that no other process has, now or after a restart, and that tells an operator where to look."""
+    """A name that no other process has, now or after a restart. It shows an operator the host and the process id."""
     return f"{role}-{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
 
 
@@ -33,14 +33,14 @@ class ServedAgent(Value):
 
 
 class WorkerOrder(StrEnum):
-    """What an operator told a worker, until it is told otherwise or ends."""
+    """What an operator has ordered a worker to do. An order holds until the next order or until the worker ends."""
 
     NONE = ""
     DRAIN = "drain"
 
 
 class Announcement(Value):
-    """What a worker says of itself. `since_ms` is ms since the epoch by its own clock."""
+    """What a worker announces about itself. `since_ms` is when it started, in ms since the epoch by its own clock."""
 
     worker: str
     host: str
@@ -51,26 +51,27 @@ class Announcement(Value):
     running: int
     since_ms: int
     agents: Mapping[str, ServedAgent]
-    ordered: bool = False  # it drains because an operator said so, and would serve again
-    memory_bytes: int = 0  # of its own process, without its agents
+    ordered: bool = False  # the worker drains by an operator's order, and serves again when the operator resumes it
+    memory_bytes: int = 0  # of the worker's own process, without its agents
 
 
 class WebAnnouncement(Value):
-    """What an API process says of itself."""
+    """What an API process announces about itself. `since_ms` is when it started, in ms since the epoch by its own
+    clock."""
 
     web: str
     host: str
     pid: int
     version: str
-    streams: int  # runs that clients follow now, each as often as it is followed
-    lag_ms: float  # the longest that its event loop was held up since its last announcement
+    streams: int  # readers connected now; a run with three readers counts three times
+    lag_ms: float  # the longest delay of its event loop since its last announcement
     since_ms: int
     memory_bytes: int = 0
 
 
 @dataclass(frozen=True)
 class SeenWeb:
-    """The same with its age in ms by Redis's clock."""
+    """The announcement of an API process and its age in ms by Redis's clock."""
 
     announcement: WebAnnouncement
     age_ms: int
@@ -82,7 +83,7 @@ class SeenWeb:
 
 @dataclass(frozen=True)
 class SeenWorker:
-    """An announcement and its age in ms by Redis's clock."""
+    """The announcement of a worker and its age in ms by Redis's clock."""
 
     announcement: Announcement
     age_ms: int
@@ -103,40 +104,42 @@ class Presence:
         self._announce, self._present = ledger_script("announce", keys), ledger_script("present", keys)
 
     async def announce(self, announcement: Announcement, *, deltas: int = 0) -> WorkerOrder:
-        """Makes or renews the worker's entry, and drops those of workers long dead. Answers what it was ordered.
+        """Writes the worker's entry, and drops entries older than WORKER_MEMORY_MS. Returns the operator's order.
 
-        `deltas` is what its runs have said since it last told, as writes of text.
+        `deltas` is how many writes of text the worker's runs have made since its last announcement.
         """
-        said = announcement.model_dump_json(by_alias=True)
+        entry = announcement.model_dump_json(by_alias=True)
         return WorkerOrder(
-            text(await self._pipe.run(self._announce, args=("workers", announcement.worker, said, deltas)))
+            text(await self._pipe.run(self._announce, args=("workers", announcement.worker, entry, deltas)))
         )
 
     async def announce_web(self, announcement: WebAnnouncement) -> None:
-        """The same for an API process, which nobody orders about."""
-        said = announcement.model_dump_json(by_alias=True)
-        await self._pipe.run(self._announce, args=("webs", announcement.web, said, 0))
+        """Writes the entry of an API process, and drops entries older than WORKER_MEMORY_MS. Operators give API
+        processes no orders."""
+        entry = announcement.model_dump_json(by_alias=True)
+        await self._pipe.run(self._announce, args=("webs", announcement.web, entry, 0))
 
     async def workers(self) -> list[SeenWorker]:
-        """Every worker announced in the last WORKER_MEMORY_MS, dead ones too."""
-        return [SeenWorker(Announcement.model_validate_json(said), age) for said, age in await self._listed("workers")]
+        """Every worker that announced itself in the last WORKER_MEMORY_MS, dead ones too."""
+        return [SeenWorker(Announcement.model_validate_json(json), age) for json, age in await self._listed("workers")]
 
     async def webs(self) -> list[SeenWeb]:
-        """The same of API processes."""
-        return [SeenWeb(WebAnnouncement.model_validate_json(said), age) for said, age in await self._listed("webs")]
+        """Every API process that announced itself in the last WORKER_MEMORY_MS, dead ones too."""
+        return [SeenWeb(WebAnnouncement.model_validate_json(json), age) for json, age in await self._listed("webs")]
 
     async def _listed(self, what: str) -> list[tuple[str, int]]:
-        """Announcements and their ages."""
+        """Announcements as JSON, each with its age in ms. `what` is `workers` or `webs`."""
         entries = mapping(await self._pipe.run(self._present, args=(what,)))
         now = int(entries.pop("now"))
-        return [(said, now - int(since)) for since, _, said in (entry.partition(" ") for entry in entries.values())]
+        return [(json, now - int(since)) for since, _, json in (entry.partition(" ") for entry in entries.values())]
 
 
 def live_agents(workers: Iterable[SeenWorker]) -> dict[str, ServedAgent]:
-    """The agents that somebody serves now."""
+    """The agents that a live worker serves, by id."""
     return {name: agent for seen in workers if seen.live for name, agent in seen.announcement.agents.items()}
 
 
 def known_agents(workers: Iterable[SeenWorker]) -> dict[str, ServedAgent]:
-    """The agents that somebody serves or served minutes ago: a deploy may leave no worker for a moment."""
+    """The agents that a worker serves, or served in the last WORKER_MEMORY_MS, by id: a deploy may leave no worker for
+    a moment."""
     return {name: agent for seen in workers for name, agent in seen.announcement.agents.items()}

@@ -1,4 +1,5 @@
-"""How much waits and how much runs, in the whole service: what monitoring shows and what scaling goes by."""
+"""How many runs wait and how many run, in the whole service. Monitoring shows these numbers, and scaling follows
+them."""
 
 from __future__ import annotations
 
@@ -10,24 +11,25 @@ from shared.redis.keys import Keys
 from shared.redis.pipe import Pipe
 from shared.redis.replies import rows
 
-LOOK_AT = 500  # waiting and running runs whose agent is looked up: it holds Redis up for a millisecond or two
+LOOK_AT = 500  # waiting and running runs whose agent the script reads: it blocks Redis for a millisecond or two
 
 
 @dataclass(frozen=True)
 class Depth:
-    """Runs at one moment. `oldest_wait_ms`: since when the first of those that wait for a worker could be claimed."""
+    """Runs at one moment. `oldest_wait_ms` is how long the first of the runs that wait for a worker has been
+    claimable."""
 
     waiting: int = 0  # for a worker
-    in_line: int = 0  # for the session's turn: no worker could start them
+    in_line: int = 0  # for the session's turn: no worker may claim them yet
     running: int = 0
     oldest_wait_ms: int = 0
-    held: int = 0  # behind a pause: no worker could start them, either
+    held: int = 0  # behind a pause: no worker may claim them yet
 
 
 @dataclass(frozen=True)
 class FleetDepth:
-    """`total` has every run; `agents` only those among the first LOOK_AT. Of waiting runs behind these, `total`
-    takes each for one that waits for a worker."""
+    """`total` counts every run, `agents` only the first LOOK_AT. Behind those, `total` counts every queued run as one
+    that waits for a worker."""
 
     total: Depth
     agents: Mapping[str, Depth]
@@ -40,7 +42,7 @@ class QueueDepth:
         self._look_at = look_at
 
     async def read(self) -> FleetDepth:
-        """By Redis's clock. Raises Unavailable."""
+        """Reads the depth now, by Redis's clock. Raises Unavailable."""
         (now,), *counted = rows(await self._pipe.run(self._depth, args=(self._look_at,)))
         agents = {agent: _depth(int(now), list(map(int, counts))) for agent, *counts in counted}
         total = Depth(

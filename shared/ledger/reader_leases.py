@@ -1,7 +1,7 @@
-"""Whether anybody reads a foreground run, counted over all API processes.
+"""Whether a foreground run has a reader at any API process.
 
-Each process says every few seconds which runs it has readers of, and that puts off the time at which the run counts as
-abandoned. So nobody counts readers, and a process that dies takes none of them along.
+Every few seconds each API process reports the runs that its readers read. Each report postpones the time at which the
+run counts as abandoned. So the ledger keeps no count of readers, which a process that dies would leave wrong.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ class ReaderLeases:
         self._attend, self._abandon = ledger_script("attend", keys), ledger_script("abandon", keys)
 
     async def attend(self, run_ids: Iterable[str]) -> None:
-        """Says that somebody reads these runs. To be said again within READER_LEASE_MS."""
+        """Reports that these runs have readers. The API process repeats it within READER_LEASE_MS."""
         await self._pipe.run(self._attend, args=(READER_LEASE_MS, "later", *run_ids))
 
     async def leave(self, run_id: str) -> None:
-        """Says that a reader has left. Unless another one is there, here or elsewhere, GRACE_MS are left."""
+        """Reports that a reader has left. The run is abandoned after GRACE_MS unless an API process reports another
+        reader."""
         await self._pipe.run(self._attend, args=(GRACE_MS, "then", run_id))
 
     async def abandon(self, *, most: int = 100) -> list[str]:
-        """Asks for the runs to be stopped that nobody reads any more, and answers their ids."""
+        """Requests a stop of each run that has no reader any more, at most `most` of them. Returns their ids."""
         return texts(await self._pipe.run(self._abandon, args=(StopReason.DISCONNECT.value, most)))

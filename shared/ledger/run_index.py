@@ -1,4 +1,4 @@
-"""Finding runs: those that fit, page by page, and a run's place in the queue."""
+"""Finds runs: those that match a filter, page by page, and a run's place in the queue."""
 
 from __future__ import annotations
 
@@ -14,34 +14,35 @@ from shared.redis.pipe import Pipe
 from shared.redis.replies import optional_texts, texts
 from shared.run.states import ENDS, State
 
-LOOK = 1_000  # runs that one script looks at: it holds up everybody else meanwhile
-LOOKS = 20  # scripts for one page at most; a page that is short after that has a cursor all the same
+LOOK = 1_000  # runs that one script reads: Redis serves no other client meanwhile
+LOOKS = 20  # the most scripts for one page; a page that is still short after them has a cursor nevertheless
 
 
 @dataclass(frozen=True)
 class RunFilter:
-    """What the runs must be; an empty field says nothing. Times are ms since the epoch, of acceptance."""
+    """Which runs match; an empty field matches every run. Times are when the ledger accepted the run, in ms since the
+    epoch."""
 
     state: str = ""
     agent: str = ""
     session: str = ""
     owner: str = ""
-    worker: str = ""  # that took it last
+    worker: str = ""  # the last owner
     code: str = ""  # of a failed run
-    prefix: str = ""  # of the run's id
+    prefix: str = ""  # of the run id
     since_ms: int | None = None
     to_ms: int | None = None
 
     @property
     def where(self) -> dict[str, str]:
-        """By the field of the run record."""
+        """The required values, by the field of the run record."""
         fields = asdict(self)
         return {name: fields[name] for name in ("state", "agent", "session", "owner", "worker", "code") if fields[name]}
 
 
 @dataclass(frozen=True)
 class RunIdPage:
-    """Run ids, newest first. `cursor` asks for the next page; empty on the last one."""
+    """Run ids, newest first. `cursor` requests the next page; it is empty on the last page."""
 
     run_ids: list[str]
     cursor: str
@@ -54,9 +55,10 @@ class RunIndex:
         self._find, self._position = ledger_script("find", keys), ledger_script("position", keys)
 
     async def page(self, wanted: RunFilter, *, cursor: str = "", most: int) -> RunIdPage:
+        """The runs that match, at most `most`, from `cursor` on. Raises Unavailable."""
         found: list[str] = []
         for _ in range(LOOKS):
-            ask = {
+            query = {
                 "cursor": cursor,
                 "most": most - len(found),
                 "look": LOOK,
@@ -65,21 +67,21 @@ class RunIndex:
                 "prefix": wanted.prefix,
                 "where": wanted.where,
             }
-            cursor, *ids = texts(await self._pipe.run(self._find, args=(json.dumps(ask),)))
+            cursor, *ids = texts(await self._pipe.run(self._find, args=(json.dumps(query),)))
             found += ids
             if not cursor or len(found) == most:
                 break
         return RunIdPage(found, cursor)
 
     async def rows(self, run_ids: Iterable[str]) -> list[RunRow]:
-        """Of these runs, in order; those that have just expired are left out."""
+        """The rows of these runs, in the order of `run_ids`. Runs that have expired are left out."""
         ids = list(run_ids)
-        asked = (self._pipe.command("HMGET", self._keys.run(run_id), *ROW_FIELDS) for run_id in ids)
-        records = [dict(zip(ROW_FIELDS, optional_texts(reply), strict=True)) for reply in await asyncio.gather(*asked)]
+        reads = (self._pipe.command("HMGET", self._keys.run(run_id), *ROW_FIELDS) for run_id in ids)
+        records = [dict(zip(ROW_FIELDS, optional_texts(reply), strict=True)) for reply in await asyncio.gather(*reads)]
         return [row_of(run_id, fields) for run_id, fields in zip(ids, records, strict=True) if fields["state"]]
 
     async def oldest(self, state: State, most: int) -> list[RunRow]:
-        """Runs in this state, those that were accepted first."""
+        """At most `most` runs in this state, the first accepted first."""
         return await self.rows(texts(await self._pipe.command("ZRANGE", self._keys.state(state), 0, most - 1)))
 
     async def ended(self) -> dict[State, int]:
@@ -89,7 +91,10 @@ class RunIndex:
         return {state: int(count) for state, count in zip(states, texts(list(counts)), strict=True)}
 
     async def position(self, run_id: str) -> int | None:
-        """How many runs go before this one: of its session, the one that runs included, until it is its turn there;
-        from then on of all that a worker may claim. None when it does not wait."""
+        """How many runs are ahead of this one. None when the run does not wait.
+
+        Until its session's turn comes, these are the runs ahead of it in its lane, the running one included. From then
+        on they are the runs ahead of it in the queue.
+        """
         before = await self._pipe.run(self._position, args=(run_id,))
         return before if isinstance(before, int) and before >= 0 else None

@@ -1,5 +1,5 @@
-"""What the ledger knows of a run: its record, a hash in Redis. Read whole, or as a row of a list, without what was
-asked: with pictures that is a megabyte, a hundred times on a page."""
+"""The ledger's record of a run, a hash in Redis. A caller reads it whole, or as a row of a list without the request: a
+request with pictures is a megabyte, and a page of the list has a hundred rows."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from shared.run.states import State
 
 _TIMES = ("created", "queued", "ready", "started", "ended")
 _TEXTS = ("agent", "session", "owner", "state", "worker", "begun", "tries", "cancel", "code", "again", "foreground")
-ROW_FIELDS = (*_TEXTS, *_TIMES)  # of the hash
+ROW_FIELDS = (*_TEXTS, *_TIMES)  # fields of the hash
 
 
 class RunRow(Value):
-    """Times are ms since the epoch by Redis's clock, 0 when not yet."""
+    """A run without its request. Times are ms since the epoch by Redis's clock; 0 stands for "not yet"."""
 
     run_id: str
     agent: str
@@ -23,17 +23,17 @@ class RunRow(Value):
     owner: str
     state: State
     foreground: bool = False
-    worker: str = ""  # that took it last
-    begun: int = 0  # the last attempt that started an agent; 0 when none has: a claim may only be there to end the run
+    worker: str = ""  # the last owner
+    begun: int = 0  # the last attempt that started an agent, 0 for none: an owner may claim a run only to end it
     tries: int = 0  # attempts that count against `max_attempts`
-    cancel: StopReason | None = None  # asked for; the owner of the lease ends the run
-    created_ms: int = 0  # by the clock of the API that accepted it
+    cancel: StopReason | None = None  # a request to stop the run; the owner of the lease ends it
+    created_ms: int = 0  # by the clock of the API process that accepted the run
     queued_ms: int = 0
-    ready_ms: int = 0  # when its session's turn came, last
-    started_ms: int = 0  # the first time that an agent was started
+    ready_ms: int = 0  # when the run last became claimable
+    started_ms: int = 0  # when an attempt first started an agent
     ended_ms: int = 0
     code: str = ""
-    again: str = ""  # the run as which an operator had this one run again, last
+    again: str = ""  # the last run that repeats this one by an operator's request
 
 
 class RunRecord(RunRow):
@@ -44,19 +44,19 @@ class RunRecord(RunRow):
 
 
 def row_of(run_id: str, fields: Mapping[str, str]) -> RunRow:
-    """`fields` are at least ROW_FIELDS, as far as the record has them."""
+    """`fields` has every field in ROW_FIELDS that the record has; other fields do no harm."""
     return RunRow.model_validate({"run_id": run_id, **_row(fields)})
 
 
 def record_of(fields: Mapping[str, str]) -> RunRecord:
-    """`fields` are all that the record has."""
+    """`fields` has every field of the record."""
     run = Run.model_validate_json(fields["spec"])
-    asked = {"run_id": run.run_id, "run": run, "created_ms": run.created_ms, "foreground": run.foreground}
+    request = {"run_id": run.run_id, "run": run, "created_ms": run.created_ms, "foreground": run.foreground}
     more = {"v": fields["v"], "attempt": fields["attempt"], "queued_until_ms": fields["queued_until"]}
-    return RunRecord.model_validate({**_row(fields), **asked, **more})
+    return RunRecord.model_validate({**_row(fields), **request, **more})
 
 
 def _row(fields: Mapping[str, str]) -> dict[str, str]:
-    """By the names of a RunRow. An earlier release wrote no `created` and no `foreground`."""
+    """The fields under the names of a RunRow. An earlier release wrote no `created` and no `foreground`."""
     known = {**fields, "created": fields.get("created") or fields["queued"]}
     return {f"{name}_ms" if name in _TIMES else name: known[name] for name in ROW_FIELDS if known.get(name)}

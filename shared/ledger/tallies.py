@@ -1,5 +1,5 @@
-"""What was counted over time: runs accepted and ended, how long they waited, what was said. The ledger's scripts count
-as they go, by the minute for an hour and by quarters of an hour for a day."""
+"""Counts over time: runs accepted and ended, how long runs waited, how many deltas the agents wrote. The ledger's
+scripts count as they run, by the minute for an hour and by quarters of an hour for a day."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ _WAIT = "wait:"
 
 @dataclass(frozen=True)
 class TallySpan:
-    """What was counted from `at_ms` on. `waits` are runs by the class of their wait for a worker."""
+    """The counts of the `seconds` from `at_ms` on. `waits` maps the class of a wait (see `bound_ms`) to how many runs
+    waited so long for a worker."""
 
     at_ms: int
     seconds: int
@@ -33,9 +34,9 @@ class TallySpan:
     completed: int
     failed: int
     cancelled: int
-    deltas: int  # writes of text, by all workers; told every few seconds
-    running: int  # the most that were seen
-    waiting: int
+    deltas: int  # writes of text, by all workers, which report them every ANNOUNCE_SECONDS
+    running: int  # the highest number that any worker's announcement found
+    waiting: int  # likewise
     waits: Mapping[int, int]
 
     @property
@@ -53,7 +54,7 @@ class Tallies:
         self._history = ledger_script("history", keys)
 
     async def spans(self, window: Window) -> list[TallySpan]:
-        """Oldest first; the last one is still counted."""
+        """The spans of a window, oldest first. The last one has not ended, so its counts still grow."""
         name, number = _SPANS[window]
         reply = await self._pipe.run(self._history, args=(name, number))
         assert isinstance(reply, list), reply
@@ -81,7 +82,8 @@ def bound_ms(wait_class: int) -> float:
 
 
 def quantile(waits: Mapping[int, int], part: float) -> float | None:
-    """The wait that this part of the runs did not exceed, read between the bounds of its class. None without runs."""
+    """The wait in ms that this part (0 to 1) of the runs did not exceed, interpolated between the bounds of its class.
+    None without runs."""
     place, passed = part * sum(waits.values()), 0
     for wait_class, count in sorted(waits.items()):
         if passed + count >= place > 0:

@@ -1,5 +1,5 @@
-"""The event log of a run: what was said. A stream is the truth, pub/sub the fast path, and one attempt at a time may
-write. A closed log may be compacted: its stream says the same in fewer bytes, and is read as before."""
+"""The event log of a run. A stream is the truth, pub/sub the fast path, and one attempt at a time may write. A closed
+log may be compacted: its stream then holds the same events in fewer bytes, and reading it works as before."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from shared.run.run import End
 
 PAGE = 500  # events read at once
 
-Entry = tuple[bytes, dict[bytes, bytes]]  # of a stream, as redis-py gives it: id and fields
+Entry = tuple[bytes, dict[bytes, bytes]]  # an entry of a stream as redis-py returns it: id and fields
 
 
 @dataclass(frozen=True)
 class Head:
-    """Where a log stands: number of its last event, characters of assistant text, number of the last assistant
-    message, its end, and how many tools of the client were called."""
+    """Where a log stands: the number of its last event, the characters of its assistant text, the number of the last
+    assistant message, the terminal record, and the number of calls of the client's tools."""
 
     seq: int = 0
     chars: int = 0
@@ -41,21 +41,21 @@ class EventLog:
         self._pipe = pipe
         self.keys = keys
         self._retention_ms = retention_ms
-        acts = ("fence", "append", "close", "touch", "compact")
-        self._fence, self._append, self._close, self._touch, self._compact = map(log_script, acts)
+        names = ("fence", "append", "close", "touch", "compact")
+        self._fence, self._append, self._close, self._touch, self._compact = map(log_script, names)
 
     def _keys(self, run_id: str) -> tuple[str, str]:
         return self.keys.stream(run_id), self.keys.head(run_id)
 
     async def fence(self, run_id: str, attempt: int, *, start: Event | None = None) -> Head:
-        """Makes `attempt` the only one that may write, and says where the log stands. Raises Fenced when a later one
-        owns it.
+        """Makes `attempt` the only one that may write, and returns where the log stands. Raises Fenced when a later
+        attempt owns the log.
 
-        `start` says that the attempt's agent starts. It is added at once, if the log is not closed, and once, however
-        often it is told; its number is found here.
+        `start` is the event of the attempt's agent starting. The script numbers it and adds it, unless the log is
+        closed. Repeated calls add it only once.
         """
-        said = (self.keys.channel(run_id), to_json(start) if start else "")
-        reply = await self._pipe.run(self._fence, self._keys(run_id), (attempt, self._retention_ms, *said))
+        event = (self.keys.channel(run_id), to_json(start) if start else "")
+        reply = await self._pipe.run(self._fence, self._keys(run_id), (attempt, self._retention_ms, *event))
         match reply:
             case [1, int(seq), int(chars), int(message), int(calls), bytes(end)]:
                 return Head(seq, chars, message, End.model_validate_json(end) if end else None, calls)
@@ -65,12 +65,13 @@ class EventLog:
     async def append(self, events: Sequence[Event], head: Head) -> None:
         """Adds events, numbered without a hole; `head` is where the log stands after them.
 
-        Safe to repeat with the same events. Raises Fenced, Closed or LogLost when they were not taken.
+        Safe to repeat with the same events. Raises Fenced, Closed or LogLost when the log refuses them.
         """
         await self._write(self._append, events, head)
 
     async def close(self, events: Sequence[Event], head: Head, end: End) -> None:
-        """Adds the last events and the terminal record. Raises Closed when there is one already: that one counts."""
+        """Adds the last events and the terminal record; `head` is where the log stands after them. Raises Closed when
+        the log has a terminal record already: that one counts. Raises Fenced or LogLost as `append` does."""
         await self._write(self._close, events, head, end.model_dump_json(by_alias=True))
 
     async def _write(self, script: LuaScript, events: Sequence[Event], head: Head, *record: str) -> None:
@@ -78,13 +79,13 @@ class EventLog:
         place = (first.attempt, self._retention_ms, self.keys.channel(first.run_id), first.seq)
         texts: tuple[Argument, ...] = (*record, *map(to_json, events))
         after = (head.chars, head.message, head.calls)
-        _taken(await self._pipe.run(script, self._keys(first.run_id), (*place, *after, *texts)))
+        _raise_refusal(await self._pipe.run(script, self._keys(first.run_id), (*place, *after, *texts)))
 
     async def compact(self, run_id: str) -> None:
-        """Packs the events of a closed log: they are read as before, and kept in a fraction of the bytes.
+        """Packs the events of a closed log into a fraction of the bytes. Reading it works as before.
 
-        Safe to repeat, and to break off: until all is packed nothing changes. Reads and packs a page at a time. Raises
-        LogLost when the log is not closed, or not whole; ValueError when it holds what no release has written.
+        Safe to repeat, and safe to cancel: nothing changes until all events are packed. Reads and packs a page at a
+        time. Raises LogLost when the log is not closed or not whole, ValueError when no release has written its bytes.
         """
         last, entries = 0, list[Argument]()
         while page := await self._numbered(run_id, last, PAGE):
@@ -94,38 +95,42 @@ class EventLog:
             for events, field, value in pack(lines):
                 last += events
                 entries += (last, field, value)
-        _taken(await self._pipe.run(self._compact, self._keys(run_id), (0, self._retention_ms, last, *entries)))
+        _raise_refusal(await self._pipe.run(self._compact, self._keys(run_id), (0, self._retention_ms, last, *entries)))
 
     async def read(self, run_id: str, after: int, *, most: int = PAGE) -> list[Event]:
-        """Events numbered above `after`, in order: so many, unless there are no more (yet).
+        """Events numbered above `after`, in order: `most` of them, or fewer when the log has no more (yet).
 
-        It looks no further than a page and a block: where more than that is missing, the log seems to end.
+        The read covers the numbers of `most` events and a block. If more events than that are missing, the log seems to
+        end there.
         """
         return [from_json(line) for _, line in await self._numbered(run_id, after, most)]
 
     async def _numbered(self, run_id: str, after: int, most: int) -> list[tuple[int, bytes]]:
-        """The same as numbers and JSON. Of blocks it asks for no more than can be in question: an entry has the number
-        of its last event."""
+        """Events numbered above `after`, each as its number and its JSON; at most `most`.
+
+        An entry has the number of its last event, so the last block that can hold a wanted event has a number of at
+        most `after + most + BLOCK_EVENTS`. The read stops there and fetches no further block.
+        """
         last = after + most + BLOCK_EVENTS
         reply = await self._pipe.command("XRANGE", self.keys.stream(run_id), f"(0-{after}", f"0-{last}", "COUNT", most)
-        said = ((number, line) for number, line in chain.from_iterable(map(_said, _entries(reply))) if number > after)
-        return list(islice(said, most))
+        events = chain.from_iterable(map(_numbered_lines, _entries(reply)))
+        return list(islice(((number, line) for number, line in events if number > after), most))
 
     async def pages(self, run_id: str, last: int) -> AsyncIterator[list[Event]]:
-        """Events from the first one up to number `last`, or as far as there are any, some at a time."""
+        """Events from the first one up to number `last`, or to the end of the log, a page at a time."""
         seq = 0
         while seq < last and (events := await self.read(run_id, seq, most=min(PAGE, last - seq))):
             yield events
             seq = events[-1].seq
 
     async def last(self, run_id: str) -> Event | None:
-        """The last event; None when there is none (yet)."""
+        """The last event; None when the log has no events (yet)."""
         reply = await self._pipe.command("XREVRANGE", self.keys.stream(run_id), "+", "-", "COUNT", 1)
-        said = [line for entry in _entries(reply) for _, line in _said(entry)]
-        return from_json(said[-1]) if said else None
+        lines = [line for entry in _entries(reply) for _, line in _numbered_lines(entry)]
+        return from_json(lines[-1]) if lines else None
 
     async def head(self, run_id: str) -> Head:
-        """Where the log stands now; nowhere, when there is none."""
+        """Where the log stands now; `Head()` when there is no log."""
         names = ("seq", "chars", "message", "calls", "terminal")
         reply = await self._pipe.command("HMGET", self.keys.head(run_id), *names)
         assert isinstance(reply, list), reply
@@ -139,35 +144,37 @@ class EventLog:
             return ""
         flat, parts = FlatText(), list[str]()
         async for events in self.pages(run_id, head.seq):
-            parts += [flat.add(said.data) for said in events if isinstance(said, AssistantEvent)]
+            parts += [flat.add(event.data) for event in events if isinstance(event, AssistantEvent)]
         return "".join(parts)
 
     async def first_text_ms(self, run_id: str) -> int:
-        """When the first assistant text was written, in ms since the epoch by this Redis's clock; 0 when none was."""
+        """When the log got its first assistant text, in ms since the epoch by this Redis's clock; 0 when it has
+        none."""
         reply = await self._pipe.command("HGET", self.keys.head(run_id), "first")
         return int(reply) if isinstance(reply, bytes) else 0
 
     async def end(self, run_id: str) -> End | None:
-        """The terminal record, once there is one."""
+        """The terminal record; None while the log has none."""
         reply = await self._pipe.command("HGET", self.keys.head(run_id), "terminal")
         return End.model_validate_json(reply) if isinstance(reply, bytes) else None
 
     async def listeners(self, run_id: str) -> int:
-        """How many processes follow the run now, by Redis's word."""
+        """How many connections subscribe to the run's channel now, as Redis counts them: one per API process."""
         _, count = texts(await self._pipe.command("PUBSUB", "NUMSUB", self.keys.channel(run_id)))
         return int(count)
 
     async def touch(self, run_ids: Sequence[str]) -> None:
-        """Keeps the logs of silent runs alive."""
+        """Restarts the time to live of these logs, so that the log of a silent run does not expire."""
         keys = tuple(key for run_id in run_ids for key in self._keys(run_id))
         await self._pipe.run(self._touch, keys, (0, self._retention_ms))
 
     async def discard(self, run_id: str) -> None:
-        """Forgets the log of a run that was not accepted."""
+        """Deletes the log of a run."""
         await self._pipe.command("DEL", *self._keys(run_id))
 
 
-def _taken(reply: Reply) -> None:
+def _raise_refusal(reply: Reply) -> None:
+    """Returns when the script answered `ok`. Raises Closed, Fenced or LogLost otherwise."""
     match reply:
         case b"ok":
             return
@@ -184,8 +191,8 @@ def _entries(reply: Reply) -> list[Entry]:
     return [entry for entry in reply if isinstance(entry, tuple)]
 
 
-def _said(entry: Entry) -> Iterator[tuple[int, bytes]]:
-    """The events of an entry, numbers and JSON."""
+def _numbered_lines(entry: Entry) -> Iterator[tuple[int, bytes]]:
+    """The events of an entry, each as its number and its JSON."""
     id, fields = entry
     lines, last = unpack(fields), int(id.removeprefix(b"0-"))
     return zip(range(last - len(lines) + 1, last + 1), lines, strict=True)

@@ -1,4 +1,4 @@
-"""The event log's Lua scripts, by name: `scripts/log.lua`, which all share, and the act."""
+"""The event log's Lua scripts, by name. A script is `scripts/log.lua`, which all share, and the file of its name."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from shared.redis.lua_script import LuaScript
 _SCRIPTS = files("shared.log") / "scripts"
 
 
-def log_script(act: str) -> LuaScript:
-    return LuaScript("\n".join((_SCRIPTS / f"{name}.lua").read_text() for name in ("log", act)))
+def log_script(script: str) -> LuaScript:
+    return LuaScript("\n".join((_SCRIPTS / f"{name}.lua").read_text() for name in ("log", script)))

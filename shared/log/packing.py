@@ -1,8 +1,10 @@
-"""Packing: the events of a finished log, made small. Two pure functions; what goes in comes out, byte for byte.
+"""Packing: makes the events of a finished log small. Two pure functions; `unpack` returns what `pack` got, byte for
+byte.
 
-A model's answer is thousands of events that differ from the one before them in their number, which grows by one, in
-their time and in a few characters of text. Such events stand as a column: once what they share, and of each what
-differs. All others stand as they are, also those of a later release, whatever is in them: nothing here reads JSON.
+A model's answer is thousands of events. Each differs from the one before it only in its number, which grows by one, in
+its time and in a few characters of text. A column holds such events: the shared parts once, and the differing parts of
+each event. All other events stay as they are. So do the events of a later release, because this module does not parse
+JSON.
 """
 
 from __future__ import annotations
@@ -15,28 +17,32 @@ from typing import NamedTuple
 
 from pydantic import ConfigDict, TypeAdapter
 
-# The fields of an entry of the stream: an event, as `shared/log/scripts/log.lua` writes it, or a block of events.
+# The field of an entry of the stream: an event, as `shared/log/scripts/log.lua` writes it, or a block of events.
 EVENT, BLOCK = b"e", b"z"
 
-# What a block holds at most. Readers count on both, also those of an earlier release: first they must, then blocks may
-# be larger.
+# The most that a block holds. `unpack` refuses more, also in an earlier release. To raise a bound, first release an
+# `unpack` that accepts larger blocks, and only then a `pack` that writes them.
 BLOCK_EVENTS = 500
 BLOCK_BYTES = 262_144
 
-_INFLATED_BYTES = 8 * BLOCK_BYTES  # of one byte, JSON makes six at most
+_INFLATED_BYTES = 8 * BLOCK_BYTES  # JSON makes at most six bytes of one
 
-# No text of an agent makes the search long: before `data`, only the session's key is a client's.
+# No text of an agent can make the match slow: before `data`, only the session key comes from a client.
 _NUMBER = r"([1-9][0-9]{0,15})"
 _TEXT = r'[^"\\]*(?:\\.[^"\\]*)*'
-_SPOKEN = re.compile(
+_TEXT_EVENT = re.compile(
     rf'(\{{[^{{]*"seq":){_NUMBER}(,"ts":){_NUMBER}'
     rf'(,"sessionKey":"{_TEXT}",[^{{]*\{{(?:"index":[0-9]+,)?"(?:delta|arguments)":")({_TEXT})(".*)'
 )
 
 
 class Column(NamedTuple):
-    """Events with numbers from `first` on. `shared` stands before the number, between number and time, between time and
-    text, and after the text. `times`: the first one's, then what passed until the next."""
+    """Events with numbers from `first` on.
+
+    `shared` has the four parts that the events have in common: before the number, between number and time, between time
+    and text, and after the text. `times` has the time of the first event, then for each event the ms since the one
+    before.
+    """
 
     shared: tuple[str, str, str, str]
     first: int
@@ -45,19 +51,20 @@ class Column(NamedTuple):
 
 
 class PackedEntry(NamedTuple):
-    """What an entry of the stream says of so many events."""
+    """An entry of the stream, and how many events it holds."""
 
     events: int
     field: bytes
     value: bytes
 
 
-# What fails to parse is an answer, and an error's text may be logged.
+# A block that fails to parse holds an agent's answer, and the text of the error may be logged.
 _PIECES: TypeAdapter[list[str | Column]] = TypeAdapter(list[str | Column], config=ConfigDict(hide_input_in_errors=True))
 
 
 def pack(lines: Sequence[bytes]) -> Iterator[PackedEntry]:
-    """Events, each the JSON of one in UTF-8, in as few entries as can be. One that no block can hold stays as it is."""
+    """Packs events, each as JSON in UTF-8, into as few entries as the bounds of a block allow. An event that is too
+    large for a block stays as it is."""
     for batch in _batches(lines):
         match batch:
             case [alone]:
@@ -67,7 +74,7 @@ def pack(lines: Sequence[bytes]) -> Iterator[PackedEntry]:
 
 
 def unpack(entry: Mapping[bytes, bytes]) -> list[bytes]:
-    """The events of an entry. Raises ValueError for what no release has packed, before it takes up much memory."""
+    """The events of an entry. Raises ValueError for a block that no release has packed, before it takes much memory."""
     if BLOCK not in entry:
         return [entry[EVENT]]
     lines, size = list[bytes](), 0
@@ -97,18 +104,18 @@ def _pieces(lines: Iterable[bytes]) -> list[str | Column]:
     last = 0
     for line in lines:
         text = line.decode()
-        spoken = _SPOKEN.fullmatch(text)
-        if spoken is None:
+        match = _TEXT_EVENT.fullmatch(text)
+        if match is None:
             pieces.append(text)
             column = None
             continue
-        before, number, between, time, after, said, end = spoken.groups()
+        before, number, between, time, after, delta, end = match.groups()
         shared, seq, ts = (before, between, after, end), int(number), int(time)
         if column is None or column.shared != shared or column.first + len(column.texts) != seq:
             column, last = Column(shared, seq, [], []), 0
             pieces.append(column)
         column.times.append(ts - last)
-        column.texts.append(said)
+        column.texts.append(delta)
         last = ts
     return pieces
 
@@ -119,8 +126,8 @@ def _lines(pieces: Iterable[str | Column]) -> Iterator[bytes]:
             yield piece.encode()
             continue
         before, between, after, end = piece.shared
-        spoken = zip(accumulate(piece.times), piece.texts, strict=True)
-        for number, (time, text) in enumerate(spoken, piece.first):
+        differing = zip(accumulate(piece.times), piece.texts, strict=True)
+        for number, (time, text) in enumerate(differing, piece.first):
             yield f"{before}{number}{between}{time}{after}{text}{end}".encode()
 
 

@@ -1,17 +1,18 @@
-"""How hard a process looks for garbage. Python's own measure is for programs that end soon."""
+"""How often the garbage collector of a process runs. Python's default suits programs that end soon."""
 
 from __future__ import annotations
 
 import gc
 
-# Objects that may be made, and not freed, before the youngest are looked at. A handful of requests under way reach
-# Python's own number of 700, and the look is in vain: what they hold is freed without it when they end.
+# The collector examines the youngest objects when this many more were created than freed. A handful of requests under
+# way reach Python's default of 700, and that collection finds nothing: reference counts free what a request holds when
+# it ends.
 YOUNG = 10_000
 
 
 def freeze_startup_objects() -> None:
-    """Called by a `__main__` when all is open. What was made until now, as modules and settings, lives as long as the
-    process: it is not looked at any more. Cycles that are made from now on are found, only later."""
+    """A `__main__` calls it when all resources are open. The objects that exist now, such as modules and settings, live
+    as long as the process, so the collector skips them from now on. It still finds later cycles, but less often."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG)

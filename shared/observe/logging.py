@@ -1,8 +1,9 @@
 """Log lines: one per event, for people (`text`) or machines (`json`), on stderr.
 
-Rule 1: what clients and agents say is written only with LOG_CONTENT=1, and this file sees to it. A line may carry it
-under the names in CONTENT; a session key, which may hold a person's name or address, stands on it as a digest; and an
-exception without its words (`shared/observe/tracebacks.py`).
+Rule 1: the log has the texts of clients and agents only with LOG_CONTENT=1, and this file enforces that. A line may
+carry such texts under the names in CONTENT. Without LOG_CONTENT=1 only their lengths are logged. A session key, which
+may hold a person's name or address, is logged as a digest, and an exception without its message
+(`shared/observe/tracebacks.py`).
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from shared.observe.tracebacks import traceback_without_messages
 from shared.run.run import End, Run
 
-CONTENT = ("prompt", "answer", "detail")  # fields that hold what a client or an agent has said
+CONTENT = ("prompt", "answer", "detail")  # fields that hold text of a client or an agent
 
 logger = structlog.get_logger()
 
 
 def configure_logging(form: Literal["text", "json"], *, content: bool = False, **facts: str) -> None:
-    """Called once by a `__main__`. `facts` stand on every line of the process, as its role. `content`: prompts,
-    answers, session keys and the words of exceptions are logged as they are.
+    """Configures the log; a `__main__` calls it once. Every line of the process carries `facts`, such as its role. With
+    `content`, prompts, answers, session keys and the messages of exceptions are logged as they are.
     """
     renderer: Processor = structlog.processors.JSONRenderer() if form == "json" else _as_text
     before: list[Processor] = [
@@ -38,7 +39,7 @@ def configure_logging(form: Literal["text", "json"], *, content: bool = False, *
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    # Left to the renderer, a traceback may show local variables: secrets.
+    # The renderer's own tracebacks may show local variables, which may be secrets.
     after: list[Processor] = [structlog.processors.format_exc_info, renderer]
     if not content:
         after = [_without_content, structlog.processors.ExceptionRenderer(traceback_without_messages), renderer]
@@ -48,8 +49,8 @@ def configure_logging(form: Literal["text", "json"], *, content: bool = False, *
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    stamina.instrumentation.set_on_retry_hooks([])  # while Redis is away one line says so, not one per run and second
-    # What libraries log goes the same way.
+    stamina.instrumentation.set_on_retry_hooks([])  # an outage of Redis is one line, not one per run and second
+    # Lines of libraries pass the same processors.
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -61,29 +62,31 @@ def configure_logging(form: Literal["text", "json"], *, content: bool = False, *
 
 
 def log_errors_of(loop: asyncio.AbstractEventLoop) -> None:
-    """For what nobody awaits in it. asyncio's own line shows the exception within a task's repr."""
+    """Logs the errors that no task of the loop awaits. asyncio's own line would show the exception's message in the
+    task's repr."""
     loop.set_exception_handler(_loop_error)
 
 
 def run_fields(run: Run, attempt: int = 0) -> dict[str, str | int]:
-    """What stands on every line about a run; `attempt` where one is known."""
+    """The fields of every line about a run; `attempt` only where the caller knows one."""
     facts: dict[str, str | int] = {"run": run.run_id, "session": run.session_key, "agent": run.agent_id}
     return {**facts, "attempt": attempt} if attempt else facts
 
 
 def end_fields(end: End) -> dict[str, str]:
-    """How a run ended, for a line about it."""
-    said = {"code": end.code, "reason": end.reason, "detail": end.detail, "answer": end.text}
-    return {"state": end.state.value, **{name: str(value) for name, value in said.items() if value}}
+    """The fields of the line about a run's end."""
+    fields = {"code": end.code, "reason": end.reason, "detail": end.detail, "answer": end.text}
+    return {"state": end.state.value, **{name: str(value) for name, value in fields.items() if value}}
 
 
 def bind_run(run: Run, attempt: int = 0) -> None:
-    """From here on all lines of this task are about a run."""
+    """Adds the run's fields to all further lines of this task."""
     bind_contextvars(**run_fields(run, attempt))
 
 
 def session_digest(session_key: str) -> str:
-    """Twelve characters by which lines of a session are found: `printf %s KEY | sha256sum | cut -c1-12`."""
+    """Twelve characters by which an operator finds the lines of a session:
+    `printf %s KEY | sha256sum | cut -c1-12`."""
     return sha256(session_key.encode()).hexdigest()[:12]
 
 
@@ -98,18 +101,19 @@ class _Facts:
 
 def _without_content(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
     for name in CONTENT:
-        if said := line.pop(name, None):
-            line[f"{name}_chars"] = len(said)  # so that a reader knows that there is something
+        if text := line.pop(name, None):
+            line[f"{name}_chars"] = len(text)  # an operator still sees that there was a text
     if "session" in line:
         line["session"] = session_digest(line["session"])
     return line
 
 
-_PLAIN = re.compile(r"[!#-&(-<>-~]+")  # ASCII that can be seen, but quotes and =
+_PLAIN = re.compile(r"[!#-&(-<>-~]+")  # visible ASCII except quotes and =
 
 
 def _as_text(_: WrappedLogger, __: str, line: EventDict) -> str:
-    """As structlog's ConsoleRenderer has it, at a fifth of its cost: every run makes two lines and more."""
+    """Renders a line in the form of structlog's ConsoleRenderer, at a fifth of its cost: every run logs at least two
+    lines."""
     exception = line.pop("exception", None)
     head = f"{line.pop('timestamp')} [{line.pop('level'):<9}] {line.pop('event'):<30}"
     facts = " ".join(f"{name}={_shown(value)}" for name, value in sorted(line.items()))
@@ -117,7 +121,7 @@ def _as_text(_: WrappedLogger, __: str, line: EventDict) -> str:
 
 
 def _shown(value: object) -> str:
-    """So that it ends where it seems to."""
+    """The value as text, quoted unless it is plain, so that an operator sees where it ends."""
     return value if isinstance(value, str) and _PLAIN.fullmatch(value) else repr(value)
 
 

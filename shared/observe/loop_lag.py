@@ -1,4 +1,5 @@
-"""How late the event loop of this process is: what blocks it, every run and every stream here feels."""
+"""How late the event loop of this process is. Code that blocks the loop delays every run and every stream of the
+process."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ LOOK_SECONDS = 0.1
 
 class LoopLag:
     def __init__(self, lagged: Callable[[float], None] | None = None, *, look_seconds: float = LOOK_SECONDS) -> None:
-        """`lagged` is told, at each look, how many seconds late a sleep ended."""
+        """Every `look_seconds` the watch calls `lagged` with how many seconds late its sleep ended."""
         self._lagged = lagged
         self._look_seconds = look_seconds
         self._longest = 0.0
@@ -27,6 +28,6 @@ class LoopLag:
                 self._lagged(late)
 
     def longest_ms(self) -> float:
-        """The longest since it was last asked for."""
+        """The longest delay in ms since the last call."""
         longest, self._longest = self._longest, 0.0
         return round(longest * 1000, 1)

@@ -1,7 +1,8 @@
-"""Traces by OpenTelemetry. Nothing else imports it, and this file only when traces are wanted.
+"""Traces by OpenTelemetry. Only this file imports OpenTelemetry, and a process imports this file only when it sends
+traces.
 
-Names are those of OpenTelemetry's semantic conventions, for HTTP servers and for GenAI agents. No span holds what a
-client or an agent said, nor the words of an exception; a session is known by its digest, as in the log.
+Names are those of OpenTelemetry's semantic conventions, for HTTP servers and for GenAI agents. No span holds text of a
+client or an agent, nor the message of an exception. A span has the digest of a session, as the log has.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from shared.run.release import RELEASE
 from shared.run.run import End, Run
 from shared.run.states import State
 
-FLUSH_SECONDS = 2.0  # at the end, for the last spans; a collector that is away must not keep a process from stopping
+FLUSH_SECONDS = 2.0  # time for the last spans at the end; a process must be able to stop while the collector is away
 
 _W3C = TraceContextTextMapPropagator()
 
@@ -64,7 +65,7 @@ class OtelTracer:
 
     @contextmanager
     def _span(self, name: str, kind: SpanKind, parent: Context, facts: dict[str, AttributeValue]) -> Iterator[Span]:
-        # An exception's words are content, and its type is in the log.
+        # An exception's message is content, and its type is in the log.
         with self._tracer.start_as_current_span(
             name, parent, kind, facts, record_exception=False, set_status_on_exception=False
         ) as span:
@@ -107,8 +108,8 @@ class OtelSpan:
 
 @contextmanager
 def exporting(service: str) -> Iterator[OtelTracer]:
-    """Spans are sent in batches, by a thread of OpenTelemetry's own. Endpoint, headers, sampler and the rest of the
-    resource are what the `OTEL_…` variables say, which OpenTelemetry reads here."""
+    """A tracer whose spans OpenTelemetry sends in batches, from a thread of its own. OpenTelemetry reads the endpoint,
+    the headers, the sampler and the rest of the resource from the `OTEL_…` variables."""
     resource = Resource.create({"service.name": service, "service.version": RELEASE})
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
@@ -121,5 +122,5 @@ def exporting(service: str) -> Iterator[OtelTracer]:
 
 
 def _context(traceparent: str) -> Context:
-    """Where the trace goes on; without a traceparent it begins, whatever span may be current."""
+    """The context in which a trace goes on. Without a traceparent a new trace begins, even when a span is current."""
     return _W3C.extract({"traceparent": traceparent}, Context())

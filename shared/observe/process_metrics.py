@@ -1,7 +1,7 @@
-"""What a process of either kind measures of itself, as Prometheus reads it.
+"""The metrics that API processes and workers have in common, for Prometheus.
 
-Rule 1: a label has few values. Agent ids come from clients where `[agents."*"]` serves any, so an id that nobody has
-configured counts under `*`. There is no label for a run, a session or a credential.
+Rule 1: a label has few values. Where `[agents."*"]` serves any id, agent ids come from clients. So an id that no worker
+has configured counts under `*`. There is no label for a run, a session or a credential.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TRIP_BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2
 
 
 class ProcessMetrics:
-    """The part that API processes and workers have in common. One per process, in a registry of its own."""
+    """The common metrics of a process. Each process has one, in a registry of its own."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
@@ -55,7 +55,7 @@ class ProcessMetrics:
             registry=registry,
         )
 
-    # --- of the links to Redis (shared.redis.client.TripWatch) --------------------------------------------------------
+    # --- round trips to Redis (shared.redis.client.TripInstrumentation) -----------------------------------------------
 
     def answered(self, seconds: float) -> None:
         self._round_trip.observe(seconds)
@@ -63,13 +63,13 @@ class ProcessMetrics:
     def failed(self) -> None:
         self._failed_trips.inc()
 
-    # --- of the rest --------------------------------------------------------------------------------------------------
+    # --- the rest -----------------------------------------------------------------------------------------------------
 
     def lagged(self, seconds: float) -> None:
         self._lag.observe(seconds)
 
     def count_end(self, agent: str, end: End) -> None:
-        """`agent` is a label."""
+        """Counts the end of a run. `agent` is a label, as `agent_label` makes it."""
         self._ended.labels(agent, end.state.value, _why(end)).inc()
 
 
@@ -78,7 +78,7 @@ def agent_label(agent_id: str, known: Container[str]) -> str:
 
 
 def exposition(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
-    """All that a registry holds, and its content type, in the form that the scraper prefers."""
+    """The metrics of a registry in the form that the scraper prefers, and their content type."""
     encode, content_type = choose_encoder(accept)
     return encode(registry), content_type
 
@@ -89,4 +89,4 @@ _CODES = frozenset(ErrorCode)
 def _why(end: End) -> str:
     if end.state is State.CANCELLED:
         return end.reason.value if end.reason else ""
-    return end.code if not end.code or end.code in _CODES else "other"  # one that a later release knows
+    return end.code if not end.code or end.code in _CODES else "other"  # a code of a later release

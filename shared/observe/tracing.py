@@ -1,7 +1,7 @@
-"""The seam for traces. A run carries its place in one as a W3C `traceparent`, from the request to the agent.
+"""The seam for traces. A run carries its place in a trace as a W3C `traceparent`, from the request to the agent.
 
-Without OpenTelemetry a client's `traceparent` is handed on as it came, and nothing else is done. Only
-`shared/observe/otel.py` imports OpenTelemetry; it puts spans of ours in between.
+Without OpenTelemetry the agent gets the client's `traceparent` unchanged. Only `shared/observe/otel.py` imports
+OpenTelemetry; it puts the service's own spans in between.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a
 
 
 class RequestSpan(Protocol):
-    traceparent: str  # for whatever the request leads to; empty: no trace
+    traceparent: str  # for the run that the request creates; empty: no trace
 
     def answered(self, route: str, status: int) -> None:
-        """`route` is a path with its parameters by name."""
+        """Notes the response. `route` is the path with the names of its parameters, such as `/v1/runs/{run_id}`."""
         ...
 
 
@@ -38,7 +38,7 @@ class RunSpan(Protocol):
 
 class Tracer(Protocol):
     def request(self, method: str, path: str, traceparent: str) -> AbstractContextManager[RequestSpan]:
-        """A request to the API; `traceparent` is what its client sent."""
+        """A request to the API; `traceparent` is the client's header."""
         ...
 
     def invocation(self, run: Run, attempt: int, *, waited: float) -> AbstractContextManager[RunSpan]:
@@ -47,7 +47,7 @@ class Tracer(Protocol):
 
 
 class PassedThrough:
-    """No span of ours."""
+    """In place of a span: it hands on the `traceparent` and records nothing."""
 
     def __init__(self, traceparent: str) -> None:
         self.traceparent = traceparent
@@ -67,12 +67,12 @@ class NoTracing:
 
 
 def valid_traceparent(header: str | None) -> str:
-    """The header if it can be continued, else nothing: then a trace begins here."""
+    """The header if a trace can go on from it, else an empty text: then a new trace begins."""
     return header if header and _TRACEPARENT.fullmatch(header) else ""
 
 
 def is_wanted(environment: Mapping[str, str]) -> bool:
-    """Whether OpenTelemetry's own variables say where to send traces, and do not switch them off."""
+    """Whether OpenTelemetry's own variables name an endpoint for traces and do not switch traces off."""
     endpoints = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
     off = environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
     exporter = environment.get("OTEL_TRACES_EXPORTER", "").strip() or "otlp"
@@ -81,15 +81,14 @@ def is_wanted(environment: Mapping[str, str]) -> bool:
 
 @contextmanager
 def tracing(environment: Mapping[str, str], role: str) -> Iterator[Tracer | None]:
-    """The tracer of a process, for a `__main__`; None when traces are not wanted or OpenTelemetry is not installed.
-
-    What `OTEL_…` variables say of endpoint, headers, sampling and resource, OpenTelemetry reads by itself.
+    """The tracer of a process, for a `__main__`; None when the operator wants no traces or OpenTelemetry is not
+    installed. OpenTelemetry itself reads endpoint, headers, sampling and resource from the `OTEL_…` variables.
     """
     if not is_wanted(environment):
         yield None
         return
     try:
-        from shared.observe.otel import exporting  # time and memory, which only those pay who use it
+        from shared.observe.otel import exporting  # here, because the import costs time and memory
     except ModuleNotFoundError as missing:
         logger.warning("tracing.off", missing=missing.name, install=INSTALL)
         yield None

@@ -1,7 +1,7 @@
 """Redis as the rest of the project sees it: the one module that knows redis-py.
 
-arq pins redis-py below 6; the day it moves is this file's day. Errors that mean "not now" become `Unavailable` here;
-an error that means a bug of ours (a script that fails) flies as it is.
+arq pins redis-py below 6; when arq moves on, only this file has to change. Errors that mean "not now" become
+`Unavailable` here. An error that means a bug of ours (a script that fails) passes unchanged.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from shared.redis.replies import Reply
 from shared.run.errors import Unavailable
 
 Argument = str | bytes | int | float
-CommandError = ResponseError  # an answer: Redis does not do what it was asked
+CommandError = ResponseError  # an answer: Redis refuses the command
 
 SOCKET_TIMEOUT = 5.0  # seconds without an answer after which a connection counts as dead
 
-# Answers of a Redis that is up but cannot serve: loading, no quorum, disk full, failover under way.
+# Answers of a Redis that is up but cannot serve: it loads its data, has no quorum or a full disk, or fails over.
 _NOT_NOW = ("LOADING", "MISCONF", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "UNBLOCKED")
 
-# How uvloop says, by a RuntimeError, that a connection was reset just before it was written to.
+# The text of uvloop's RuntimeError for a write to a connection that was reset just before.
 _RESET = "unable to perform operation on"
 
 
 def connect(url: str, *, max_connections: int, socket_timeout: float | None = SOCKET_TIMEOUT) -> Redis:
     """A client that connects at its first command.
 
-    The URL's query options and percent-encoded passwords count; `valkey://` is `redis://`. Waits for a free
-    connection up to the socket timeout instead of opening one more: hosted plans allow few.
+    It respects the URL's query options and percent-encoded passwords; `valkey://` means `redis://`. A command waits up
+    to SOCKET_TIMEOUT for a free connection instead of opening one more: hosted plans allow few.
     """
     url = url.replace("valkey", "redis", 1) if url.startswith("valkey") else url
     pool = BlockingConnectionPool.from_url(
@@ -58,7 +58,7 @@ def connect(url: str, *, max_connections: int, socket_timeout: float | None = SO
 async def open_redis(
     url: str, *, max_connections: int = 1, socket_timeout: float | None = SOCKET_TIMEOUT
 ) -> AsyncIterator[Redis]:
-    """The same, closed on leaving."""
+    """A client (see `connect`) that is closed when the block ends."""
     redis = connect(url, max_connections=max_connections, socket_timeout=socket_timeout)
     try:
         yield redis
@@ -69,7 +69,7 @@ async def open_redis(
 
 @contextmanager
 def redis_errors_as_unavailable() -> Iterator[None]:
-    """Turns "Redis does not answer now" into `Unavailable`."""
+    """Turns errors that mean "Redis does not answer now" into `Unavailable`; all others pass."""
     try:
         yield
     except (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError, OSError) as away:
@@ -85,19 +85,20 @@ def redis_errors_as_unavailable() -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """The kind of failure, without the address that redis-py puts into its texts."""
+    """The type of the failure, without redis-py's text, which has the address."""
     return type(error).__name__
 
 
 async def blocking_pop(redis: Redis, keys: list[str], *, seconds: float) -> None:
-    """Waits for an element of any of the lists and takes it. Holds the client's connection."""
+    """Waits up to `seconds` for an element of any of the lists and takes it. Occupies a connection of the client
+    meanwhile. Raises Unavailable."""
     with redis_errors_as_unavailable():
-        # redis-py's annotations know whole seconds only, and say that this may not be awaitable.
+        # redis-py's annotations allow whole seconds only, and a result that is not awaitable.
         await cast("Awaitable[object]", redis.blpop(keys, timeout=seconds))  # type: ignore[arg-type]
 
 
 class TripInstrumentation(Protocol):
-    """Is told of each round trip: how long it took, or that its connection did not survive it."""
+    """Receives the outcome of each round trip: how many seconds it took, or that its connection failed."""
 
     def answered(self, seconds: float) -> None: ...
 
@@ -106,26 +107,27 @@ class TripInstrumentation(Protocol):
 
 @dataclass(frozen=True)
 class Command:
-    """A command as it travels. By its name redis-py finds out how to read the reply."""
+    """An encoded command. redis-py needs its name to parse the reply."""
 
     name: str
     wire: bytes
 
 
 def encode_command(name: str, *arguments: Argument) -> Command:
-    """Text that cannot be encoded fails here, its own call alone, and not in the middle of a round trip.
+    """Encodes a command. Raises UnicodeEncodeError for text that cannot be encoded: only this call fails, and not a
+    round trip that other calls share.
 
-    By hiredis: redis-py packs in Python, which takes as long as the rest of sending a command.
+    hiredis packs the command: redis-py packs in Python, which takes as long as the rest of sending a command.
     """
-    return Command(name, pack_command((name, *arguments)))  # type: ignore[arg-type]  # it may be of any length
+    return Command(name, pack_command((name, *arguments)))  # type: ignore[arg-type]  # the tuple may have any length
 
 
 class PipelinedConnection:
-    """A connection of a client's pool, for round trips of many commands one after the other.
+    """A connection of a client's pool, for round trips of many commands, one round trip after the other.
 
-    redis-py's pipeline takes a connection for each round trip, and watches the time of the write and of each reply.
-    That costs more than the round trip. Here the connection stays out, and one clock runs for all replies: a client for
-    lanes is made without a socket timeout of its own.
+    redis-py's pipeline takes a connection from the pool for each round trip, and runs a timeout for the write and for
+    each reply. That costs more than the round trip. This class keeps its connection, and runs one timeout for all
+    replies. So the client for it must have no socket timeout of its own.
     """
 
     def __init__(self, redis: Redis, instrumentation: TripInstrumentation) -> None:
@@ -134,7 +136,8 @@ class PipelinedConnection:
         self._connection: Connection | None = None
 
     async def exchange(self, commands: Sequence[Command]) -> list[Reply | Exception]:
-        """The answers to commands that share a round trip. A connection that fails is the answer to each."""
+        """Sends commands in one round trip and returns the answer to each, in order. When the connection fails, that
+        error is the answer to each command."""
         began = time.perf_counter()
         try:
             async with asyncio.timeout(SOCKET_TIMEOUT):
@@ -150,7 +153,7 @@ class PipelinedConnection:
         return answers
 
     async def give_back(self) -> None:
-        """Lets others have the connection. The next round trip takes one again."""
+        """Returns the connection to the pool. The next round trip takes one again."""
         connection, self._connection = self._connection, None
         if connection is not None:
             await self._redis.connection_pool.release(connection)
@@ -159,7 +162,7 @@ class PipelinedConnection:
         if self._connection is None:
             self._connection = await self._redis.connection_pool.get_connection()
         elif _is_closed(self._connection):
-            await self._drop()  # it connects again when it is written to
+            await self._drop()  # redis-py connects it again at the next write
         return self._connection
 
     async def _reply(self, connection: Connection, command: Command) -> Reply | Exception:
@@ -170,29 +173,33 @@ class PipelinedConnection:
             return refused
 
     async def _drop(self) -> None:
-        """Whatever is still to be read on the connection belongs to nobody."""
+        """Disconnects. No call waits for the replies that are still on the way, so the next call must not read
+        them."""
         if self._connection is not None:
             await self._connection.disconnect(nowait=True)
 
 
 def _is_closed(connection: Connection) -> bool:
-    """Whether the server is known to have closed it: it restarted, or nothing was said for long. Else a call would fail
-    to find out. redis-py's own way to ask tries to read, which costs as much as a round trip."""
+    """Whether the server has closed the connection, as far as this process knows: servers do so at a restart and after
+    a long silence. Without this check the next call would fail. redis-py's own check tries to read, which costs as much
+    as a round trip."""
     reader = connection._reader
     return reader is not None and reader.at_eof()
 
 
 def is_unknown_script(answer: Reply | Exception) -> bool:
-    """Whether Redis does not know the script that it was asked to run: it was started anew, or failed over to."""
+    """Whether the answer means that Redis does not know the script: Redis forgets scripts at a restart and a
+    failover."""
     return isinstance(answer, NoScriptError)
 
 
 class PubSubLink:
-    """A connection for pub/sub. One task reads it, and any may say what it is to follow. When it breaks it stays so.
+    """A connection for pub/sub. One task reads it; any task may subscribe and unsubscribe. A broken link stays broken.
 
-    redis-py's own connects again by itself and subscribes again, silently; and it has a retry loop and a clock for
-    each message, which cost more than the message. Here nobody waits until something is sent, and what is to be sent
-    at once leaves in one piece. A link that does not take it breaks; whoever reads it finds out. Errors are redis-py's.
+    redis-py's own PubSub connects and subscribes again by itself, silently. It also runs a retry loop and a timeout for
+    each message, which cost more than the message. This class sends in a task of its own: callers do not wait, and
+    commands of the same moment leave in one write. When sending fails the link breaks, and the task that reads it gets
+    the error. Errors are redis-py's.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -201,42 +208,43 @@ class PubSubLink:
         self._sending: asyncio.Task[None] | None = None
 
     def subscribe(self, *channels: str) -> None:
-        """Asks for it; the confirmations are read like all else."""
-        self._tell("SUBSCRIBE", *channels)
+        """Requests the channels; `read` returns Redis's confirmations among the messages."""
+        self._enqueue("SUBSCRIBE", *channels)
 
     def unsubscribe(self, *channels: str) -> None:
-        self._tell("UNSUBSCRIBE", *channels)
+        self._enqueue("UNSUBSCRIBE", *channels)
 
     def ping(self) -> None:
-        self._tell("PING")
+        self._enqueue("PING")
 
     async def read(self) -> Reply:
-        """What comes next: `[b"message", channel, data]`, or a word on what was sent. Loses nothing when cancelled."""
-        said: Reply = await self._connection.read_response(disconnect_on_error=False)
-        return said
+        """The next reply: a message (`[b"message", channel, data]`), or the confirmation of a command. A caller that is
+        cancelled loses no reply."""
+        reply: Reply = await self._connection.read_response(disconnect_on_error=False)
+        return reply
 
-    async def follow(self, heard: Callable[[Reply], None], *, ping_seconds: float) -> None:
-        """Tells of all that comes, for as long as the link lives. Then it raises TimeoutError: nothing came for
-        `ping_seconds` after a ping, not even the answer. Silence alone proves nothing."""
+    async def follow(self, received: Callable[[Reply], None], *, ping_seconds: float) -> None:
+        """Calls `received` with each reply for as long as the link lives. Raises TimeoutError when nothing came for
+        `ping_seconds` after a ping, not even its answer. Silence without a ping proves nothing."""
         alive = True
         while alive:
             alive = False
             self.ping()
-            with anyio.move_on_after(ping_seconds):  # one clock for many messages: it costs more than a message
+            with anyio.move_on_after(ping_seconds):  # one timeout for many messages: it costs more than a message
                 while True:
-                    said = await self.read()
+                    reply = await self.read()
                     alive = True
-                    heard(said)
+                    received(reply)
         raise TimeoutError("no answer to a ping")
 
-    def _tell(self, name: str, *channels: str) -> None:
+    def _enqueue(self, name: str, *channels: str) -> None:
         self._unsent.append(encode_command(name, *channels).wire)
         if self._sending is None:
             self._sending = asyncio.get_running_loop().create_task(self._send(), name="redis-link")
 
     async def _send(self) -> None:
         with suppress(RedisError, OSError, RuntimeError):
-            while self._unsent and self._connection.is_connected:  # if it is not, redis-py would connect again
+            while self._unsent and self._connection.is_connected:  # redis-py would connect a broken link again
                 commands, self._unsent = self._unsent, []
                 await self._connection.send_packed_command(commands, check_health=False)
         self._sending = None
@@ -249,8 +257,8 @@ class PubSubLink:
 
 @asynccontextmanager
 async def open_link(redis: Redis) -> AsyncIterator[PubSubLink]:
-    """A link on a connection of the client's pool, which is cut on leaving. The client has no socket timeout: silence
-    proves nothing."""
+    """A link on a connection of the client's pool; the end of the block disconnects it. The client must have no socket
+    timeout, because a silent link may be alive."""
     connection = await redis.connection_pool.get_connection()
     link = PubSubLink(connection)
     try:

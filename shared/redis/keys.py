@@ -1,8 +1,8 @@
-"""Every name in Redis, and how long it lives. Nothing else spells a key.
+"""Every name in Redis, and how long it lives. No other module spells a key.
 
-The *ledger* (who runs what) shares one hash tag and arq's own key names; it stays on one primary. The *log* of a run
-(what was said) is tagged with the run's id, so logs may live on another Redis or spread over a cluster. No script
-touches both.
+The keys of the *ledger* (who runs what) share one hash tag, beside arq's own key names; the ledger stays on one
+primary. The keys of a run's *log* are tagged with the run's id, so logs may live on another Redis or spread over a
+cluster. No script touches both.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from shared.run.run import CONTRACT
 
 WORKER_TTL_MS = 15_000  # a worker that has not announced itself for this long is dead
 WORKER_MEMORY_MS = (
-    600_000  # agents of dead workers are still accepted for this long: a deploy may leave no worker for a moment
+    600_000  # the API still accepts runs for a dead worker's agents for this long: a deploy may leave no worker
 )
-JOIN_WINDOW_MS = 600_000  # an SDK's retry joins the run of its first try within this time
-OVERTAKE_MS = 30_000  # a first try joins the run of its own retry, which has overtaken it by up to this time
+JOIN_WINDOW_MS = 600_000  # a client's retry joins the run of its first try within this time
+OVERTAKE_MS = 30_000  # a first try that arrives up to this long after its own retry joins the retry's run
 GRACE_MS = 10_000  # a foreground run without a reader goes on for this long: phones lose networks, pages are reloaded
-READER_LEASE_MS = GRACE_MS + 3_000  # a reader says every 3 s that it is there
-BELL_LENGTH = 64  # tokens kept per doorbell: more would only wake workers for nothing
-BELL_TTL_MS = 60_000  # an unheard ring is of no use later: workers also poll
+READER_LEASE_MS = GRACE_MS + 3_000  # each API process reports its readers every 3 s
+BELL_LENGTH = 64  # tokens kept per doorbell: more would only wake workers in vain
+BELL_TTL_MS = 60_000  # a token that no worker took is of no use later: workers also poll
 WATCH_TTL_MS = 86_400_000  # longer than Redis is ever away
 UNWATCHED_MS = (
-    2_000  # workers and API look at the leases once a second; twice that long nobody looks only without Redis
+    2_000  # workers and API check the leases once a second; a gap of twice that time means that Redis was away
 )
 LANE_CHECK_MS = (
-    30_000  # a run that waits for its session's turn looks at its lane this often, in case a holder vanished
+    30_000  # workers check the lane of a run that waits for its session's turn this often: its holder may be lost
 )
-ALL = "*"  # what is paused: an agent's runs, or all; no agent has this id
+ALL = "*"  # in place of an agent id: the pause of the whole queue; no agent has this id
 PAUSED_MOST = 1_000  # agents that may be paused at once
-AUDIT_LENGTH = 1_000  # acts of operators that are kept
+AUDIT_LENGTH = 1_000  # entries that the audit keeps
 AUDIT_TTL_MS = 2_592_000_000  # 30 days
-# What is counted over time: spans of so many ms, each kept for the time that a plot shows, and some more.
+# Counts over time: (length of a span in ms, how long Redis keeps it: the time that a plot shows, and some more).
 TALLIES = {"minute": (60_000, 2 * 3_600_000), "quarter": (900_000, 26 * 3_600_000)}
 
 
@@ -50,8 +50,8 @@ class Keys:
 
     @property
     def queue(self) -> str:
-        """ZSET, arq's queue: waiting runs by the time from which they may be claimed. Carries the contract's
-        version."""
+        """ZSET, arq's queue: waiting runs by the time from which workers may claim them. Its name carries the
+        contract's version."""
         return f"{self._ledger}queue:v{CONTRACT}"
 
     @property
@@ -61,23 +61,23 @@ class Keys:
 
     @property
     def runs(self) -> str:
-        """ZSET: every kept run by the time it was accepted. Trimmed to the retention at each submit."""
+        """ZSET: every kept run by the time of its acceptance. Each submit drops those beyond the retention."""
         return self._ledger + "runs"
 
     @property
     def workers(self) -> str:
-        """HASH: worker id -> its last announcement. Entries older than WORKER_MEMORY_MS are dropped at each
-        announcement."""
+        """HASH: worker id -> its last announcement. Each announcement drops entries older than WORKER_MEMORY_MS."""
         return self._ledger + "workers"
 
     @property
     def paused(self) -> str:
-        """HASH: agent id or ALL -> since when, and by whom. An operator ends it, and no time."""
+        """HASH: agent id or ALL -> when the pause began, and the operator. A pause has no time limit; an operator
+        ends it."""
         return self._ledger + "paused"
 
     @property
     def audit(self) -> str:
-        """LIST: acts of operators as JSON, newest first."""
+        """LIST: what operators did, each entry its time and JSON, newest first."""
         return self._ledger + "audit"
 
     @property
@@ -90,39 +90,40 @@ class Keys:
         return f"{self._ledger}run:{run_id}"
 
     def state(self, state: str) -> str:
-        """ZSET: the runs in this state by the time they were accepted."""
+        """ZSET: the runs in this state by the time of their acceptance."""
         return f"{self._ledger}state:{state}"
 
     def bell(self, name: str) -> str:
-        """LIST: a token per run that may be claimed; `name` is an agent id, or `*` for workers that serve any."""
+        """LIST: a token per run that workers may claim; `name` is an agent id, or `*` for workers that serve any."""
         return f"{self._ledger}bell:{name}"
 
     def prefixes(self) -> dict[str, str]:
-        """What the ledger's scripts put ids behind: the table KEY in front of their text."""
+        """The names, and the prefixes to which the ledger's scripts append ids: the table KEY in front of each
+        script."""
         return {
             "queue": self.queue,
             "leases": self.leases,
             "runs": self.runs,
             "workers": self.workers,
             "webs": self._ledger + "webs",  # HASH: name of an API process -> its last announcement
-            "orders": self._ledger + "orders",  # HASH: worker id -> what it was told to do until told otherwise
+            "orders": self._ledger + "orders",  # HASH: worker id -> the operator's order
             "paused": self.paused,
             "audit": self.audit,
             "parked": self._ledger + "parked:",  # ZSET of runs that a pause holds back, by their place in the queue
-            "tally": self._ledger + "tally:",  # HASH of what was counted in a span of time
+            "tally": self._ledger + "tally:",  # HASH of the counts of one span of time
             "control": self.control,
-            "watch": self._ledger + "watch",  # HASH: when somebody last looked at the leases, and how long they are
-            "attended": self._ledger + "attended",  # ZSET of runs that end without readers, by when nobody reads them
-            "owned": self._ledger + "owned:",  # ZSET of one credential's runs by the time they were accepted
-            "agent": self._ledger + "agent:",  # the same of one agent
+            "watch": self._ledger + "watch",  # HASH: when a script last checked the leases, and how long a lease is
+            "attended": self._ledger + "attended",  # ZSET of foreground runs, by when they count as abandoned
+            "owned": self._ledger + "owned:",  # ZSET of one credential's runs by the time of their acceptance
+            "agent": self._ledger + "agent:",  # ZSET of one agent's runs by the time of their acceptance
             "state": self.state(""),
             "run": self.run(""),
             "bell": self.bell(""),
-            "lane": self._ledger + "lane:",  # LIST of run ids of one session; the first may run
+            "lane": self._ledger + "lane:",  # LIST of the run ids of one session; only the first may run
             "session": self._ledger + "session:",  # STRING: the credential that first used a session key
             "transcript": self._ledger + "transcript:",  # LIST of turns as JSON, oldest first
-            "conversation": self._ledger + "conversation:",  # STRING: the agent's own, which holds the same
-            "once": self._ledger + "once:",  # HASH: run and body behind an idempotency key, or a body
+            "conversation": self._ledger + "conversation:",  # STRING: the agent's own conversation with the same turns
+            "once": self._ledger + "once:",  # HASH: run id and digest of an idempotency key, or of a body
             "job": job_key_prefix,
             "lock": in_progress_key_prefix,
             "result": result_key_prefix,
@@ -136,15 +137,15 @@ class Keys:
         return self.prefixes()["conversation"] + session_key
 
     def stream(self, run_id: str) -> str:
-        """STREAM: the run's events; entry `0-<seq>`, field `e`. Of a compacted log also blocks, in field `z`, by the
-        number of their last event (`shared/log/packing.py`)."""
+        """STREAM: the run's events; entry `0-<seq>`, field `e`. The stream of a compacted log also has blocks: entry
+        `0-<seq of the last event>`, field `z` (`shared/log/packing.py`)."""
         return f"{self.namespace}:{{{run_id}}}:events"
 
     def head(self, run_id: str) -> str:
-        """HASH: attempt (the fence), seq, chars, message, calls, when the first text was written, and the terminal
-        record once there is one."""
+        """HASH: attempt (the fence), seq, chars, message, calls, the attempt whose start the log has, when the worker
+        wrote the first text, and the terminal record once there is one."""
         return f"{self.namespace}:{{{run_id}}}:head"
 
     def channel(self, run_id: str) -> str:
-        """Channel: each write to the stream, its events joined by newlines."""
+        """Channel: a message for each write to the stream, its events joined by newlines."""
         return f"{self.namespace}:{{{run_id}}}:live"

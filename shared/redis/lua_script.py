@@ -1,4 +1,4 @@
-"""Lua scripts as values, and facts of Python as Lua: one act each, all or nothing."""
+"""Lua scripts as values, and Python's constants as Lua text. Redis runs a script whole, all or nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class LuaScript:
 
 
 def lua_table(fields: Mapping[str, str]) -> str:
-    """A table whose values are Lua already."""
+    """A Lua table. The values of `fields` are Lua expressions already; its names are plain text."""
     return "{" + ", ".join(f"[{lua_string(name)}] = {value}" for name, value in sorted(fields.items())) + "}"
 
 

@@ -1,4 +1,4 @@
-"""An outage in the log: one line when it begins and one when it is over, however often somebody tries in between."""
+"""Logs an outage: one line when it begins and one when it is over, however many tries fail in between."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ logger = structlog.get_logger()
 
 
 class Outage:
-    """Of one link to Redis, or of one use of it; `name` begins its lines. To be told of each try."""
+    """The outages of one link to Redis, or of one use of it. Its user reports each try. `name` begins the names of the
+    logged events."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -1,4 +1,4 @@
-"""The pipe: how many runs share two connections, and one round trip."""
+"""The pipe, by which many runs share two connections and their round trips."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from shared.redis.client import (
 from shared.redis.lua_script import LuaScript
 from shared.redis.replies import Reply
 
-CONNECTIONS = 2  # connections of a pipe: a large batch on one does not hold up the other
-BATCH = 512  # calls that share one round trip at most, so that one batch cannot starve the next
+CONNECTIONS = 2  # connections of a pipe: a large batch on one does not delay calls on the other
+BATCH = 512  # the most calls that share one round trip, so that one batch cannot starve the next
 
 
 @dataclass
 class _Call:
     command: Command
-    in_full: Callable[[], Command] | None = None  # the same with the text of its script
+    in_full: Callable[[], Command] | None = None  # makes the EVAL command with the whole text, for an EVALSHA call
     answer: asyncio.Future[Reply] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -42,32 +42,33 @@ class NoTripInstrumentation:
 
 
 class Pipe:
-    """Calls to one Redis; those made while a round trip is under way share the next one.
+    """Calls to one Redis. Calls made while a round trip is under way share the next one.
 
-    So a process needs two connections however many runs it serves, and a caller that is cancelled gives up its answer
-    only: redis-py drops the connection of a cancelled command. What a cancelled caller asked for may still happen.
+    So a process needs two connections however many runs it serves. A caller that is cancelled gives up only its answer,
+    while redis-py drops the connection of a cancelled command. Redis may still execute a cancelled caller's command.
     """
 
     def __init__(
         self, redis: Redis, *, lanes: int = CONNECTIONS, instrumentation: TripInstrumentation | None = None
     ) -> None:
-        """`lanes` round trips may be under way at once; calls of different lanes may overtake each other."""
+        """`lanes` is how many round trips may be under way at once. Calls of different lanes may overtake each
+        other."""
         self.redis = redis
         self._waiting: deque[_Call] = deque()
         self._idle = [PipelinedConnection(redis, instrumentation or NoTripInstrumentation()) for _ in range(lanes)]
         self._trips: set[asyncio.Task[None]] = set()
 
     async def command(self, name: str, *arguments: Argument) -> Reply:
-        """Raises Unavailable when Redis cannot serve now."""
-        return await self._ask(_Call(encode_command(name, *arguments)))
+        """Executes a command and returns its reply. Raises Unavailable when Redis cannot serve now."""
+        return await self._answer(_Call(encode_command(name, *arguments)))
 
     async def run(self, script: LuaScript, keys: tuple[str, ...] = (), args: tuple[Argument, ...] = ()) -> Reply:
         """Runs a script by its digest. Raises Unavailable when Redis cannot serve now."""
         rest = (len(keys), *keys, *args)
         call = _Call(encode_command("EVALSHA", script.sha, *rest), lambda: encode_command("EVAL", script.text, *rest))
-        return await self._ask(call)
+        return await self._answer(call)
 
-    async def _ask(self, call: _Call) -> Reply:
+    async def _answer(self, call: _Call) -> Reply:
         self._waiting.append(call)
         if self._idle:
             trip = asyncio.get_running_loop().create_task(self._travel(self._idle.pop()), name="redis-pipe")
@@ -77,7 +78,7 @@ class Pipe:
             return await call.answer
 
     async def _travel(self, lane: PipelinedConnection) -> None:
-        """Round trips as long as there are calls."""
+        """Makes round trips while calls wait."""
         try:
             while self._waiting:
                 await self._trip(lane, [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))])
@@ -100,7 +101,8 @@ class Pipe:
                 call.answer.set_result(answer)
 
     async def aclose(self) -> None:
-        """Lets what is under way finish, and lets others have the connections, which are the caller's."""
+        """Lets the round trips under way finish, and returns the connections to the client's pool. The client itself
+        stays open: it belongs to the caller."""
         if self._trips:
             await asyncio.wait(self._trips)
         for lane in self._idle:
@@ -109,7 +111,7 @@ class Pipe:
 
 @dataclass(frozen=True)
 class Pipes:
-    """Where the ledger and the event logs are; often the same place."""
+    """The pipe to the ledger's Redis and the pipe to the event logs' Redis; one pipe when both are the same Redis."""
 
     ledger: Pipe
     events: Pipe
@@ -119,6 +121,7 @@ class Pipes:
 async def open_pipes(
     ledger_url: str, events_url: str, *, instrumentation: TripInstrumentation | None = None
 ) -> AsyncIterator[Pipes]:
+    """Opens both pipes; the end of the block closes them. With equal URLs both are one pipe."""
     async with (
         open_redis(ledger_url, max_connections=CONNECTIONS, socket_timeout=None) as ledger,
         AsyncExitStack() as stack,
@@ -136,7 +139,7 @@ async def open_pipes(
 
 
 async def command_refusal(pipe: Pipe, name: str, *arguments: Argument) -> str:
-    """Why this Redis refuses a command; empty when it did it."""
+    """Tries a command: why this Redis refuses it, or an empty text when Redis has executed it."""
     try:
         await pipe.command(name, *arguments)
     except CommandError as why:
@@ -145,7 +148,7 @@ async def command_refusal(pipe: Pipe, name: str, *arguments: Argument) -> str:
 
 
 async def info_command(pipe: Pipe) -> dict[str, str]:
-    """What INFO says; nothing from a Redis that does not know it or does not tell everybody."""
+    """The fields of INFO; none from a Redis that does not know INFO or refuses it."""
     try:
         reply = await pipe.command("INFO")
     except CommandError:

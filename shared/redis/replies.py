@@ -1,8 +1,8 @@
-"""What Redis answers, read as what it was asked for."""
+"""Redis's replies, converted into the types that the caller expects."""
 
 from __future__ import annotations
 
-# Of a reply, redis-py makes a dict of HGETALL's and (id, fields) pairs of XRANGE's.
+# redis-py turns the reply to HGETALL into a dict, and the entries of XRANGE into (id, fields) pairs.
 Reply = bytes | int | list["Reply"] | dict[bytes, bytes] | tuple[bytes, dict[bytes, bytes]] | None
 
 
@@ -17,7 +17,7 @@ def texts(reply: Reply) -> list[str]:
 
 
 def optional_texts(reply: Reply) -> list[str]:
-    """Fields of a hash, in which those that are not there are empty."""
+    """The reply to HMGET, with an empty text for each missing field."""
     assert isinstance(reply, list), reply
     return ["" if item is None else text(item) for item in reply]
 
@@ -28,7 +28,7 @@ def rows(reply: Reply) -> list[list[str]]:
 
 
 def mapping(reply: Reply) -> dict[str, str]:
-    """A flat list of names and values, or the dict that redis-py makes of it where it knows the command."""
+    """A flat list of names and values in turn, or the dict that redis-py makes of it for commands that it knows."""
     if isinstance(reply, dict):
         return {text(name): text(value) for name, value in reply.items()}
     flat = texts(reply)

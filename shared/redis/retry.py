@@ -1,4 +1,4 @@
-"""Waiting for Redis: the one place that says how acts that must happen are repeated."""
+"""Waiting for Redis: the one place that defines how the project repeats operations that must happen."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from shared.run.errors import Unavailable
 Answer = TypeVar("Answer")
 
 
-async def retry_until_available(act: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Does an act that is safe to repeat until Redis has answered. Bounded by cancelling it."""
+async def retry_until_available(operation: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Repeats an operation, which must be safe to repeat, until Redis has answered. It has no time limit of its own;
+    the caller may cancel it."""
     with suppress(Unavailable):
-        return await act()  # nearly always all there is to do; a retry loop costs more than the act
+        return await operation()  # nearly always enough, and a retry loop costs more than the operation
     waits = stamina.retry_context(
         on=Unavailable, attempts=None, timeout=None, wait_initial=0.05, wait_max=1.0, wait_jitter=0.05
     )
     async for attempt in waits:
         with attempt:
-            return await act()
+            return await operation()
     raise AssertionError("retries are not bounded")

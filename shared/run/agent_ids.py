@@ -1,4 +1,4 @@
-"""Agent ids: what counts as one, and which one a request means."""
+"""Agent ids: which texts are agent ids, and which agent a request means."""
 
 from __future__ import annotations
 
@@ -29,13 +29,14 @@ def normalise_agent_id(raw: str) -> str:
     raw = js_trim(raw)
     if _ID.fullmatch(raw):
         return raw.lower()
-    # A leading `_` goes with the dashes: an id that begins with it would not be legal.
+    # A leading `_` is stripped with the dashes: an id that begins with it would not be legal.
     dashed = _FOREIGN.sub("-", raw.lower()).lstrip("-_").rstrip("-")
     return dashed[:_LENGTH].rstrip("-") or DEFAULT_AGENT
 
 
 def requested_agent(header: str | None, model: str | None, served: Container[str]) -> RequestedAgent:
-    """A header beats the model. A model that names no agent, such as `gpt-4o`, means the default agent."""
+    """The agent of a request. A header counts more than the model. A model that names no agent, such as `gpt-4o`, means
+    the default agent."""
     if header is not None and js_trim(header):
         return RequestedAgent(normalise_agent_id(header), explicit=True)
     named = _named_by(model, served) if model is not None else None

@@ -1,7 +1,7 @@
-"""The calls of a client's own tools, added up from their pieces.
+"""Assembles the calls of a client's own tools from their pieces.
 
-Rule 1: the adding up must live here in this file. A whole answer, the terminal record and the transcript name the same
-calls only because all of them ask `ToolCallAssembler`.
+Rule 1: the assembling must live here in this file. A whole answer, the terminal record and the transcript have the same
+calls only because all of them use `ToolCallAssembler`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class ToolCallAssembler:
 
     @property
     def whole(self) -> tuple[ToolCall, ...]:
-        """In the order of their numbers."""
+        """The calls so far, in the order of their numbers."""
         return tuple(_whole(pieces) for _, pieces in sorted(self._pieces.items()))
 
 

@@ -6,5 +6,5 @@ import time
 
 
 def now_ms() -> int:
-    """Milliseconds since the epoch. For what is shown; leases and waits go by Redis's clock."""
+    """Milliseconds since the epoch, for display only. Leases and waits go by Redis's clock."""
     return time.time_ns() // 1_000_000

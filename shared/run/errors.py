@@ -1,20 +1,20 @@
 """Every error that runrelay raises on purpose.
 
 RunrelayError
-├── SettingsError      the operator set something wrong: the start stops with one line
+├── SettingsError      the operator set a wrong value: the process stops at its start with one line
 ├── Unavailable        Redis does not answer now: try again later, nothing was decided
 ├── Refused            a run was not accepted; nothing was written
 │   ├── SessionTaken       the session key belongs to another credential
 │   ├── KeyReused          the idempotency key was used with another body
 │   └── QueueFull          too many runs wait, in this session or in all
-├── TooManyPauses      so many agents are paused that somebody must have meant the whole queue
+├── TooManyPauses      PAUSED_MOST agents are paused: the operator had better pause the whole queue
 ├── LogRefused         the event log did not take a write
-│   ├── Fenced             a later attempt owns the run: stop speaking for it
+│   ├── Fenced             a later attempt owns the run: write nothing more to it
 │   ├── Closed             the run has its terminal record
-│   └── LogLost            Redis came back without what it had confirmed
-│       └── EventsGone         events after a reader's place are not kept any more
+│   └── LogLost            Redis came back without events that it had confirmed
+│       └── EventsGone         Redis no longer keeps the events after a reader's cursor
 ├── Draining           this process is about to stop: go on reading at another one
-└── RunError           what ends a run as failed, with a code that clients see
+└── RunError           ends a run as failed, with a code that clients see
 
 Divided by whose fault it is. The errors of redis-py become `Unavailable` in `shared/redis/client.py` and nowhere else.
 """
@@ -25,15 +25,16 @@ from enum import StrEnum
 
 
 class RunrelayError(Exception):
-    """The root, so that an entry point can tell our errors from bugs."""
+    """The root, so that an entry point can distinguish our errors from bugs."""
 
 
 class SettingsError(RunrelayError):
-    """A setting has a value that is not allowed; the text names it and says what is."""
+    """A setting has a value that is not allowed; the text names the setting and the allowed values."""
 
 
 class Unavailable(RunrelayError):
-    """Redis cannot be reached or refuses to write. The act may or may not have happened: acts are safe to repeat."""
+    """Redis cannot be reached or refuses to write. It may or may not have executed the operation: the caller may safely
+    repeat it."""
 
 
 class Refused(RunrelayError):
@@ -49,7 +50,7 @@ class KeyReused(Refused):
 
 
 class QueueFull(Refused):
-    """`scope` is `session` or `total`: which bound on waiting runs was met."""
+    """Too many runs wait. `scope` is `session` or `total`: the bound that was reached."""
 
     def __init__(self, scope: str) -> None:
         super().__init__(f"too many runs wait ({scope})")
@@ -65,7 +66,7 @@ class LogRefused(RunrelayError):
 
 
 class Fenced(LogRefused):
-    """Another attempt owns the run now. Whoever gets this must stop its agent and write nothing more."""
+    """Another attempt owns the run now. The worker that gets this must stop its agent and write nothing more."""
 
 
 class Closed(LogRefused):
@@ -77,7 +78,8 @@ class LogLost(LogRefused):
 
 
 class EventsGone(LogLost):
-    """A reader's place points before what is kept. It must be told: what it has and what would come do not join."""
+    """Redis no longer keeps the event after a reader's cursor. The reader must learn of it, because the events that it
+    has and those that would follow leave a gap."""
 
 
 class Draining(RunrelayError):
@@ -85,19 +87,19 @@ class Draining(RunrelayError):
 
 
 class ErrorCode(StrEnum):
-    """Why a run failed. Clients see these words; `api/http/api_errors.py` gives each its HTTP status."""
+    """Why a run failed. Clients see these codes; `api/http/api_errors.py` gives each its HTTP status."""
 
-    AGENT_FAILED = "agent_failed"  # the agent said so, raised, or exited with another code than 0
-    AGENT_PROTOCOL_ERROR = "agent_protocol_error"  # the agent broke the format it was configured to speak
-    AGENT_NOT_FOUND = "model_not_found"  # the worker that took the run does not serve the agent after all
+    AGENT_FAILED = "agent_failed"  # the agent reported it, raised, or exited with another code than 0
+    AGENT_PROTOCOL_ERROR = "agent_protocol_error"  # the agent's output broke its configured format
+    AGENT_NOT_FOUND = "model_not_found"  # the worker that claimed the run does not serve the agent after all
     OUTPUT_TOO_LARGE = "output_too_large"  # a line, an event or the run's whole output passed its bound
     UPSTREAM_ERROR = "upstream_error"  # the model behind the agent failed, or refuses this service
-    UPSTREAM_TIMEOUT = "upstream_timeout"  # it did not answer in time
-    RATE_LIMITED = "rate_limit_exceeded"  # it answers no more for now
-    INVALID_REQUEST = "invalid_request"  # it refuses what the request says, such as a parameter
-    CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"  # the conversation is too long for it
-    CONTENT_FILTER = "content_filter"  # it refuses what the conversation is about
-    QUEUE_TIMEOUT = "queue_timeout"  # no worker took the run in time
+    UPSTREAM_TIMEOUT = "upstream_timeout"  # the model did not answer in time
+    RATE_LIMITED = "rate_limit_exceeded"  # the model takes no more requests for now
+    INVALID_REQUEST = "invalid_request"  # the model refuses a part of the request, such as a parameter
+    CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"  # the conversation is too long for the model
+    CONTENT_FILTER = "content_filter"  # the model refuses the content of the conversation
+    QUEUE_TIMEOUT = "queue_timeout"  # no worker claimed the run in time
     RUN_TIMEOUT = "run_timeout"  # the agent did not end in time
     WORKER_LOST = "worker_lost"  # the worker died or was stopped after the agent had begun to answer
     RUN_LOST = "run_lost"  # Redis lost the run
@@ -107,8 +109,8 @@ class ErrorCode(StrEnum):
 class RunError(RunrelayError):
     """Ends a run as failed.
 
-    `message` is for clients: no path, no traceback, no secret. `detail` is for operators: it goes to the run record
-    and the worker's log and never to a client.
+    `message` is for clients: no path, no traceback, no secret. `detail` is for operators: the worker writes it to the
+    terminal record and its own log, and the API never sends it to a client.
     """
 
     def __init__(self, code: ErrorCode, message: str, detail: str = "") -> None:

@@ -1,7 +1,7 @@
 """The flat text of a run: its assistant messages joined by a blank line.
 
-Rule 1: the joining must live here in this file. A stream, a whole answer and the terminal record say the same
-text only because all three add up what `FlatText` returns.
+Rule 1: the joining must live here in this file. A stream, a whole answer and the terminal record have the same text
+only because all three add up what `FlatText` returns.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ BETWEEN_MESSAGES = "\n\n"
 
 
 class FlatText:
-    """Where a text stands, not the text itself. The arguments continue one that was begun elsewhere."""
+    """The state of a flat text, without the text itself. The arguments continue a text that began elsewhere."""
 
     def __init__(self, *, message: int = 0, empty: bool = True) -> None:
-        self.message = message  # the last one that said something
+        self.message = message  # number of the last message with text
         self.empty = empty
 
     def add(self, delta: Delta) -> str:

@@ -1,4 +1,4 @@
-"""JSON that a client or a model's server has written for the other of the two: it is passed on as it is."""
+"""JSON that a client and a model's server write for each other. The service passes it on unchanged."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from pydantic import JsonValue
 
 JsonObject = dict[str, JsonValue]
 
-LEVELS = 64  # no reader of ours goes deeper than 200, and what is passed on stands inside of something else
+LEVELS = 64  # our JSON parsers read no deeper than 200 levels, and this JSON is nested inside other JSON
 
 
 def too_deep(value: JsonValue, levels: int = LEVELS) -> bool:
-    """Whether lists and objects stand in each other more than `levels` deep."""
+    """Whether lists and objects are nested more than `levels` deep."""
     if not isinstance(value, list | dict):
         return False
     inner = value.values() if isinstance(value, dict) else value

@@ -1,12 +1,12 @@
 """Fields of a chat completion request that are for the model behind an agent.
 
-A run carries those that its request has; no other field of a request gets to an agent. Which of them reach a model, its
-agent says.
+A run carries those fields of this list that its request has; no other field of a request gets to an agent. The agent
+decides which of them reach its model.
 """
 
 from __future__ import annotations
 
-TOOLS = "tools"  # carried apart from the others: every kind of agent may look at them
+TOOLS = "tools"  # a run carries them apart from the others: every kind of agent may read them
 TOOL_PARAMS = ("tool_choice", "parallel_tool_calls")  # mean nothing without tools
 
 # Sampling, length and form of an answer, which any client may choose.
@@ -26,7 +26,7 @@ USUAL = (
     "verbosity",
 )
 
-# What some servers refuse to know, and what may cost or store something.
+# Fields that some servers refuse, and fields that may cost money or store data.
 OTHERS = (
     "top_k",
     "min_p",

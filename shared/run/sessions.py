@@ -18,12 +18,12 @@ _FRESH = re.compile(r"agent:[^:]+:openai:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{1
 
 
 class IllegalSessionKey(RunrelayError):
-    """The client's session key cannot be used; the text says why, to the client."""
+    """The client's session key is not allowed; the text gives the client the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """`agent_id` answers in it. `stable`: the client named it and may come back to it."""
+    """A session and the agent that answers in it. `stable`: the client named the session and may come back to it."""
 
     key: str
     agent_id: str
@@ -31,7 +31,8 @@ class Session:
 
 
 def resolve_session(requested: RequestedAgent, *, header: str | None, user: str | None) -> Session:
-    """The header is the key; else a user has one per agent; else it is fresh. Raises IllegalSessionKey."""
+    """The session of a request: the header is its key. Without a header, a user has one session per agent. Without
+    either, the session is fresh. Raises IllegalSessionKey."""
     if key := js_trim(header or ""):
         return Session(_legal(key), _agent_of(key, requested), stable=True)
     if name := js_trim(user or ""):
@@ -40,7 +41,8 @@ def resolve_session(requested: RequestedAgent, *, header: str | None, user: str 
 
 
 def is_fresh(key: str) -> bool:
-    """Whether the key was made for one request, which named no session: only who reads it there can come back."""
+    """Whether the API made the key for one request that named no session. Only a client that reads the key in the
+    answer can come back to such a session."""
     return _FRESH.fullmatch(key) is not None
 
 
@@ -53,7 +55,7 @@ def _legal(key: str) -> str:
 
 
 def _agent_of(key: str, requested: RequestedAgent) -> str:
-    """`agent:<id>:<rest>` names its agent. Any other key is used with whichever agent was asked for."""
+    """The agent of a key: `agent:<id>:<rest>` names its agent, and any other key goes with the requested agent."""
     named = _OF_AGENT.fullmatch(key)
     if named is None:
         return requested.id

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 class State(StrEnum):
     QUEUED = "queued"  # accepted; waits for its session's turn or for a worker
-    RUNNING = "running"  # some owner holds its lease
+    RUNNING = "running"  # an owner holds its lease
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"

@@ -1,4 +1,4 @@
-"""Workers made up by a test."""
+"""Announcements of made-up workers."""
 
 from __future__ import annotations
 

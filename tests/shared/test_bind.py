@@ -17,7 +17,7 @@ def bound(host: str, port: int) -> Iterator[set[str]]:
 
 
 def is_here(address: str) -> bool:
-    """Whether this machine has it."""
+    """Whether this machine has the address."""
     try:
         with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
             probe.bind((address, 0))
@@ -41,7 +41,7 @@ def test_an_address_is_bound_alone(unused_port: int, address: str) -> None:
 
 
 def test_an_address_that_this_machine_has_not_is_left_out(unused_port: int) -> None:
-    """192.0.2.1 is nobody's."""
+    """192.0.2.1 is an address for documentation, which no machine has."""
     here, absent = ("127.0.0.1", unused_port), ("192.0.2.1", unused_port)
     (only,) = bind_all([(socket.AF_INET, absent), (socket.AF_INET, here)])
     with only:
@@ -49,7 +49,7 @@ def test_an_address_that_this_machine_has_not_is_left_out(unused_port: int) -> N
 
 
 def test_where_one_address_is_taken_none_is_kept(unused_port: int) -> None:
-    """A socket that stayed open would fail the test."""
+    """A socket that stayed open would fail the test with a ResourceWarning."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", unused_port))
         taken.listen()

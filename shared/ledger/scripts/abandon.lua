@@ -1,7 +1,7 @@
--- Asks for the runs to be stopped that nobody reads any more. ARGV: 1 reason, 2 most. Answers their ids.
+-- Requests a stop of the runs that no longer have a reader. ARGV: 1 reason, 2 the most runs. Returns their ids.
 local ids = redis.call('ZRANGEBYSCORE', KEY.attended, '-inf', score(clock()), 'LIMIT', 0, ARGV[2])
 for _, id in ipairs(ids) do
-  ask_to_stop(id, ARGV[1]) -- first: without memory for the note it ends the script, and the run is to be seen again
+  request_stop(id, ARGV[1]) -- before ZREM: out of memory it ends the script, and the next call must find the run again
   redis.call('ZREM', KEY.attended, id)
 end
 return ids

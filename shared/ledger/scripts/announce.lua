@@ -1,5 +1,5 @@
--- Keeps the list of workers, or of web processes. ARGV: 1 'workers' or 'webs', 2 a process, 3 its announcement as JSON, in front of which
--- stands when it was made, 4 what it has to add to the count of deltas. Answers what it was ordered, or ''.
+-- Writes a process into the list of workers or of API processes, with the time in front, and drops old entries. ARGV: 1 'workers' or
+-- 'webs', 2 the process, 3 its announcement as JSON, 4 the deltas to count. Returns the operator's order, or ''.
 local list, name = KEY[ARGV[1]], ARGV[2]
 local now = clock()
 redis.call('HSET', list, name, whole(now) .. ' ' .. ARGV[3])

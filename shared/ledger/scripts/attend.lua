@@ -1,5 +1,6 @@
--- Sets when runs count as abandoned. ARGV: 1 ms from now, 2 'later' to put it off (a reader is there) or 'then' to set it (a reader has
--- left; one that is still there will put it off), then the runs. Runs that go on without readers are not in the list and stay out.
+-- Sets when runs count as abandoned. ARGV: 1 ms from now, 2 'later' to postpone that time (the run has a reader) or 'then' to set it (a
+-- reader has left; the report for another reader will postpone it), then the runs. Runs that go on without readers are not in the list,
+-- and XX keeps them out.
 local at = score(clock() + ARGV[1])
 for i = 3, #ARGV do
   if ARGV[2] == 'later' then

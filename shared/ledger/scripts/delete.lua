@@ -1,4 +1,4 @@
--- Forgets a run that has ended. ARGV: 1 id, 2 the audit's entry. Answers the state that it had, or '' when there is no such run.
+-- Deletes a run that has ended. ARGV: 1 id, 2 the entry for the audit. Returns the run's state, or '' when there is no such run.
 local id = ARGV[1]
 local record = redis.call('HMGET', KEY.run .. id, 'state', 'agent', 'owner')
 local state = record[1]

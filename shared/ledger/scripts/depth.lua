@@ -1,7 +1,7 @@
--- Counts what waits and what runs. ARGV: 1 most runs to look at one by one. Answers {now}, then a row for each agent:
--- {agent, runs that wait for a worker, for their session's turn, that run, since when the first could be claimed (0: none waits), and
--- runs that a pause holds back}.
--- Runs behind the first ARGV[1] that could be claimed are counted, under the agent '', as if each waited for a worker.
+-- Counts the runs that wait and the runs that run. ARGV: 1 the most runs whose agent it reads. Returns {now}, then a row for each agent:
+-- {agent, runs that wait for a worker, runs that wait for their session's turn, runs that run, when the first of those that wait for a
+-- worker became claimable (0: none waits), runs that a pause holds back}.
+-- Queued runs behind the first ARGV[1] count under the agent '', as if each waited for a worker.
 local now, most = clock(), tonumber(ARGV[1])
 local rows, by_agent, paused = {{whole(now)}}, {}, {}
 for _, name in ipairs(redis.call('HKEYS', KEY.paused)) do
@@ -29,7 +29,7 @@ for i = 1, #page, 2 do
     count(run[1], 3, 1)
   elseif run[2] and (paused[run[1]] or paused[ALL]) then
     count(run[1], 6, 1)
-  elseif run[2] then -- not what arq enqueued without us, or what outlived its record
+  elseif run[2] then -- not a job that arq enqueued without the ledger, nor a queue entry whose record has expired
     local waits = count(run[1], 2, 1)
     waits[5] = waits[5] == 0 and tonumber(whole(page[i + 1])) or waits[5]
   end

@@ -1,13 +1,13 @@
--- A page of the runs that fit, newest first. ARGV: 1 what is asked, as JSON {cursor, most, look, since, to, prefix, where}.
--- Answers {cursor of the next page or '', run ids ...}. A page may be short because enough runs were looked at; its cursor goes on.
-local ask = cjson.decode(ARGV[1])
+-- Returns a page of the runs that match, newest first. ARGV: 1 the query, as JSON {cursor, most, look, since, to, prefix, where}.
+-- Returns {cursor of the next page or '', run ids ...}. A page is short when the script has read `look` runs; its cursor goes on there.
+local query = cjson.decode(ARGV[1])
 local INDEXES = {owner = KEY.owned, agent = KEY.agent, state = KEY.state}
 
--- Every run that fits is in each of these, and the shortest has the fewest others; but runs that have not ended are for certain in that of
--- their state only: they may wait for longer than the others keep them.
+-- Each of these indexes holds every run that matches, so the shortest one has the fewest others. But a run that has not ended is certain
+-- to be only in the index of its state: it may wait longer than the other indexes keep it.
 local index, length = KEY.runs, redis.call('ZCARD', KEY.runs)
 local fields, values = {'state'}, {}
-for field, value in pairs(ask.where) do
+for field, value in pairs(query.where) do
   fields[#fields + 1], values[#fields + 1] = field, value
   if INDEXES[field] then
     local own = field == 'state' and not ENDS[value] and -1 or redis.call('ZCARD', INDEXES[field] .. value)
@@ -18,7 +18,7 @@ for field, value in pairs(ask.where) do
 end
 
 local function fits(id)
-  if string.sub(id, 1, #ask.prefix) ~= ask.prefix then
+  if string.sub(id, 1, #query.prefix) ~= query.prefix then
     return false
   end
   local record = redis.call('HMGET', KEY.run .. id, unpack(fields))
@@ -30,12 +30,12 @@ local function fits(id)
   return record[1]
 end
 
-local before = ask.cursor ~= '' and '(' .. ask.cursor or ask.to
+local before = query.cursor ~= '' and '(' .. query.cursor or query.to
 local found, last, looked = {''}, '', 0
-while looked < ask.look do
-  local page = redis.call('ZREVRANGEBYSCORE', index, before, ask.since, 'WITHSCORES', 'LIMIT', 0, 200)
+while looked < query.look do
+  local page = redis.call('ZREVRANGEBYSCORE', index, before, query.since, 'WITHSCORES', 'LIMIT', 0, 200)
   for i = 1, #page, 2 do
-    if #found > ask.most then
+    if #found > query.most then
       found[1] = last
       return found
     end

@@ -1,5 +1,5 @@
--- What was counted in the last spans of time, the newest last. ARGV: 1 name of the span, 2 how many.
--- Answers a span each: {when it began, then field and count in turn}.
+-- Returns the counts of the last spans of time, the newest last. ARGV: 1 name of the span, 2 how many.
+-- Returns for each span: {when it began, then field and count in turn}.
 local ms = TALLIES[ARGV[1]].ms
 local last = math.floor(clock() / ms)
 local answer = {}

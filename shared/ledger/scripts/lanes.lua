@@ -1,5 +1,5 @@
--- Sessions that have runs which have not ended, the longest lanes first. ARGV: 1 most sessions, 2 most runs to look at, 3 most runs of each.
--- Answers a session each: {session, agent, owner, runs of its lane, the first of them ...}.
+-- Returns the sessions whose runs have not ended, the longest lanes first. ARGV: 1 the most sessions, 2 the most runs to read in each
+-- state, 3 the most runs of each lane. Returns for each session: {session, agent, owner, length of its lane, its first runs ...}.
 local seen, lanes = {}, {}
 for _, state in ipairs({'running', 'queued'}) do
   for _, id in ipairs(redis.call('ZRANGE', KEY.state .. state, 0, ARGV[2] - 1)) do

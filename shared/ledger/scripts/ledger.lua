@@ -1,7 +1,8 @@
--- Common part of every ledger script; the facts above it come from Python (shared/ledger/ledger_script.py).
--- The ledger lives on one primary, so scripts make the names of keys from ids instead of declaring each in KEYS.
+-- The common part of every ledger script; Python puts the constants above it (shared/ledger/ledger_script.py).
+-- The ledger lives on one primary, so scripts build the names of keys from ids instead of declaring each in KEYS.
 
--- Time by Redis's clock in ms; the microseconds are its fraction. No two scripts share one, so as a score it keeps exact order.
+-- The time by Redis's clock in ms, with microseconds as its fraction. No two scripts get the same time, so as a score it keeps exact
+-- order.
 local function clock()
   local time = redis.call('TIME')
   return time[1] * 1000 + time[2] / 1000
@@ -15,7 +16,7 @@ local function whole(ms)
   return string.format('%.0f', math.floor(ms))
 end
 
--- The only way to another state. Answers the state it came from, or nil when the table has no such move.
+-- The only function that changes a run's state. Returns the state before, or nil when the table has no such move.
 local function move(id, to)
   local record = redis.call('HMGET', KEY.run .. id, 'state', 'at', 'queued', 'keep')
   local from = record[1]
@@ -24,7 +25,7 @@ local function move(id, to)
   end
   redis.call('HSET', KEY.run .. id, 'state', to)
   redis.call('ZREM', KEY.state .. from, id)
-  local at = record[2] or record[3] -- an earlier release noted no more than the millisecond
+  local at = record[2] or record[3] -- an earlier release wrote only `queued`, in whole ms
   if at then
     redis.call('ZADD', KEY.state .. to, at, id)
     redis.call('PEXPIRE', KEY.state .. to, record[4])
@@ -32,17 +33,17 @@ local function move(id, to)
   return from
 end
 
--- Adds to what is counted over time (shared/ledger/tallies.py).
+-- Adds `by` to a count over time (shared/ledger/tallies.py).
 local function tally(now, field, by)
   for name, span in pairs(TALLIES) do
     local key = KEY.tally .. name .. ':' .. whole(now / span.ms)
-    if redis.call('HINCRBY', key, field, by) == tonumber(by) then -- the first of its kind
+    if redis.call('HINCRBY', key, field, by) == tonumber(by) then -- this call has created the field, perhaps the key
       redis.call('PEXPIRE', key, span.keep)
     end
   end
 end
 
--- The same for what is looked at now and then: the highest counts.
+-- Keeps the highest value of a number that scripts sample now and then (shared/ledger/tallies.py).
 local function highest(now, field, seen)
   for name, span in pairs(TALLIES) do
     local key = KEY.tally .. name .. ':' .. whole(now / span.ms)
@@ -53,7 +54,7 @@ local function highest(now, field, seen)
   end
 end
 
--- Notes the act of an operator. `entry` is JSON, in front of which stands when it was done; none for an act of nobody's.
+-- Records an operator's operation in the audit, with the time in front. `entry` is JSON; empty or nil when no operator acted.
 local function audit(entry)
   if entry and entry ~= '' then
     redis.call('LPUSH', KEY.audit, whole(clock()) .. ' ' .. entry)
@@ -70,7 +71,7 @@ local function ring(name)
   redis.call('PEXPIRE', bell, BELL_TTL_MS)
 end
 
--- From now on a worker may claim the run, and its patience runs.
+-- Makes a run claimable by a worker from now on. Its patience (the queue timeout) begins.
 local function ready(id, now)
   local record = redis.call('HMGET', KEY.run .. id, 'bell', 'patience')
   redis.call('HSET', KEY.run .. id, 'queued_until', whole(now + record[2]), 'ready', whole(now))
@@ -78,8 +79,8 @@ local function ready(id, now)
   ring(record[1])
 end
 
--- The run whose turn it is in a session. Runs that ended or vanished without leaving the lane are dropped here, so that no lane
--- waits for a run that is no more.
+-- Returns the run whose turn it is in a session. Drops runs from the lane that have ended or expired without leaving it: a lane must
+-- not wait for a run that no longer exists.
 local function turn(session)
   while true do
     local first = redis.call('LINDEX', KEY.lane .. session, 0)
@@ -97,20 +98,20 @@ end
 local function promote(session, now)
   local first = turn(session)
   local record = first and redis.call('HMGET', KEY.run .. first, 'state', 'queued_until') or {}
-  if record[1] == 'queued' and record[2] == '0' then -- not one that somebody has taken before its turn, in order to end it
+  if record[1] == 'queued' and record[2] == '0' then -- not a run that an owner has claimed before its turn in order to end it
     ready(first, now)
   end
 end
 
--- Whether `token` still owns the run's lease. The record is the truth; arq's in-progress key only shows it to arq.
+-- Whether `token` still owns the run's lease. The record decides; arq's in-progress key only shows the lease to arq.
 local function owns(id, token)
   local record = redis.call('HMGET', KEY.run .. id, 'state', 'token')
   return record[1] == 'running' and record[2] == token
 end
 
--- A lease is over when its owner was silent for too long, and not when nobody could be heard. So each look at the leases is noted, and
--- when there was none for half of one, Redis was away: who holds one then gets the time of a lease to say that it is still there. Of a
--- short lease half is less than the time between two looks, and it would never be over.
+-- A lease must end because its owner was silent, not because Redis was away and could not receive a renewal. So each script that
+-- checks the leases writes down when it did. If no script did for half a lease, Redis was away, and each owner gets a whole lease to
+-- renew. For a short lease half of it is less than the time between two checks; without UNWATCHED_MS it would never end.
 local function watch(now, lease)
   local known = redis.call('HMGET', KEY.watch, 'at', 'lease')
   lease = lease or tonumber(known[2] or 0)
@@ -124,7 +125,7 @@ local function watch(now, lease)
   redis.call('PEXPIRE', KEY.watch, WATCH_TTL_MS)
 end
 
--- Notes that an attempt starts an agent; a claim alone may be there to end the run.
+-- Notes that an attempt starts an agent. A claim alone does not show it: an owner may claim a run only to end it.
 local function begin(id, attempt, now)
   redis.call('HSETNX', KEY.run .. id, 'started', whole(now))
   redis.call('HSET', KEY.run .. id, 'begun', attempt)
@@ -135,9 +136,9 @@ local function unlease(id)
   redis.call('ZREM', KEY.leases, id)
 end
 
--- Notes that a run shall be stopped; the first reason stays. Answers its state. The message is for speed: the note is seen again at
--- every renewal, and by whoever claims the run next.
-local function ask_to_stop(id, reason)
+-- Notes that a run is to stop; the first reason stays. Returns the run's state. The published message only saves time: the owner gets
+-- the note with every renewal, and the next owner with its claim.
+local function request_stop(id, reason)
   local state = redis.call('HGET', KEY.run .. id, 'state')
   if state and not ENDS[state] then
     redis.call('HSETNX', KEY.run .. id, 'cancel', reason)

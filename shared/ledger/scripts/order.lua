@@ -1,5 +1,6 @@
--- Tells a worker what to do until it is told otherwise or ends. ARGV: 1 worker, 2 'drain', or '' for nothing special, 3 the audit's entry.
--- Answers 1, or 0 when there is no such worker. The message is for speed: a worker gets its orders with every announcement.
+-- Gives a worker an order, which holds until the next order or until the worker ends. ARGV: 1 worker, 2 'drain', or '' for no order,
+-- 3 the entry for the audit. Returns 1, or 0 when there is no such worker. The published message only saves time: a worker gets its
+-- order with every announcement.
 if redis.call('HEXISTS', KEY.workers, ARGV[1]) == 0 then
   return 0
 end

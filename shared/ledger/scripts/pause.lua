@@ -1,5 +1,5 @@
--- Holds back the runs of an agent, or all: workers claim none. ARGV: 1 agent, or ALL, 2 by whom, 3 the audit's entry.
--- Answers 1, 0 when that was so already, -1 when too many agents are held back.
+-- Pauses an agent, or all: workers claim none of its runs. ARGV: 1 agent, or ALL, 2 the operator's credential, 3 the entry for the audit.
+-- Returns 1, 0 when it was paused already, -1 when PAUSED_MOST agents are paused.
 if redis.call('HEXISTS', KEY.paused, ARGV[1]) == 1 then
   return 0
 end

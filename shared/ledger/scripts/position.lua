@@ -1,5 +1,5 @@
--- How many runs go before this one. ARGV: 1 id. Of those that a worker may claim, or of its session while it waits for its turn there.
--- Answers -1 when the run does not wait. Only reads: a lane that has to be repaired is left to others.
+-- Returns how many runs are ahead of this one, in the queue, or in its lane while it waits for its session's turn; -1 when the run does
+-- not wait. ARGV: 1 id. The script only reads, so it leaves the repair of a lane to other scripts.
 local id = ARGV[1]
 local record = redis.call('HMGET', KEY.run .. id, 'state', 'session', 'queued_until')
 if record[1] ~= 'queued' then

@@ -1,5 +1,5 @@
--- Hands a run back to the queue, ahead of nobody: its turn in the session stays its own. ARGV: 1 id, 2 token, 3 tries to give back.
--- Answers 1, or 0 when the token no longer owns the run.
+-- Hands a run back to the end of the queue; it keeps its turn in its session. ARGV: 1 id, 2 token, 3 tries to give back.
+-- Returns 1, or 0 when the token no longer owns the run.
 local id, token = ARGV[1], ARGV[2]
 if not owns(id, token) or not move(id, 'queued') then
   return 0

@@ -1,6 +1,6 @@
 -- Prolongs leases. ARGV: 1 lease in ms, then id and token of each run.
--- Answers, a run each: 'held', 'cancel:<reason>' (held, and asked to stop), 'done' (this owner has settled it or handed it back), or
--- 'lost' (another owner has it, or it is gone).
+-- Returns for each run: 'held', 'cancel:<reason>' (held, and the run is to stop), 'done' (this owner has settled the run or handed it
+-- back), or 'lost' (another owner has the run, or it is gone).
 local lease = tonumber(ARGV[1])
 local now = clock()
 watch(now, lease)
@@ -9,7 +9,7 @@ for i = 2, #ARGV, 2 do
   local id, token = ARGV[i], ARGV[i + 1]
   if owns(id, token) then
     local record = redis.call('HMGET', KEY.run .. id, 'cancel', 'keep', 'session')
-    -- A lock that ran out while nobody claimed the run is simply taken again.
+    -- If the lock ran out and no other owner claimed the run, the owner simply takes it again.
     redis.call('SET', KEY.lock .. id, token, 'PX', lease)
     redis.call('ZADD', KEY.leases, score(now + lease), id)
     redis.call('PEXPIRE', KEY.run .. id, record[2])

@@ -1,5 +1,5 @@
--- Ends a pause. The runs that it held back get their places in the queue again, and their patience begins anew.
--- ARGV: 1 agent, or ALL, 2 most runs at once, 3 the audit's entry. Answers how many are still to be given their places.
+-- Ends a pause. Gives the runs that the pause held back their places in the queue again, and restarts their patience.
+-- ARGV: 1 agent, or ALL, 2 the most runs to give back at once, 3 the entry for the audit. Returns how many runs still lack their places.
 local parked, now = KEY.parked .. ARGV[1], clock()
 if redis.call('HDEL', KEY.paused, ARGV[1]) == 1 then
   audit(ARGV[3])
@@ -17,7 +17,7 @@ for i = 1, #places, 2 do
   end
 end
 redis.call('ZREMRANGEBYRANK', parked, 0, ARGV[2] - 1)
--- Those that no worker had looked at since the pause are where they were.
+-- Runs that no worker has read since the pause are still in their places; they only need a ring.
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEY.queue, '-inf', score(now), 'LIMIT', 0, BELL_LENGTH)) do
   local bell = redis.call('HGET', KEY.run .. id, 'bell')
   if bell then

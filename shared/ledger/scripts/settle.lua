@@ -1,7 +1,7 @@
--- Ends a run in the ledger: arq's job and result, the transcript, the session's next turn. The log was closed before.
--- ARGV: 1 id, 2 token, 3 the end as JSON {state, code, job}, 4 most turns of a transcript, 5 most bytes of it, 6 the agent's own
--- conversation that holds it, '' for none, 7 ... the turns to remember of this run.
--- Answers 1, or 0 when the token no longer owns the run: whoever does will settle it.
+-- Ends a run in the ledger: arq's job and result, the transcript, the session's next turn. The log is closed already.
+-- ARGV: 1 id, 2 token, 3 the end as JSON {state, code, job}, 4 the most turns of a transcript, 5 its most bytes, 6 the agent's own
+-- conversation that holds the transcript, '' for none, 7 ... the turns that this run adds to the transcript.
+-- Returns 1, or 0 when the token no longer owns the run: the owner will settle it.
 local id, token = ARGV[1], ARGV[2]
 local ending = cjson.decode(ARGV[3])
 local now = clock()
@@ -21,8 +21,8 @@ redis.call('ZREMRANGEBYSCORE', KEY.state .. ending.state, '-inf', score(now - ke
 tally(now, ending.state, 1)
 redis.call('PEXPIRE', record, keep)
 
--- Written out because cjson cannot tell an empty object from an empty list.
--- arq knows no job that ended without a start: such a run shows its end for it.
+-- Formatted by hand because cjson cannot tell an empty object from an empty list.
+-- arq knows no job that ended without a start, so a run that never started reports its end as its start.
 local result = string.format(
   '{"t":%s,"f":"%s","a":["%s"],"k":{},"et":%s,"s":%s,"r":"%s","st":%s,"ft":%s,"q":"%s","id":"%s"}',
   fields[5], ending.job, id, fields[3], tostring(ending.state == 'completed'), ending.state, fields[4] or whole(now), whole(now), KEY.queue, id)
@@ -39,10 +39,10 @@ if fresh > 0 then
   end
   local turns = redis.call('LRANGE', transcript, 0, -1)
   local size, left = 0, #turns
-  for _, said in ipairs(turns) do
-    size = size + #said
+  for _, kept in ipairs(turns) do
+    size = size + #kept
   end
-  -- The oldest go first, whole exchanges at once: results of tools are worth nothing without their calls. This run's own stay.
+  -- Drops the oldest turns, a whole exchange at a time: results of tools are worth nothing without their calls. This run's own turns stay.
   while left > fresh and (left > most or size > bytes) do
     repeat
       size, left = size - #redis.call('LPOP', transcript), left - 1

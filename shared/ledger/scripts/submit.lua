@@ -1,84 +1,86 @@
--- Accepts a run, or says why not. ARGV: 1 the ask, as JSON. Answers {verdict, run id}.
-local ask = cjson.decode(ARGV[1])
+-- Accepts a run, or refuses it with a reason. ARGV: 1 the request, as JSON. Returns {verdict, run id}.
+local request = cjson.decode(ARGV[1])
 local now = clock()
-local record = KEY.run .. ask.id
+local record = KEY.run .. request.id
 
--- The same ask again: its answer was lost on the way.
+-- The caller repeats a request whose answer was lost on the way.
 if redis.call('EXISTS', record) == 1 then
-  return {'accepted', ask.id}
+  return {'accepted', request.id}
 end
 
--- Once, not three times: the same key attaches to the run it made, and a retry to the run of its first try. So does a first try to
--- the run of its own retry, which overtakes it when the process that took the first try is paused. There was one first try: the next
--- request with this body is another one. It is known by the id it came with, because it comes again when its answer was lost.
-local once = KEY.once .. ask.once
+-- A client that tries three times gets one run. A request with a known key joins the run of that key, and a retry joins the run of its
+-- first try. A first try joins the run of its own retry, if the retry has overtaken it because the process that took the first try was
+-- paused. Only one first try may do so: the next request with this body is a new one. The hash keeps the run id of that first try
+-- (`overtaken`), because its caller repeats it when the answer was lost.
+local once = KEY.once .. request.once
 local before = redis.call('HMGET', once, 'id', 'digest', 'overtook', 'overtaken')
-local overtaken = ask.counted and now < tonumber(before[3] or 0) and (before[4] or ask.id) == ask.id
-if (ask.join or overtaken) and before[1] and redis.call('EXISTS', KEY.run .. before[1]) == 1 then
-  if not ask.join then
-    redis.call('HSET', once, 'overtaken', ask.id)
+local overtaken = request.counted and now < tonumber(before[3] or 0) and (before[4] or request.id) == request.id
+if (request.join or overtaken) and before[1] and redis.call('EXISTS', KEY.run .. before[1]) == 1 then
+  if not request.join then
+    redis.call('HSET', once, 'overtaken', request.id)
   end
-  if before[2] ~= ask.digest then
+  if before[2] ~= request.digest then
     return {'key_reused', before[1]}
   end
   return {'joined', before[1]}
 end
 
-local session = KEY.session .. ask.session
+local session = KEY.session .. request.session
 local holder = redis.call('GET', session)
-if holder and holder ~= ask.owner then
+if holder and holder ~= request.owner then
   return {'session_taken', ''}
 end
 
-local lane = KEY.lane .. ask.session
-if turn(ask.session) and redis.call('LLEN', lane) > ask.max_session then
+local lane = KEY.lane .. request.session
+if turn(request.session) and redis.call('LLEN', lane) > request.max_session then
   return {'full_session', ''}
 end
-if redis.call('ZCARD', KEY.queue) >= ask.max_total then
+if redis.call('ZCARD', KEY.queue) >= request.max_total then
   return {'full_total', ''}
 end
 
--- An operator has a run run again, as this one. Where it shall be so once at most, the first one counts.
-if ask.again_of ~= '' then
-  local again = ask.again_once and redis.call('HGET', KEY.run .. ask.again_of, 'again')
+-- An operator requests that an earlier run be run again, as this one. With `again_once`, a run that was run again before stays with its
+-- first repetition.
+if request.again_of ~= '' then
+  local again = request.again_once and redis.call('HGET', KEY.run .. request.again_of, 'again')
   if again then
     return {'joined', again}
   end
-  if redis.call('EXISTS', KEY.run .. ask.again_of) == 1 then
-    redis.call('HSET', KEY.run .. ask.again_of, 'again', ask.id)
+  if redis.call('EXISTS', KEY.run .. request.again_of) == 1 then
+    redis.call('HSET', KEY.run .. request.again_of, 'again', request.id)
   end
 end
-audit(ask.audit)
+audit(request.audit)
 
--- A run that waits long must not vanish while it waits; each look at its lane and each renewal sets this anew.
-local keep = whole(ask.keep + ask.patience)
+-- A run must not expire while it waits or runs: each check of its lane and each renewal of its lease sets this time again.
+local keep = whole(request.keep + request.patience)
 redis.call('HSET', record,
-  'v', CONTRACT, 'state', 'queued', 'agent', ask.agent, 'session', ask.session, 'owner', ask.owner, 'bell', ask.bell,
-  'spec', ask.spec, 'keep', keep, 'patience', whole(ask.patience), 'attempt', 0, 'tries', 0, 'queued', whole(now), 'queued_until', 0,
-  'at', score(now), 'created', ask.created, 'foreground', ask.foreground)
+  'v', CONTRACT, 'state', 'queued', 'agent', request.agent, 'session', request.session, 'owner', request.owner, 'bell', request.bell,
+  'spec', request.spec, 'keep', keep, 'patience', whole(request.patience), 'attempt', 0, 'tries', 0, 'queued', whole(now),
+  'queued_until', 0, 'at', score(now), 'created', request.created, 'foreground', request.foreground)
 redis.call('PEXPIRE', record, keep)
-redis.call('SET', session, ask.owner, 'PX', keep)
+redis.call('SET', session, request.owner, 'PX', keep)
 redis.call('HDEL', once, 'overtaken')
-redis.call('HSET', once, 'id', ask.id, 'digest', ask.digest, 'overtook', whole(ask.join and now + OVERTAKE_MS or 0))
-redis.call('PEXPIRE', once, whole(ask.once_ms))
-for _, index in ipairs({KEY.runs, KEY.owned .. ask.owner, KEY.agent .. ask.agent, KEY.state .. 'queued'}) do
-  redis.call('ZADD', index, score(now), ask.id)
+redis.call('HSET', once, 'id', request.id, 'digest', request.digest, 'overtook', whole(request.join and now + OVERTAKE_MS or 0))
+redis.call('PEXPIRE', once, whole(request.once_ms))
+for _, index in ipairs({KEY.runs, KEY.owned .. request.owner, KEY.agent .. request.agent, KEY.state .. 'queued'}) do
+  redis.call('ZADD', index, score(now), request.id)
   redis.call('PEXPIRE', index, keep)
 end
--- Not that of its state: a run may wait behind a pause for longer than runs are kept.
-for _, index in ipairs({KEY.runs, KEY.owned .. ask.owner, KEY.agent .. ask.agent}) do
+-- Not the index of its state: a run may wait behind a pause for longer than the other indexes keep it.
+for _, index in ipairs({KEY.runs, KEY.owned .. request.owner, KEY.agent .. request.agent}) do
   redis.call('ZREMRANGEBYSCORE', index, '-inf', score(now - keep))
 end
 tally(now, 'accepted', 1)
-if ask.grace > 0 then
-  redis.call('ZADD', KEY.attended, score(now + ask.grace), ask.id)
+if request.grace > 0 then
+  redis.call('ZADD', KEY.attended, score(now + request.grace), request.id)
 end
 
-redis.call('SET', KEY.job .. ask.id, ask.job, 'PX', keep)
-redis.call('RPUSH', lane, ask.id)
+redis.call('SET', KEY.job .. request.id, request.job, 'PX', keep)
+redis.call('RPUSH', lane, request.id)
 redis.call('PEXPIRE', lane, keep)
-if turn(ask.session) ~= ask.id then
-  redis.call('ZADD', KEY.queue, score(now + LANE_CHECK_MS), ask.id)
+if turn(request.session) ~= request.id then
+  redis.call('ZADD', KEY.queue, score(now + LANE_CHECK_MS), request.id)
 end
-promote(ask.session, now)
-return {'accepted', ask.id}
+promote(request.session, now)
+return {'accepted', request.id}

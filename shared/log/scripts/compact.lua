@@ -1,6 +1,6 @@
--- Puts the events of a closed log down anew, packed. ARGV: 1 is not looked at, a closed log has no writer; 3 number of the last event,
--- 4 ... the entries of the stream, of each the number of its last event, its field and the value.
--- Answers 'ok', or 'lost' when the log is not closed with this event.
+-- Replaces the stream of a closed log by packed entries. ARGV: 1 has no meaning here, because a closed log has no writer; 3 number of the
+-- last event, 4 ... the entries, for each the number of its last event, its field and its value.
+-- Returns 'ok', or 'lost' when the log is not closed or has another last event.
 local known = redis.call('HMGET', head, 'seq', 'terminal')
 if not known[2] or known[1] ~= ARGV[3] then
   return 'lost'

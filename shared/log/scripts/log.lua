@@ -1,4 +1,4 @@
--- Common part of every log script. KEYS: 1 stream, 2 head. ARGV: 1 attempt, 2 time to live in ms.
+-- The common part of every log script. KEYS: 1 stream, 2 head. ARGV: 1 attempt, 2 time to live in ms.
 local stream, head = KEYS[1], KEYS[2]
 local attempt, keep = tonumber(ARGV[1]), ARGV[2]
 
@@ -7,8 +7,8 @@ local function refresh()
   redis.call('PEXPIRE', head, keep)
 end
 
--- Writes events from ARGV[from] on and publishes them; `first` is the number of the first. Answers why not, or nil.
--- A batch whose answer was lost comes again: what stands already is passed over.
+-- Writes the events from ARGV[from] on and publishes them; `first` is the number of the first. Returns nil, or why the log refuses them.
+-- A writer repeats a batch whose answer was lost, so the script skips the events that the log has already.
 local function write(channel, first, from, fields)
   local known = redis.call('HMGET', head, 'attempt', 'seq', 'terminal', 'first')
   local seq = tonumber(known[2] or 0)
@@ -32,13 +32,13 @@ local function write(channel, first, from, fields)
   end
   if #fresh > 0 then
     redis.call('HSET', head, 'seq', seq, unpack(fields))
-    if not known[4] and fields[2] ~= '0' then -- the first characters
+    if not known[4] and fields[2] ~= '0' then -- the log's first characters
       local time = redis.call('TIME')
       redis.call('HSET', head, 'first', string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)))
     end
     redis.call('PUBLISH', channel, table.concat(fresh, '\n'))
   end
-  if not known[2] then -- the worker that holds the run keeps its log alive, now and then
+  if not known[2] then -- only at the first event: later the worker that holds the run touches the log now and then
     refresh()
   end
   return nil

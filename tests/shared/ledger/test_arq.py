@@ -1,7 +1,8 @@
-"""arq's own classes read what we write: dashboards and scripts that know arq go on working.
+"""arq's own classes read what the ledger writes, so that dashboards and scripts made for arq keep working.
 
-One thing differs, on purpose. arq leaves a running job in its queue; ours leaves it, so that running runs do not crowd
-out waiting ones. `Job.result()` therefore has nothing to wait for while a run is running; `status()` says so.
+One thing differs, on purpose. arq keeps a running job in its queue. The ledger removes it, so that running runs do not
+crowd out waiting ones. Therefore `Job.result()` has nothing to wait for while a run is running, but `status()` reports
+the job as in progress.
 """
 
 from __future__ import annotations
@@ -113,12 +114,12 @@ async def test_any_other_end_is_a_job_without_success(redis: Redis, ledger: Ledg
     info = await job(redis, run.run_id).result_info()
     assert info is not None
     assert (info.success, info.result) == (False, state.value)
-    with pytest.raises(SerializationError, match=state.value):  # arq's word for a result that is no exception
+    with pytest.raises(SerializationError, match=state.value):  # raised by arq when a failure's result is no exception
         await result(redis, run.run_id)
 
 
 async def test_a_run_that_never_started_is_a_job_that_started_when_it_ended(redis: Redis, ledger: Ledger) -> None:
-    """arq has no word for it."""
+    """arq's result must have a start time."""
     run = a_run()
     await submit(ledger, run)
     await ledger.cancel(run.run_id, StopReason.USER)

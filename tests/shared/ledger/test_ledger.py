@@ -45,12 +45,12 @@ from tests.runs import (
 )
 
 NAMES = KEYS.prefixes()
-FIRST = RequestIdentity("digest", counted=True)  # the first try of a client that counts them, as the official ones do
+FIRST = RequestIdentity("digest", counted=True)  # the first try of a client that counts its tries, as OpenAI's SDKs do
 
 
 @pytest.fixture
 async def other(broker: Broker) -> AsyncIterator[Ledger]:
-    """The ledger as another process sees it."""
+    """The ledger in another process: over connections of its own."""
     async with opened_client(broker) as client:
         pipe = Pipe(client)
         yield Ledger(pipe, KEYS)
@@ -120,7 +120,7 @@ async def test_a_finished_run_is_joined_too(ledger: Ledger) -> None:
 
 
 async def test_without_a_key_a_first_try_joins_nothing(ledger: Ledger) -> None:
-    """Two people may well ask the same question at the same time."""
+    """Two people may send equal questions at the same time."""
     await submit(ledger, a_run(), once=RequestIdentity("digest"))
     assert not (await submit(ledger, a_run(), once=RequestIdentity("digest"))).joined
 
@@ -133,12 +133,13 @@ async def test_a_retry_joins_the_newest_run_with_its_body(ledger: Ledger) -> Non
 
 
 async def test_a_first_try_that_its_own_retry_has_overtaken_joins_it_once(ledger: Ledger) -> None:
-    """The process that took the first try was paused, the client gave up on it, and another one took the retry."""
+    """The API process that took the first try was paused, the client gave up on it, and another process took the
+    retry."""
     retry = a_run()
-    for run in (retry, a_run()):  # two retries: the second one joins the first
+    for run in (retry, a_run()):  # two retries: the second one joins the run of the first
         await submit(ledger, run, once=RequestIdentity("digest", join=True, counted=True))
     first = a_run()
-    for _ in range(2):  # its answer was lost, so it is asked again
+    for _ in range(2):  # its answer was lost, so the API repeats it
         assert (await submit(ledger, first, once=FIRST)).run_id == retry.run_id
     assert not (await submit(ledger, a_run(), once=FIRST)).joined
 
@@ -150,7 +151,7 @@ async def test_who_does_not_count_tries_has_not_been_overtaken(ledger: Ledger) -
 
 
 async def test_a_retry_that_makes_a_run_of_its_own_can_overtake_again(ledger: Ledger, look: Look) -> None:
-    """Its first try is another one than that of the run before, which is gone."""
+    """The run before is gone, so this retry's first try is a new one."""
     for _ in range(2):
         retry = a_run()
         await submit(ledger, retry, once=RequestIdentity("digest", join=True, counted=True))
@@ -228,9 +229,9 @@ async def test_runs_that_were_lost_do_not_fill_a_session(ledger: Ledger, look: L
 
 async def test_so_many_runs_wait_in_all_and_no_more(ledger: Ledger) -> None:
     bounds = replace(BOUNDS, max_waiting=2)
-    await running(ledger)  # it does not wait any more
+    await running(ledger)  # a running run does not count as waiting
     await submit(ledger, a_run("s"), bounds=bounds)
-    await submit(ledger, a_run("s"), bounds=bounds)  # waits for its session, and counts as well
+    await submit(ledger, a_run("s"), bounds=bounds)  # a run that waits for its session counts too
     with pytest.raises(QueueFull) as full:
         await submit(ledger, a_run(), bounds=bounds)
     assert full.value.scope == "total"
@@ -250,7 +251,7 @@ async def test_a_bell_keeps_a_bounded_number_of_tokens(ledger: Ledger, look: Loo
 
 @pytest.mark.parametrize("text", ['"', "\\", "\n", "\u2028", "🙂", "]]--", "{}", "\x00"])
 async def test_any_text_survives(ledger: Ledger, text: str) -> None:
-    """Scripts see it in JSON, and Lua and cjson have ideas of their own about some characters."""
+    """Scripts get the text as JSON, and Lua and cjson treat some characters in ways of their own."""
     run = a_run(message=text, session_key=f"s{text}", agent_id="main", extra_system_prompt=text * 3)
     await submit(ledger, run, once=RequestIdentity(text, text))
     claimed = await claim_one(ledger)
@@ -277,7 +278,7 @@ async def test_a_claimed_run_is_its_owners_alone(ledger: Ledger, other: Ledger) 
 
 
 async def test_first_in_first_out_within_a_millisecond(ledger: Ledger, redis: object) -> None:
-    """All of these travel in one batch, so that many share a millisecond of Redis's clock."""
+    """One batch carries all of these runs, so many of them share a millisecond of Redis's clock."""
     runs = [a_run() for _ in range(500)]
     one_lane = Pipe(ledger._pipe.redis, lanes=1)  # two connections may overtake each other
     await asyncio.gather(*(submit(Ledger(one_lane, KEYS), run) for run in runs))
@@ -296,7 +297,8 @@ async def test_a_worker_gets_no_more_than_it_asks_for(ledger: Ledger) -> None:
 async def test_two_workers_never_get_the_same_run(ledger: Ledger, other: Ledger) -> None:
     runs = [a_run() for _ in range(60)]
     await asyncio.gather(*(submit(ledger, run) for run in runs))
-    claims = await asyncio.gather(*(claim(who, name, most=7) for who, name in [(ledger, "w1"), (other, "w2")] * 6))
+    workers = [(ledger, "w1"), (other, "w2")] * 6
+    claims = await asyncio.gather(*(claim(process, name, most=7) for process, name in workers))
     claimed = [run_id for some in claims for run_id in ids(some)]
     assert sorted(claimed) == sorted(run.run_id for run in runs)
 
@@ -356,7 +358,7 @@ async def test_a_lost_run_of_a_newer_release_is_left_alone(ledger: Ledger, look:
 
 
 async def test_jobs_without_a_run_are_dropped(ledger: Ledger, look: Look) -> None:
-    """Somebody used arq's own `enqueue_job`, or Redis lost the record."""
+    """An operator has used arq's own `enqueue_job`, or Redis has lost the record."""
     look.zadd(KEYS.queue, {"phantom": 1})
     look.set(NAMES["job"] + "phantom", "{}", px=60_000)
     run = a_run()
@@ -396,7 +398,8 @@ async def test_a_lost_run_goes_to_the_next_worker_before_those_that_wait(ledger:
 
 
 async def test_a_lease_that_nobody_could_renew_is_not_over(ledger: Ledger, look: Look) -> None:
-    """Redis was away, and with it everybody's chance: who asks first must not get the others' runs."""
+    """Redis was away, so no owner could renew. The first worker that claims afterwards must not get the others'
+    runs."""
     claimed = await running(ledger)
     end_lease(look, claimed.run.run_id)
     look.hincrby(KEYS.prefixes()["watch"], "at", -LEASE_MS)
@@ -427,7 +430,7 @@ async def test_a_run_is_not_lost_while_its_lock_stands(ledger: Ledger, look: Loo
 
 
 async def test_leases_end_by_themselves(ledger: Ledger) -> None:
-    """The only test here in which time passes; it does not matter how much."""
+    """Only in this test must time pass; it does not matter how much."""
     await submit(ledger, a_run())
     await ledger.claim("w1", serves={"*": Policy()}, lease_ms=1, most=1)
     claims: list[Claim] = []
@@ -577,7 +580,7 @@ async def test_one_run_of_a_session_at_a_time_in_order_over_all_submitters(ledge
     for number, run in enumerate(runs):
         (claimed,) = await claim((ledger, other)[number % 2], f"w{number}")
         assert claimed.run == run
-        assert await claim(other, "somebody else") == []
+        assert await claim(other, "another worker") == []
         await ledger.settle(claimed, DONE)
     assert await claim(ledger) == []
 
@@ -611,7 +614,7 @@ async def test_a_lane_check_does_not_let_a_run_jump_its_session(ledger: Ledger, 
     await submit(ledger, waiting)
     end_lane_check(look, waiting.run_id)
     assert await claim(ledger, "w2") == []
-    assert (look.zscore(KEYS.queue, waiting.run_id) or 0) > claimed.now_ms  # it looks again later
+    assert (look.zscore(KEYS.queue, waiting.run_id) or 0) > claimed.now_ms  # its next lane check comes later
 
 
 async def test_a_lane_is_repaired_when_its_holder_has_vanished(ledger: Ledger, look: Look) -> None:
@@ -746,14 +749,14 @@ def picture(size: int) -> Turn:
     return Turn(role="user", content="What is this?", parts=(part,))
 
 
-async def ask(ledger: Ledger, *current: Turn, text: str = "", calls: tuple[ToolCall, ...] = ()) -> None:
+async def exchange(ledger: Ledger, *current: Turn, text: str = "", calls: tuple[ToolCall, ...] = ()) -> None:
     claimed = await running(ledger, a_run("s", current=current, keeps_transcript=True))
     await ledger.settle(claimed, End(state=State.COMPLETED, text=text, tool_calls=calls))
 
 
 async def test_a_session_remembers_what_was_called_and_what_came_of_it(ledger: Ledger) -> None:
-    await ask(ledger, picture(1), calls=(CALL,))
-    await ask(ledger, RESULT, Turn(role="user", content="Quick."), text="It rains.")
+    await exchange(ledger, picture(1), calls=(CALL,))
+    await exchange(ledger, RESULT, Turn(role="user", content="Quick."), text="It rains.")
     assert await ledger.transcript("s") == (
         picture(1),
         Turn(role="assistant", content="", tool_calls=(CALL,)),
@@ -764,16 +767,16 @@ async def test_a_session_remembers_what_was_called_and_what_came_of_it(ledger: L
 
 
 async def test_of_a_large_picture_a_session_remembers_the_words(ledger: Ledger) -> None:
-    await ask(ledger, picture(PARTS_BYTES), text="A cat.")
+    await exchange(ledger, picture(PARTS_BYTES), text="A cat.")
     first, _ = await ledger.transcript("s")
     assert first == Turn(role="user", content="What is this?")
 
 
 async def test_a_transcript_does_not_begin_with_the_results_of_calls_it_has_forgotten(ledger: Ledger) -> None:
     large = "x" * (TRANSCRIPT_BYTES // 3)
-    await ask(ledger, Turn(role="user", content="one"), text=large, calls=(CALL,))
-    await ask(ledger, RESULT, text=large)
-    await ask(ledger, Turn(role="user", content="two"), text=large)
+    await exchange(ledger, Turn(role="user", content="one"), text=large, calls=(CALL,))
+    await exchange(ledger, RESULT, text=large)
+    await exchange(ledger, Turn(role="user", content="two"), text=large)
     assert [turn.content for turn in await ledger.transcript("s")] == ["two", large]
 
 
@@ -806,7 +809,7 @@ async def test_a_turn_of_an_agent_that_keeps_none_puts_an_end_to_it(ledger: Ledg
 
 
 async def test_a_turn_that_was_added_by_an_earlier_release_puts_an_end_to_it(ledger: Ledger, look: Look) -> None:
-    """Its script knows nothing of conversations."""
+    """The script of the earlier release leaves the conversation unchanged."""
     await ended(ledger, "one", DONE.model_copy(update={"conversation": OWN}))
     look.rpush(NAMES["transcript"] + "s", *(Turn(role="user", content="two").model_dump_json() for _ in range(2)))
     assert await taken(ledger) is None
@@ -883,7 +886,7 @@ async def test_a_cancelled_run_that_waits_can_be_taken_once(ledger: Ledger) -> N
 
 
 async def test_a_cancelled_run_can_be_taken_before_its_turn(ledger: Ledger, look: Look) -> None:
-    """It is only ended, so it does not disturb the one that runs."""
+    """The API only ends it, so it does not disturb the run at work."""
     runs = [a_run("s") for _ in range(3)]
     first = await running(ledger, runs[0])
     await submit(ledger, runs[1])
@@ -899,7 +902,7 @@ async def test_a_cancelled_run_can_be_taken_before_its_turn(ledger: Ledger, look
 
 
 async def test_a_run_that_waited_too_long_can_be_taken(ledger: Ledger, look: Look) -> None:
-    run = a_run(agent_id="served by nobody")
+    run = a_run(agent_id="served by no worker")
     await submit(ledger, run)
     end_patience(look, run.run_id)
     taken = await ledger.take(run.run_id, "api", lease_ms=LEASE_MS)
@@ -931,7 +934,7 @@ async def test_overdue_are_lost_runs_and_those_that_waited(ledger: Ledger, look:
 
 
 async def test_a_lane_without_a_holder_is_repaired_when_no_worker_is_alive(ledger: Ledger, look: Look) -> None:
-    """Otherwise its runs would wait for ever: without their turn they have no patience that could end."""
+    """Otherwise its runs would wait for ever: their patience begins only with their turn."""
     holder, waiting = a_run("s"), a_run("s")
     await running(ledger, holder)
     await submit(ledger, waiting)

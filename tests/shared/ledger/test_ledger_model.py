@@ -1,4 +1,4 @@
-"""The ledger's scripts against a model of a few lines: whatever happens in whatever order, both say the same."""
+"""The ledger's scripts against a model of a few lines: after any events in any order, both agree."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Known:
     cancel: StopReason | None = None
     out_of_patience: bool = False
     token: str = ""
-    only_ending: bool = False  # taken before its turn, in order to end it
+    only_ending: bool = False  # an API process has taken it before its turn, in order to end it
 
 
 @dataclass
@@ -52,8 +52,8 @@ class Model:
     lanes: dict[str, list[str]] = field(default_factory=dict)  # runs that have not ended, by session
     ready: list[str] = field(default_factory=list)  # runs that a worker may claim, in order
     lost: list[str] = field(default_factory=list)  # running ones whose lease is over, in order
-    newest: str = ""  # the last run that was made for the one request that comes again and again
-    overtook: bool = False  # made by a retry, whose first try may still come
+    newest: str = ""  # the last run of the one request that clients repeat
+    overtook: bool = False  # a retry made that run, and its first try may still come
     paused: set[str] = field(default_factory=set)
 
     def accept(self, run: Run) -> None:
@@ -62,8 +62,8 @@ class Model:
         self.promote(run.session_key)
 
     def answer(self, run: Run, tried: int | None) -> str:
-        """The run that answers this try of the request that comes again and again; None of a client that does not
-        count."""
+        """The run that answers this try of the repeated request. `tried` is the number of earlier tries, None from a
+        client that does not count them."""
         if self.newest in self.runs and (tried or (tried == 0 and self.overtook)):
             self.overtook = self.overtook and tried != 0
             return self.newest
@@ -80,7 +80,7 @@ class Model:
         return bool(self.paused & {ALL, self.runs[run_id].run.agent_id})
 
     def claim(self, claimed: Claim) -> None:
-        """Checks what a claim says, and notes it."""
+        """Checks a claim against the model, and updates the model."""
         known = self.runs[claimed.run.run_id]
         assert (claimed.lost, claimed.cancel) == (known.state is State.RUNNING, known.cancel)
         known.state, known.attempt, known.tries = State.RUNNING, known.attempt + 1, known.tries + 1
@@ -135,8 +135,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.loop.close()
         self.look.close()
 
-    def do(self, act: Coroutine[object, object, Answer]) -> Answer:
-        return self.loop.run(act)
+    def do(self, operation: Coroutine[object, object, Answer]) -> Answer:
+        return self.loop.run(operation)
 
     def some(self, data: st.DataObject, *states: State) -> Known:
         return data.draw(st.sampled_from([known for known in self.model.runs.values() if known.state in states]))
@@ -222,7 +222,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.claims)
     @rule(data=st.data(), spend=st.booleans())
     def release(self, data: st.DataObject, spend: bool) -> None:
-        """Whoever took a run before its turn ends it: nobody releases such."""
+        """An owner that took a run before its turn ends it and never releases it, so this rule skips such runs."""
         claimed = data.draw(st.sampled_from(self.claims))
         owns = self.model.owns(claimed)
         if owns and self.model.runs[claimed.run.run_id].only_ending:
@@ -257,7 +257,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(agent=st.sampled_from([ALL, "main", "coder"]))
     def resume(self, agent: str) -> None:
-        """Each run that it had held back has the whole of its patience again."""
+        """Each run that the pause held back has the whole of its patience again."""
         for run_id in self.known(members(self.look, KEYS.prefixes()["parked"] + agent)):
             self.model.runs[run_id].out_of_patience = False
         self.do(self.operations.resume(agent, who="operator"))
@@ -303,7 +303,8 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @invariant()
     def no_run_is_forgotten(self) -> None:
-        """Each one that has not ended stands where somebody will look, and one that has ended nowhere."""
+        """A waiting run is in the queue and a running one among the leases, where owners find them. A run that has
+        ended is in neither."""
         queue, leases = (self.known(members(self.look, zset)) for zset in (KEYS.queue, KEYS.leases))
         assert set(queue) == {run_id for run_id, known in self.model.runs.items() if known.state is State.QUEUED}
         assert set(leases) == {run_id for run_id, known in self.model.runs.items() if known.state is State.RUNNING}
@@ -353,7 +354,7 @@ class LedgerMachine(RuleBasedStateMachine):
         return self.known(members(self.look, KEYS.prefixes()["parked"] + agent))
 
     def known(self, run_ids: list[str]) -> list[str]:
-        """Without those that vanished: whoever comes across them drops them."""
+        """`run_ids` without runs whose record is gone: a script that comes across one drops it."""
         return [run_id for run_id in run_ids if run_id in self.model.runs]
 
 

@@ -24,15 +24,15 @@ LEDGER = SCRIPTS.keys() - {"ledger"}
 LOG = read_all("shared.log").keys() - {"log"}
 
 
-def of_the_ledger(act: str, names: Keys = KEYS) -> LuaScript:
-    """A script made up by a test, with what every ledger script has in front of it."""
+def of_the_ledger(body: str, names: Keys = KEYS) -> LuaScript:
+    """A made-up script behind the common part of every ledger script."""
     some = next(iter(LEDGER))
-    return LuaScript(ledger_script(some, names).text.removesuffix(SCRIPTS[some]) + act)
+    return LuaScript(ledger_script(some, names).text.removesuffix(SCRIPTS[some]) + body)
 
 
-@pytest.mark.parametrize("act", sorted(LEDGER | LOG))
-async def test_every_script_compiles(redis: Redis, act: str) -> None:
-    script = log_script(act) if act in LOG else ledger_script(act, KEYS)
+@pytest.mark.parametrize("name", sorted(LEDGER | LOG))
+async def test_every_script_compiles(redis: Redis, name: str) -> None:
+    script = log_script(name) if name in LOG else ledger_script(name, KEYS)
     assert await redis.script_load(script.text) == script.sha
 
 
@@ -53,9 +53,9 @@ async def test_a_run_that_is_not_there_goes_nowhere(pipe: Pipe) -> None:
 
 
 async def test_scores_keep_microseconds_and_times_are_whole(pipe: Pipe) -> None:
-    """More digits than a double shows by default, and none that Lua writes as 1.7e+12."""
-    act = "return {score(1234567890123.456), whole(1234567890123.999)}"
-    assert await pipe.run(of_the_ledger(act)) == [b"1234567890123.456", b"1234567890123"]
+    """Lua shows fewer digits of a double by default, and writes large numbers as 1.7e+12."""
+    body = "return {score(1234567890123.456), whole(1234567890123.999)}"
+    assert await pipe.run(of_the_ledger(body)) == [b"1234567890123.456", b"1234567890123"]
 
 
 async def test_the_clock_is_that_of_redis(pipe: Pipe) -> None:

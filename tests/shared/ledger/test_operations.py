@@ -58,7 +58,7 @@ async def test_what_waited_is_claimed_in_its_old_order(operations: Operations, l
     await submit(ledger, runs[1])
     await operations.pause(ALL, who="olga")
     for run in runs[2:]:
-        await claimed(ledger)  # a worker comes by
+        await claimed(ledger)  # moves the held runs aside
         await submit(ledger, run)
     await operations.resume(ALL, who="olga")
     assert await claimed(ledger) == [run.run_id for run in runs]
@@ -75,7 +75,7 @@ async def test_an_agent_is_paused_alone(operations: Operations, ledger: Ledger) 
 
 
 async def test_many_runs_of_a_paused_agent_hide_none_of_another(operations: Operations, ledger: Ledger) -> None:
-    """They lie before it in the queue, and a claim looks at no more than so many runs."""
+    """They are ahead of it in the queue, and one claim reads a bounded number of runs."""
     for _ in range(450):
         await submit(ledger, a_run(agent_id="coder"))
     await submit(ledger, other := a_run())
@@ -138,7 +138,7 @@ async def test_a_pause_leaves_what_runs_alone(operations: Operations, ledger: Le
 async def test_no_worker_takes_over_a_lost_run_of_a_paused_agent(
     operations: Operations, ledger: Ledger, look: Look
 ) -> None:
-    """Whoever tidies up may: to end it, or to have it wait with the others."""
+    """The janitor may take it, in order to end it or to make it wait with the others."""
     lost = await running(ledger)
     await operations.pause("main", who="olga")
     end_lease(look, lost.run.run_id)
@@ -174,16 +174,16 @@ async def test_a_held_run_can_be_cancelled(operations: Operations, ledger: Ledge
 
 
 async def test_a_held_run_does_not_expire(operations: Operations, ledger: Ledger, look: Look) -> None:
-    """Each look at it sees to that, by a worker or by whoever tidies up."""
+    """Each check of the run, by a worker or by the janitor, restarts its time to live."""
     await submit(ledger, run := a_run())
     await operations.pause("main", who="olga")
     prefixes = KEYS.prefixes()
     kept = [KEYS.run(run.run_id), *(prefixes[name] + run.session_key for name in ("lane", "session"))]
-    for look_at_it in (claimed(ledger), ledger.take(run.run_id, "api", lease_ms=60_000)):
+    for check in (claimed(ledger), ledger.take(run.run_id, "api", lease_ms=60_000)):
         for key in kept:
             look.pexpire(key, 1_000)
         end_lane_check(look, run.run_id)
-        await look_at_it
+        await check
         assert min(look.pttl(key) for key in kept) > 60_000
 
 
@@ -217,8 +217,8 @@ async def test_a_resume_wakes_workers(operations: Operations, ledger: Ledger, lo
     await operations.pause(ALL, who="olga")
     for agent in ("main", "coder"):
         await submit(ledger, a_run(agent_id=agent), bell=agent)
-    await claimed(ledger)  # one is moved aside, ...
-    await submit(ledger, a_run(agent_id="late"), bell="late")  # ... the other is where it was
+    await claimed(ledger)  # moves the first two aside
+    await submit(ledger, a_run(agent_id="late"), bell="late")  # this one keeps its place in the queue
     for agent in ("main", "coder", "late"):
         look.delete(KEYS.bell(agent))
     await operations.resume(ALL, who="olga")
@@ -251,7 +251,7 @@ async def test_no_more_agents_than_so_many_are_paused(operations: Operations, lo
     look.hset(KEYS.paused, mapping={f"agent-{number}": "1 olga" for number in range(PAUSED_MOST)})
     with pytest.raises(TooManyPauses):
         await operations.pause("coder", who="olga")
-    await operations.pause("agent-7", who="olga")  # is so already
+    await operations.pause("agent-7", who="olga")  # is paused already
 
 
 # --- workers ----------------------------------------------------------------------------------------------------------
@@ -308,7 +308,7 @@ async def test_a_delete_whose_answer_was_lost_is_finished_by_the_next(
     one = await running(ledger)
     await log.fence(one.run.run_id, 1)
     await ledger.settle(one, DONE)
-    lossy = LossyPipe(pipe.redis, ["", "before"])  # the record goes, the log does not
+    lossy = LossyPipe(pipe.redis, ["", "before"])  # the call deletes the record, but not the log
     operations = Operations(lossy, KEYS, EventLog(lossy, KEYS, retention_ms=60_000))
     with pytest.raises(Unavailable):
         await operations.delete(one.run.run_id, who="olga")
@@ -325,7 +325,7 @@ async def test_each_act_is_noted_once_newest_first(operations: Operations, ledge
     await Presence(pipe, KEYS).announce(announcement("w1"))
     one = await running(ledger)
     await ledger.settle(one, DONE)
-    for _ in range(2):  # what changes nothing is not noted
+    for _ in range(2):  # the second call changes nothing, so it gets no entry
         await operations.pause("coder", who="olga")
     for _ in range(2):
         await operations.resume("coder", who="otto")

@@ -77,11 +77,11 @@ def test_no_two_processes_have_the_same_name() -> None:
 
 
 async def test_what_an_api_process_announces_is_seen_apart_from_workers(presence: Presence) -> None:
-    word = WebAnnouncement(web="api-1", host="h", pid=1, version="1", streams=3, lag_ms=0.5, since_ms=1)
+    announced = WebAnnouncement(web="api-1", host="h", pid=1, version="1", streams=3, lag_ms=0.5, since_ms=1)
     await presence.announce(announcement("w1"))
-    await presence.announce_web(word)
+    await presence.announce_web(announced)
     (seen,) = await presence.webs()
-    assert seen.announcement == word
+    assert seen.announcement == announced
     assert seen.live
     assert [one.announcement.worker for one in await presence.workers()] == ["w1"]
 

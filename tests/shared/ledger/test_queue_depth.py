@@ -54,7 +54,7 @@ async def test_the_oldest_wait_is_that_of_the_first_run_a_worker_could_take(
 async def test_a_run_whose_session_is_busy_waits_for_no_worker_however_long(
     ledger: Ledger, depth: QueueDepth, look: Look
 ) -> None:
-    """More workers would not start it, so it must not make a scaler add some."""
+    """More workers would not start it, so the numbers must not make a scaler add workers."""
     first, second = a_run("agent:main:s"), a_run("agent:main:s")
     await submit(ledger, first)
     await claim_one(ledger)
@@ -70,7 +70,7 @@ async def test_a_run_that_has_ended_is_not_counted(ledger: Ledger, depth: QueueD
 
 
 async def test_what_is_no_run_of_ours_is_not_counted(ledger: Ledger, depth: QueueDepth, look: Look) -> None:
-    """arq's own `enqueue_job` may have put it there, or Redis may have evicted its record."""
+    """arq's own `enqueue_job` may have enqueued it, or Redis may have evicted its record."""
     lost = a_run()
     await submit(ledger, lost)
     await submit(ledger, a_run())
@@ -89,7 +89,7 @@ async def test_a_long_queue_is_counted_but_not_looked_at_run_by_run(ledger: Ledg
 
 
 async def test_what_a_pause_holds_back_waits_for_no_worker(ledger: Ledger, depth: QueueDepth, pipe: Pipe) -> None:
-    """More workers would not start it. It is the same before and after a worker came by."""
+    """More workers would not start it. The numbers are equal before and after a claim moves the held runs aside."""
     operations = Operations(pipe, KEYS, EventLog(pipe, KEYS, retention_ms=60_000))
     for agent in ("main", "coder", "coder"):
         await submit(ledger, a_run(agent_id=agent))

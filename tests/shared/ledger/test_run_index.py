@@ -18,7 +18,7 @@ def index(pipe: Pipe) -> RunIndex:
 
 
 async def found(index: RunIndex, wanted: RunFilter, *, most: int = 100) -> list[str]:
-    """All of it, page by page."""
+    """The ids of all runs that match, collected page by page."""
     page = await index.page(wanted, most=most)
     ids = page.run_ids
     while page.cursor:
@@ -76,7 +76,7 @@ async def test_a_time_bounds_what_is_found(index: RunIndex, ledger: Ledger, look
 
 
 async def test_the_one_run_that_fits_is_found_behind_very_many(index: RunIndex, pipe: Pipe, look: Look) -> None:
-    """A script that looked at all of them would hold up everybody else."""
+    """One script that read all of them would block Redis for every other client."""
     number = 3 * LOOK
     look.zadd(KEYS.prefixes()["runs"], {f"chatcmpl_{i}": i for i in range(number)})
     look.expire(KEYS.prefixes()["runs"], 60)
@@ -95,8 +95,13 @@ async def test_a_run_that_has_expired_is_passed_over(index: RunIndex, ledger: Le
 
 async def test_a_run_is_found_in_the_state_that_it_is_in(index: RunIndex, ledger: Ledger) -> None:
     await submit(ledger, run := a_run())
-    for act, state in (("claim", "running"), ("release", "queued"), ("claim", "running"), ("settle", "completed")):
-        match act:
+    for operation, state in (
+        ("claim", "running"),
+        ("release", "queued"),
+        ("claim", "running"),
+        ("settle", "completed"),
+    ):
+        match operation:
             case "claim":
                 one = await claim_one(ledger)
             case "release":

@@ -9,13 +9,13 @@ from shared.redis.pipe import Pipe
 from tests.broker import KEYS
 from tests.runs import DONE, a_run, running, submit
 
-ASKED = a_run()
+RUN = a_run()
 RECORD = {
     "v": "1",
-    "spec": ASKED.model_dump_json(by_alias=True),
-    "agent": ASKED.agent_id,
-    "session": ASKED.session_key,
-    "owner": ASKED.owner,
+    "spec": RUN.model_dump_json(by_alias=True),
+    "agent": RUN.agent_id,
+    "session": RUN.session_key,
+    "owner": RUN.owner,
     "state": "queued",
     "attempt": "0",
     "tries": "0",
@@ -43,7 +43,7 @@ async def test_a_row_says_what_the_whole_record_says(
 
 
 def test_what_an_earlier_release_has_written_can_be_read() -> None:
-    """It wrote neither when a run was made nor whether somebody has to read it, but in what was asked."""
-    row, record = row_of(ASKED.run_id, RECORD), record_of(RECORD)
+    """It wrote `created` and `foreground` only into the run's `spec`, and not as fields of the record."""
+    row, record = row_of(RUN.run_id, RECORD), record_of(RECORD)
     assert (row.created_ms, row.foreground) == (12, False)
-    assert (record.created_ms, record.foreground) == (ASKED.created_ms, ASKED.foreground)
+    assert (record.created_ms, record.foreground) == (RUN.created_ms, RUN.foreground)

@@ -22,7 +22,7 @@ LOST = replace(FRESH, attempt=2, tries=2, lost=True)
 
 
 def code(claim: Claim, head: Head = EMPTY) -> str:
-    """Why the run fails, or which verdict it gets."""
+    """The code of the run's failure, or the name of another decision."""
     match decide(claim, head):
         case Finish(Failed(code=code)):
             return code
@@ -65,7 +65,8 @@ def test_a_run_that_was_cancelled_ends_for_that_reason(claim: Claim, reason: Sto
     [(0, "Start"), (999, "queue_timeout"), (1_000, "queue_timeout"), (1_001, "Start")],
 )
 def test_patience_ends(queued_until_ms: int, expected: str) -> None:
-    """Exactly when the ledger says that it has: otherwise the run would get all of its patience once more."""
+    """It ends exactly when the ledger's own check finds it over. Otherwise the run would get all of its patience once
+    more."""
     assert code(replace(FRESH, queued_until_ms=queued_until_ms)) == expected
 
 
@@ -93,7 +94,7 @@ def test_a_lost_run_is_run_again_where_its_agent_allows_it(policy: Lost, silent:
 @pytest.mark.parametrize("policy", ["retry_if_silent", "retry", "fail"])
 @pytest.mark.parametrize("silent", [True, False])
 def test_a_run_that_has_called_a_tool_of_its_client_is_never_run_again(policy: Lost, silent: bool) -> None:
-    """Its reader may be at work on the call, or have half of one."""
+    """The client may be at work on the call, or may have received half of one."""
     head = Head(5, 0 if silent else 1, calls=1)
     assert code(replace(LOST, policy=Policy(on_worker_lost=policy)), head) == "worker_lost"
     assert not may_retry(Policy(on_worker_lost=policy), silent=silent, called=True)
@@ -105,5 +106,5 @@ def test_a_lost_run_is_tried_so_often_and_no_more(tries: int, expected: str) -> 
 
 
 def test_a_run_that_was_handed_back_often_is_not_lost() -> None:
-    """A deploy is no try."""
+    """A hand-back, as at a deploy, does not count as a try."""
     assert code(replace(FRESH, attempt=50, tries=1)) == "Start"

@@ -21,7 +21,7 @@ def history(pipe: Pipe) -> Tallies:
 
 
 def total(spans: list[TallySpan], name: str) -> int:
-    """Of all spans: a minute may end in the middle of a test."""
+    """The sum over all spans: a minute may end in the middle of a test."""
     return sum(getattr(span, name) for span in spans)
 
 
@@ -44,7 +44,7 @@ async def test_runs_are_counted_when_they_are_accepted_and_when_they_end(
     ends = (State.COMPLETED, State.FAILED, State.FAILED, State.CANCELLED)
     for state in ends:
         await submit(ledger, run := a_run())
-        await submit(ledger, run)  # the same ask again
+        await submit(ledger, run)  # repeats the request
         one = await claim_one(ledger)
         for _ in range(2):
             await ledger.settle(one, End(state=state))

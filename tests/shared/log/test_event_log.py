@@ -38,8 +38,8 @@ END = End(state=State.COMPLETED, text="ab")
 
 
 @asynccontextmanager
-async def heard(redis: Redis) -> AsyncIterator[list[bytes]]:
-    """What is published meanwhile."""
+async def messages_on_channel(redis: Redis) -> AsyncIterator[list[bytes]]:
+    """The messages that the log publishes in the block; complete after it."""
     published: list[bytes] = []
     async with redis.pubsub() as pubsub:
         await pubsub.subscribe(KEYS.channel(RUN_ID))
@@ -108,7 +108,7 @@ async def test_a_later_attempt_takes_the_log_from_an_earlier_one(log: EventLog) 
 
 
 async def test_nobody_writes_without_a_fence(log: EventLog) -> None:
-    """Otherwise a log that Redis has lost would begin anew in the middle of an answer."""
+    """Otherwise a log that Redis has lost would begin again in the middle of an answer."""
     with pytest.raises(LogLost):
         await append(log, deltas("a"))
     with pytest.raises(LogLost):
@@ -124,7 +124,7 @@ async def test_a_run_may_say_that_it_is_queued_before_any_attempt(log: EventLog)
 
 
 async def test_what_comes_after_the_first_fence_is_no_word_from_before_it(log: EventLog) -> None:
-    """The API's word that a run is queued may be late: the worker has begun without it."""
+    """The API's `queued` event may be late: the worker has begun without it."""
     await log.fence(RUN_ID, 1)
     with pytest.raises(Fenced):
         await append(log, said(Queued(), attempt=0))
@@ -154,7 +154,7 @@ async def test_events_come_back_as_they_were(log: EventLog) -> None:
 async def test_what_is_published_is_what_is_stored(log: EventLog, redis: Redis) -> None:
     events = deltas("a", "b\n\nc", "d")
     await log.fence(RUN_ID, 1)
-    async with heard(redis) as published:
+    async with messages_on_channel(redis) as published:
         before = await append(log, events[:2])
         await append(log, events[2:], before)
     lines = [line for message in published for line in message.split(b"\n")]
@@ -168,7 +168,7 @@ async def test_what_is_published_is_what_is_stored(log: EventLog, redis: Redis) 
 async def test_the_last_event_is_published_with_the_close(log: EventLog, redis: Redis) -> None:
     await log.fence(RUN_ID, 1)
     last = said(Completed())
-    async with heard(redis) as published:
+    async with messages_on_channel(redis) as published:
         await log.close(last, Head(1), END)
     assert published == [to_json(last[0])]
 
@@ -176,7 +176,7 @@ async def test_the_last_event_is_published_with_the_close(log: EventLog, redis: 
 async def test_a_batch_that_comes_again_is_stored_and_published_once(log: EventLog, redis: Redis) -> None:
     events = deltas("a", "b")
     await log.fence(RUN_ID, 1)
-    async with heard(redis) as published:
+    async with messages_on_channel(redis) as published:
         await append(log, events)
         await append(log, events)
     assert await stored(log) == events
@@ -186,7 +186,7 @@ async def test_a_batch_that_comes_again_is_stored_and_published_once(log: EventL
 
 @pytest.mark.parametrize("already", range(4))
 async def test_of_a_batch_that_stands_in_part_the_rest_is_added(log: EventLog, already: int) -> None:
-    """A batch whose answer was lost comes again with what was said since."""
+    """A writer repeats a batch whose answer was lost, together with its newer events."""
     events = deltas("a", "b", "c")
     await log.fence(RUN_ID, 1)
     if already:
@@ -217,7 +217,7 @@ async def test_a_hole_in_the_numbers_is_refused(log: EventLog) -> None:
 
 
 async def test_a_log_that_came_back_shorter_is_lost(log: EventLog, look: Look) -> None:
-    """As after a restart from a snapshot, or a failover to a replica that lagged behind."""
+    """This happens after a restart from a snapshot, or a failover to a replica that lagged behind."""
     await log.fence(RUN_ID, 1)
     events = deltas("a", "b", "c")
     await append(log, events)
@@ -239,7 +239,7 @@ async def test_a_log_that_is_gone_is_lost(log: EventLog, look: Look) -> None:
 
 
 async def test_concurrent_writers_of_one_attempt_leave_no_hole(log: EventLog, redis: Redis) -> None:
-    """Each repeats all that it knows, as an emitter does after a lost answer."""
+    """Each writer repeats all of its events, as an emitter does after a lost answer."""
     events = deltas(*map(str, range(40)))
     await log.fence(RUN_ID, 1)
     pipe = Pipe(redis)
@@ -282,7 +282,7 @@ async def test_a_closed_log_takes_nothing_more(log: EventLog) -> None:
 
 
 async def test_a_close_that_comes_again_finds_the_log_closed(log: EventLog) -> None:
-    """Its writer looks up the record that counts: its own."""
+    """Its writer then reads the record that counts: its own."""
     last = said(Completed())
     await log.fence(RUN_ID, 1)
     await log.close(last, Head(1), END)
@@ -340,7 +340,7 @@ async def test_the_text_is_the_messages_joined(log: EventLog) -> None:
 
 
 async def test_the_text_ends_where_the_head_stands(log: EventLog, long_log: list[Event]) -> None:
-    """An attempt that was fenced since may have been writing."""
+    """An attempt that has been fenced since may have written more."""
     assert await log.text(RUN_ID, Head(2, 4)) == "0 1 "
 
 
@@ -359,10 +359,10 @@ def a_start(attempt: int) -> Event:
 
 
 async def test_a_fence_adds_the_start_of_its_attempt_once(log: EventLog, redis: Redis) -> None:
-    """Its number is found by the log; repeated because its answer was lost, it changes nothing."""
+    """The log gives the event its number. A fence repeated because its answer was lost changes nothing."""
     await append(log, said(Queued(), attempt=0))
     start = a_start(1)
-    async with heard(redis) as published:
+    async with messages_on_channel(redis) as published:
         for _ in range(2):
             assert await log.fence(RUN_ID, 1, start=start) == Head(2)
     numbered = start.model_copy(update={"seq": 2})
@@ -401,7 +401,7 @@ async def test_touched_logs_live_on(log: EventLog, look: Look) -> None:
 
 
 async def test_a_log_lives_from_its_first_event_and_again_from_its_fence_and_its_end(log: EventLog, look: Look) -> None:
-    """In between the worker that holds the run touches it."""
+    """Between these the worker that holds the run touches the log."""
     names = (KEYS.stream(RUN_ID), KEYS.head(RUN_ID))
 
     def lives() -> bool:
@@ -486,7 +486,7 @@ async def test_the_last_event_of_a_log(log: EventLog) -> None:
 
 
 def answer() -> list[Event]:
-    """More than two pages, of an agent that also does other things than to say one word after the other."""
+    """More than two pages of events: the deltas of an answer, a tool call and one large delta in between."""
     words = [Delta(delta=f"{number} ", message=number // 400) for number in range(2 * PAGE)]
     tool = (ToolUse(phase="start", name="look", args={"data": {"delta": '"'}}), ToolUse(phase="result", name="look"))
     large = Delta(delta="🙂" * BLOCK_BYTES, message=1)
@@ -509,8 +509,8 @@ async def close(log: EventLog, events: Sequence[Event], end: End = END) -> Head:
     return after
 
 
-class HeardPipe(Pipe):
-    """Remembers what Redis answered."""
+class RecordingPipe(Pipe):
+    """A pipe that records Redis's replies."""
 
     def __init__(self, redis: Redis) -> None:
         super().__init__(redis)
@@ -522,7 +522,7 @@ class HeardPipe(Pipe):
 
 
 async def entries(redis: Redis) -> list[tuple[int, bytes]]:
-    """Of the stream: number and field."""
+    """The entries of the stream, each as number and field."""
     found = await redis.xrange(KEYS.stream(RUN_ID))
     return [(int(id.removeprefix(b"0-")), field) for id, fields in found for field in fields]
 
@@ -552,10 +552,10 @@ async def test_a_compacted_log_is_read_from_any_place(log: EventLog) -> None:
 
 @pytest.mark.parametrize("after", [0, 7, 600])
 async def test_no_more_blocks_are_fetched_than_a_page_is_made_of(log: EventLog, redis: Redis, after: int) -> None:
-    """However long the log is."""
+    """That holds for a log of any length."""
     await close(log, [*deltas(*map(str, range(6 * BLOCK_EVENTS - 1))), *said(Completed(), first=6 * BLOCK_EVENTS)])
     await log.compact(RUN_ID)
-    async with aclosing(HeardPipe(redis)) as pipe:
+    async with aclosing(RecordingPipe(redis)) as pipe:
         page = await EventLog(pipe, KEYS, retention_ms=60_000).read(RUN_ID, after)
     assert len(page) == PAGE
     [reply] = pipe.replies

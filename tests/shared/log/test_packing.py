@@ -16,7 +16,7 @@ from tests.events import RUN_ID, deltas, said
 
 SESSIONS = st.one_of(st.just("s"), st.text(max_size=12), st.sampled_from(['{"seq":7,"ts":8}', '"', "\\", "日本語 🙂"]))
 TEXTS = st.one_of(st.text(max_size=12), st.sampled_from(['"', "\\", '\\"', "\n", "\u2028", '{"seq":1,"ts":1,', "🙂"]))
-SAID: st.SearchStrategy[EventData] = st.one_of(
+DATA: st.SearchStrategy[EventData] = st.one_of(
     st.builds(Delta, delta=TEXTS, message=st.integers(0, 2)),
     st.builds(Reasoning, delta=TEXTS),
     st.builds(ToolCallDelta, index=st.integers(0, 1), id=st.sampled_from(["", "c1"]), arguments=TEXTS),
@@ -24,15 +24,15 @@ SAID: st.SearchStrategy[EventData] = st.one_of(
     st.builds(Started, attempt=st.integers(1, 3), worker=TEXTS),
     st.just(Queued()),
 )
-# What stands in a log that is whole, and what does not: the packing has no opinion.
+# Step to the next number, time and attempt: those of a whole log and others, because the packing does not check them.
 PLACES = st.tuples(st.sampled_from([1, 1, 1, 1, 0, 2, 10**18]), st.integers(-3, 10**13), st.integers(0, 2))
 
 
 @st.composite
 def lines(draw: st.DrawFn) -> list[bytes]:
-    """Events as they are written, of one session."""
+    """Events of one session, as the worker writes them."""
     session, seq, written = draw(SESSIONS), 1, list[bytes]()
-    for one, (step, ts, attempt) in draw(st.lists(st.tuples(SAID, PLACES), max_size=30)):
+    for one, (step, ts, attempt) in draw(st.lists(st.tuples(DATA, PLACES), max_size=30)):
         place = {"run_id": RUN_ID, "session_key": session, "attempt": attempt, "seq": seq, "ts": ts}
         written.append(to_json(make_event(one, **place)))  # type: ignore[arg-type]
         seq += step
@@ -46,8 +46,8 @@ def through(all_lines: list[bytes]) -> list[bytes]:
     return [line for some in whole for line in some]
 
 
-def written(all_said: Iterable[EventData]) -> list[bytes]:
-    return list(map(to_json, said(*all_said)))
+def written(data: Iterable[EventData]) -> list[bytes]:
+    return list(map(to_json, said(*data)))
 
 
 @given(lines())
@@ -174,7 +174,8 @@ def test_what_no_release_has_packed_is_refused(block: bytes) -> None:
 
 
 def test_an_agent_cannot_make_the_search_long() -> None:
-    """Were it not for the anchors, each of these numbers would be tried as the event's own, with all that follows."""
+    """Without its anchors the regular expression would try each of these numbers as the event's own, and match all of
+    the rest each time."""
     tricky = [{"seq": 1, "ts": 1, "sessionKey": "s", "data": {"x": number}} for number in range(1_500)]
     tools = written(ToolUse(phase="result", name="t", result=tricky) for _ in range(50))
     assert through(tools) == tools

@@ -12,7 +12,7 @@ from shared.observe.logging import session_digest
 PROGRAM = """
 import asyncio, logging, sys
 import structlog
-from shared.observe.logging import configure_logs, how, log_errors_of, speak_of
+from shared.observe.logging import bind_run, configure_logging, end_fields, log_errors_of
 from shared.run.run import End, Run
 from shared.run.states import State
 
@@ -34,16 +34,17 @@ async def leaves_a_task_behind():
     await asyncio.sleep(0)
     del task
 
-configure_logs(sys.argv[1], content=sys.argv[2] == "1", role="web")
+configure_logging(sys.argv[1], content=sys.argv[2] == "1", role="web")
 log = structlog.get_logger()
 caught(log.exception)
 caught(logging.getLogger("uvicorn.error").exception)
 asyncio.run(leaves_a_task_behind())
 run = Run(run_id="r1", agent_id="main", session_key="agent:main:openai-user:ann@example.com", owner="alice", model="m",
           message="words", created_ms=0)
-speak_of(run, 2)
+bind_run(run, 2)
 log.info("run.accepted", prompt=run.message)
-log.info("run.ended", **how(End(state=State.FAILED, code="agent_failed", text="words\\nof more lines", detail="words")))
+end = End(state=State.FAILED, code="agent_failed", text="words\\nof more lines", detail="words")
+log.info("run.ended", **end_fields(end))
 """
 
 SECRET = "s3cret"
@@ -51,7 +52,7 @@ KEY = "agent:main:openai-user:ann@example.com"
 
 
 def said(form: str, *, content: bool = False) -> str:
-    """What a process logs about exceptions, its own and a library's, and about a run."""
+    """The log of a process that logs exceptions, its own and a library's, and a run."""
     arguments = [sys.executable, "-c", PROGRAM, form, "1" if content else "0", SECRET]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     assert done.stdout == ""
@@ -69,7 +70,7 @@ def test_a_traceback_is_logged_without_local_variables(form: str, content: bool)
 
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_what_was_said_is_logged_only_when_that_is_wanted(form: str) -> None:
-    """Also by exceptions, and by asyncio about tasks that nobody awaits."""
+    """That includes the messages of exceptions, and asyncio's lines about tasks that no other task awaits."""
     source = '("words")' if form == "text" else r"(\"words\")"  # a traceback shows the line that raised
     assert "words" not in said(form).replace(source, "")
     wanted = said(form, content=True)

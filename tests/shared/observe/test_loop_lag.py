@@ -15,8 +15,8 @@ async def test_what_blocks_the_loop_is_seen() -> None:
     lags: list[float] = []
     async with anyio.create_task_group() as group:
         group.start_soon(LoopLag(lags.append, look_seconds=LOOK).watch_forever)
-        await wait_until(lambda: lags, "it has looked once")
-        time.sleep(BLOCK)  # noqa: ASYNC251 - the point of it: whatever else the loop has to do waits
+        await wait_until(lambda: lags, "the watch has measured once")
+        time.sleep(BLOCK)  # noqa: ASYNC251 - the test must block the loop
         await wait_until(lambda: max(lags) >= BLOCK - LOOK, "the block was seen")
         group.cancel_scope.cancel()
     assert min(lags) >= 0
@@ -27,7 +27,7 @@ async def test_the_longest_is_told_once() -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(lag.watch_forever)
         await anyio.lowlevel.checkpoint()
-        time.sleep(BLOCK)  # noqa: ASYNC251 - the point of it
+        time.sleep(BLOCK)  # noqa: ASYNC251 - the test must block the loop
         await wait_until(lambda: lag._longest >= BLOCK - LOOK, "the block was seen")
         group.cancel_scope.cancel()
     assert lag.longest_ms() >= (BLOCK - LOOK) * 1000

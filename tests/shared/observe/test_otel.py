@@ -48,7 +48,7 @@ def test_a_failure_of_the_server_is_an_error(spans: Spans) -> None:
 
 
 def test_what_a_client_does_not_want_sampled_is_not(spans: Spans) -> None:
-    """And the agent is told so."""
+    """The agent's traceparent carries the flag on."""
     with spans.tracer.invocation(a_run(traceparent=UNSAMPLED), 1, waited=1) as invocation:
         assert invocation.traceparent.endswith("-00")
         assert invocation.traceparent[3:35] == UNSAMPLED[3:35]

@@ -11,7 +11,7 @@ from shared.run.states import State
 
 
 def test_an_agent_that_nobody_has_configured_is_no_label() -> None:
-    """`[agents."*"]` serves any id, so clients could make as many series as they like."""
+    """`[agents."*"]` serves any id, so clients could create any number of time series."""
     assert agent_label("main", {"main", "*"}) == "main"
     assert agent_label("made-up-4711", {"main", "*"}) == "*"
 

@@ -75,7 +75,7 @@ def test_a_chain_that_bites_its_tail_ends() -> None:
     assert _shown(circular).count("ValueError: ") == 1
 
 
-def _shown(act: Callable[[], object]) -> str:
+def _shown(raising: Callable[[], object]) -> str:
     with pytest.raises(Exception) as raised:
-        act()
+        raising()
     return traceback_without_messages((type(raised.value), raised.value, raised.value.__traceback__))

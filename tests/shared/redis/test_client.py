@@ -68,15 +68,15 @@ def connections(look: Look) -> set[str]:
 
 
 async def test_a_lane_takes_another_connection_for_one_that_was_closed(real_broker: RealBroker) -> None:
-    """Servers close connections on which nothing was said, and nobody shall get to know."""
+    """Servers close idle connections, and no call must fail because of that."""
     async with opened_client(real_broker, connections=1) as client:
         lane = PipelinedConnection(client, NoTripInstrumentation())
-        [told] = await lane.exchange([encode_command("CLIENT", "ID")])
+        [client_id] = await lane.exchange([encode_command("CLIENT", "ID")])
         with looking(real_broker) as look:
-            assert look.client_kill_filter(_id=str(told)) == 1
-            await wait_until(lambda: str(told) not in connections(look), "the connection is closed")
+            assert look.client_kill_filter(_id=str(client_id)) == 1
+            await wait_until(lambda: str(client_id) not in connections(look), "the connection is closed")
         for _ in range(20):
-            await anyio.lowlevel.checkpoint()  # it hears of that
+            await anyio.lowlevel.checkpoint()  # the client's event loop receives the end of the connection
         assert await lane.exchange([encode_command("ECHO", "a")]) == [b"a"]
         await lane.give_back()
 
@@ -154,7 +154,7 @@ async def test_a_link_whose_reading_is_given_up_loses_nothing(redis: Redis, look
 
 
 async def test_a_link_that_has_broken_stays_broken(real_broker: Broker) -> None:
-    """Taken anew by itself, it would follow nothing, and nobody would know."""
+    """A link that connected again by itself would follow no channel, and its reader would not notice."""
     with looking(real_broker) as look:
         async with opened_client(real_broker, connections=1) as client, open_link(client) as link:
             link.subscribe("a")
@@ -168,11 +168,11 @@ async def test_a_link_that_has_broken_stays_broken(real_broker: Broker) -> None:
 
 
 async def test_a_link_is_cut_when_it_is_left(real_broker: Broker) -> None:
-    """Given back as it is, it would bring its messages to the next who takes it."""
+    """A link returned to the pool with its subscriptions would deliver messages to the next user of the connection."""
     with looking(real_broker) as look:
         async with opened_client(real_broker, connections=1) as client:
             async with open_link(client) as link:
                 link.subscribe("a")
                 await link.read()
-            await wait_until(lambda: not look.pubsub_channels(), "nobody is subscribed")
+            await wait_until(lambda: not look.pubsub_channels(), "no client is subscribed")
             assert await client.get("k") is None

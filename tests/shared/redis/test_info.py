@@ -10,7 +10,7 @@ from tests.lossy import LossyPipe
 
 
 async def test_what_a_redis_says_of_itself(broker: Broker, pipe: Pipe) -> None:
-    """A fake one, as some hosted ones, says nothing."""
+    """A fake Redis reports nothing, as some hosted ones do."""
     seen = await read_redis_info(pipe)
     assert seen.round_trip_ms > 0
     if isinstance(broker, FakeBroker):
@@ -28,12 +28,12 @@ async def test_a_redis_that_is_away_is_told(pipe: Pipe) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "name"),
+    ("info", "name"),
     [
         ({"redis_version": "7.2.4", "valkey_version": "9.1.0"}, "Valkey 9.1.0"),
         ({"redis_version": "6.2.0"}, "Redis 6.2.0"),
         ({}, None),
     ],
 )
-def test_a_server_has_a_name(said: dict[str, str], name: str | None) -> None:
-    assert server_version(said) == name
+def test_a_server_has_a_name(info: dict[str, str], name: str | None) -> None:
+    assert server_version(info) == name

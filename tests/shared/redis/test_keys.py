@@ -12,7 +12,7 @@ ARQS = {job_key_prefix, in_progress_key_prefix, result_key_prefix, retry_key_pre
 
 
 def test_all_of_the_ledger_shares_one_hash_tag() -> None:
-    """A script may touch any of it. arq's own names carry no tag: the ledger stays on one primary."""
+    """A script may use any key of the ledger. arq's own names have no tag, so the ledger stays on one primary."""
     assert all(name.startswith("{one}:") for name in ONE.prefixes().values() if name not in ARQS)
 
 
@@ -28,7 +28,7 @@ def test_namespaces_share_no_name() -> None:
 
 
 def test_no_name_begins_another() -> None:
-    """So no id behind a prefix can make the name of something else."""
+    """Otherwise an id behind a prefix could make the name of another key."""
     prefixes = [name for name in ONE.prefixes().values() if name.endswith(":")]
     assert not [pair for pair in combinations(sorted(prefixes), 2) if pair[1].startswith(pair[0])]
 

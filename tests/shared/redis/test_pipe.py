@@ -26,7 +26,7 @@ TTL = ("PX", 60_000)
 
 
 class Counting(FakeAsyncRedisConnection):
-    """A connection that counts what is sent at once."""
+    """A connection that counts its writes."""
 
     sent = 0
 
@@ -74,7 +74,7 @@ async def test_a_call_that_comes_while_a_lane_falls_idle_is_made() -> None:
 
 
 async def test_a_closed_pipe_holds_no_connection(real_broker: Broker) -> None:
-    """Others may use its client."""
+    """Another user of the client can get the connection."""
     async with opened_client(real_broker, connections=1) as client:
         pipe = Pipe(client, lanes=1)
         await pipe.command("PING")
@@ -90,7 +90,7 @@ async def test_calls_of_one_lane_keep_their_order(redis: Redis, look: Look) -> N
 
 
 async def test_a_reply_is_read_as_its_command_says(pipe: Pipe, look: Look) -> None:
-    """By the name of the command, which therefore stays text."""
+    """redis-py parses a reply by the name of its command, so the name stays text."""
     look.hset("h", mapping={"a": "1"})
     await pipe.command("XADD", "s", "0-1", "e", "said")
     for key in ("h", "s"):
@@ -108,7 +108,7 @@ async def test_text_that_cannot_be_encoded_fails_its_own_call_alone(pipe: Pipe) 
 
 
 async def test_each_call_gets_its_own_answer(pipe: Pipe) -> None:
-    """One that fails, too."""
+    """A call that fails gets its own error."""
     calls = [
         pipe.command("SET", "k", "v", *TTL),
         pipe.command("LPUSH", "k", "x"),
@@ -124,7 +124,7 @@ async def test_each_call_gets_its_own_answer(pipe: Pipe) -> None:
 
 
 async def test_a_call_that_cannot_be_sent_harms_no_other(pipe: Pipe) -> None:
-    """They would wait for ever."""
+    """Otherwise the other calls would wait for ever."""
     calls = [pipe.command("ECHO", "a"), pipe.command("ECHO", "\ud800"), pipe.run(ECHO, (), ("b",))]
     one, wrong, other = await asyncio.gather(*calls, return_exceptions=True)
     assert one == b"a"
@@ -220,7 +220,7 @@ async def test_calls_go_on_when_redis_is_back(own_valkey: Valkey) -> None:
 
 @pytest.mark.parametrize("trouble", [("CONFIG", "SET", "maxmemory", "1"), ("REPLICAOF", "127.0.0.1", "1")])
 async def test_a_redis_that_cannot_take_writes_is_away(own_valkey: Valkey, trouble: tuple[str, ...]) -> None:
-    """Its memory is full, or it has become a replica; by a script as by a command."""
+    """Its memory is full, or it has become a replica. A script meets this as a command does."""
     broker = RealBroker(own_valkey.url)
     with looking(broker) as look:
         look.execute_command(*trouble)

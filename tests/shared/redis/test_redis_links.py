@@ -1,4 +1,4 @@
-"""Connections that are lost between two steps of redis-py, which then speaks in other words than its own errors."""
+"""Connections that break between two steps of redis-py, which then raises errors that are not its own."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Broken:
 
 
 async def test_a_call_on_a_connection_that_was_just_reset_is_answered() -> None:
-    """Else whoever asked would wait for ever."""
+    """Otherwise the caller would wait for ever."""
     with pytest.raises(Unavailable):
         await Pipe(cast("Redis", Broken(RuntimeError(RESET)))).command("PING")
 

@@ -7,8 +7,8 @@ from shared.redis.retry import retry_until_available
 from shared.run.errors import Fenced, Unavailable
 
 
-class Act:
-    """Is unavailable so often."""
+class Operation:
+    """An operation that is unavailable the first `failures` times."""
 
     def __init__(self, failures: int) -> None:
         self.failures = failures
@@ -22,33 +22,33 @@ class Act:
 
 
 async def test_an_act_that_is_answered_is_done_once() -> None:
-    act = Act(0)
-    assert await retry_until_available(act) == "done"
-    assert act.times == 1
+    operation = Operation(0)
+    assert await retry_until_available(operation) == "done"
+    assert operation.times == 1
 
 
 async def test_an_act_is_repeated_until_redis_answers() -> None:
-    act = Act(3)
-    assert await retry_until_available(act) == "done"
-    assert act.times == 4
+    operation = Operation(3)
+    assert await retry_until_available(operation) == "done"
+    assert operation.times == 4
 
 
 async def test_any_other_error_is_an_answer() -> None:
     calls = 0
 
-    async def act() -> None:
+    async def operation() -> None:
         nonlocal calls
         calls += 1
         raise Fenced
 
     with pytest.raises(Fenced):
-        await retry_until_available(act)
+        await retry_until_available(operation)
     assert calls == 1
 
 
 async def test_patience_has_no_end_but_that_of_whoever_waits() -> None:
-    act = Act(1_000_000)
+    operation = Operation(1_000_000)
     with anyio.move_on_after(0.3) as scope:
-        await retry_until_available(act)
+        await retry_until_available(operation)
     assert scope.cancelled_caught
-    assert act.times < 20  # it waits between two tries
+    assert operation.times < 20  # it waits between two tries

@@ -39,7 +39,7 @@ NONE_SERVED: frozenset[str] = frozenset()
         ("x" * 64, "x" * 64),
         ("x" * 65, "x" * 64),
         ("x" * 63 + "!y", "x" * 63),
-        ("٣", "main"),  # a digit, and not one of ours
+        ("٣", "main"),  # a digit, but not an ASCII one
         ("../../etc/passwd", "etc-passwd"),
     ],
 )

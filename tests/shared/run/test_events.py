@@ -69,7 +69,7 @@ def test_an_event_survives_its_json(thing: EventData) -> None:
 
 @given(things)
 def test_the_json_of_an_event_is_one_line(thing: EventData) -> None:
-    """Several go in one message, a line each."""
+    """A pub/sub message carries several events, one per line."""
     assert b"\n" not in to_json(said(thing)[0])
 
 
@@ -159,7 +159,7 @@ def test_an_error_code_of_a_later_release_is_kept() -> None:
     assert whole.data == Failed(code="new_code", message="m")
 
 
-# --- what nobody writes -----------------------------------------------------------------------------------------------
+# --- what no release writes -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,9 @@ def test_without_either_every_request_has_its_own(blank: str | None) -> None:
     assert is_fresh(one.key)
 
 
-@pytest.mark.parametrize("key", ["agent:main:openai:1", "agent:main:main", "telegram:42", str(uuid4())])
+@pytest.mark.parametrize(
+    "key", ["agent:main:openai:1", "agent:main:main", "telegram:42", "1c2d57ba-01cf-4949-9601-fa6e92599f2e"]
+)
 def test_what_a_client_named_is_not_taken_for_one_of_a_single_request(key: str) -> None:
     assert not is_fresh(key)
     assert not is_fresh(resolve_session(MAIN, header=None, user=str(uuid4())).key)

@@ -11,10 +11,10 @@ from shared.run.states import ENDS, MOVES, State
 from tests.broker import KEYS, Broker, looking
 from tests.runs import LEASE_MS, claim, end_lease, end_patience, running, submit
 
-Act = Callable[[Ledger, Claim], Awaitable[object]]
+Operation = Callable[[Ledger, Claim], Awaitable[object]]
 
-# All that anybody can do to a run, by an owner whose token the record shows.
-ACTS: dict[str, Act] = {
+# Every operation on a run, by an owner whose token the record has.
+OPERATIONS: dict[str, Operation] = {
     "submit": lambda ledger, owned: submit(ledger, owned.run),
     "claim": lambda ledger, owned: claim(ledger, "w2"),
     "take": lambda ledger, owned: ledger.take(owned.run.run_id, "api", lease_ms=LEASE_MS),
@@ -24,7 +24,7 @@ ACTS: dict[str, Act] = {
     "complete": lambda ledger, owned: ledger.settle(owned, End(state=State.COMPLETED)),
     "fail": lambda ledger, owned: ledger.settle(owned, End(state=State.FAILED)),
     "cancel": lambda ledger, owned: ledger.settle(owned, End(state=State.CANCELLED)),
-    "ask to stop": lambda ledger, owned: ledger.cancel(owned.run.run_id, StopReason.USER),
+    "request a stop": lambda ledger, owned: ledger.cancel(owned.run.run_id, StopReason.USER),
 }
 
 
@@ -37,9 +37,10 @@ def test_every_state_has_its_moves_and_ends_have_none() -> None:
 async def test_whatever_is_done_to_a_run_it_only_makes_the_moves_of_the_table(
     ledger: Ledger, broker: Broker, state: State
 ) -> None:
-    """Each act meets a run that stands wherever a run can stand: in the queue, among the leases, overdue in both."""
+    """Each operation finds the run in every index that can hold a run: in the queue and among the leases, overdue in
+    both."""
     reached = set()
-    for act in ACTS.values():
+    for operation in OPERATIONS.values():
         owned = await running(ledger)
         run_id = owned.run.run_id
         with looking(broker) as look:
@@ -47,7 +48,7 @@ async def test_whatever_is_done_to_a_run_it_only_makes_the_moves_of_the_table(
             look.zadd(KEYS.queue, {run_id: 1})
             end_patience(look, run_id)
             look.hset(KEYS.run(run_id), "state", state.value)
-            await act(ledger, owned)
+            await operation(ledger, owned)
             reached.add(State((look.hget(KEYS.run(run_id), "state") or b"").decode()))
             look.flushall()
     assert reached == MOVES[state] | {state}

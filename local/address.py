@@ -1,40 +1,38 @@
-"""Whether the service that was started can serve."""
+"""Where the API listens."""
 
+import errno
 import http.client
-import ipaddress
-from dataclasses import dataclass
+import socket
+from contextlib import closing, suppress
+
+from local.terminal import SessionError
+
+LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound here
 
 
-@dataclass(frozen=True)
-class Address:
+def local_url(host: str, port: int) -> str:
     """Where a client on this machine finds an API that binds `host`."""
-
-    host: str
-    port: int
-
-    @property
-    def reachable_host(self) -> str:
-        try:
-            bound = ipaddress.ip_address(self.host)
-        except ValueError:
-            return self.host
-        if bound.is_unspecified:
-            return "127.0.0.1" if bound.version == 4 else "::1"
-        return self.host
-
-    @property
-    def url(self) -> str:
-        host = f"[{self.reachable_host}]" if ":" in self.reachable_host else self.reachable_host
-        return f"http://{host}:{self.port}"
+    host = LOOPBACK.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def ready(address: Address) -> bool:
-    """What `GET /readyz` says. No answer is a no."""
-    connection = http.client.HTTPConnection(address.reachable_host, address.port, timeout=1)
+def check_address(host: str, port: int) -> None:
+    """Raises SessionError unless the API will be able to listen there."""
     try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # With SO_REUSEADDR, as the API listens: connections of the last session in TIME_WAIT do not count.
+        socket.create_server(address, family=family).close()
+    except OSError as refused:
+        reason = f"cannot listen on HOST={host} PORT={port}: {refused.strerror}"
+        if refused.errno == errno.EADDRINUSE:
+            reason = f"port {port} is in use; stop what listens there, or choose another: PORT={port + 1} make run"
+        raise SessionError(reason) from None
+
+
+def ready(url: str) -> bool:
+    """What `GET /readyz` says. No answer is a no."""
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=1)
+    with closing(connection), suppress(OSError, http.client.HTTPException):
         connection.request("GET", "/readyz")
         return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+    return False

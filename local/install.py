@@ -41,31 +41,23 @@ REASONS = (
 )
 
 
-class InstallError(Exception):
-    """One line for the person at the terminal."""
-
-
 def main(lock: str) -> None:
     LOG.parent.mkdir(mode=0o700, exist_ok=True)  # it will hold what was said to agents
     print(f"Installing {lock} into {VENV} ...", flush=True)
     began = time.monotonic()
+    python = Path.cwd() / VENV / "bin" / "python"
+    install = ["install", "--require-hashes", "--only-binary", ":all:", "--no-deps", "--requirement", lock]
     with LOG.open("w") as log:
-        for command in commands(lock):
-            done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False)
-            if done.returncode != 0:
-                raise InstallError(f"could not install {lock}: {reason(LOG.read_text())} (all of it: {LOG})")
-    write_script(VENV / "bin" / "runrelay", Path.cwd(), Path.cwd() / VENV / "bin" / "python")
+        for command in (
+            # Making it again is harmless and mends one left half made.
+            [sys.executable, "-m", "venv", str(VENV)],
+            # The lock is complete and hashed, so there is nothing to resolve and nothing to build.
+            [str(python), "-m", "pip", "--disable-pip-version-check", "--no-input", *install],
+        ):
+            if subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode != 0:
+                sys.exit(f"runrelay: could not install {lock}: {reason(LOG.read_text())} (all of it: {LOG})")
+    write_script(python.with_name("runrelay"), Path.cwd(), python)
     print(f"Installed in {time.monotonic() - began:.0f} s.", flush=True)
-
-
-def commands(lock: str) -> list[list[str]]:
-    """What is run, in this order. Making the environment again is harmless and mends one left half made."""
-    pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input"]
-    return [
-        [sys.executable, "-m", "venv", str(VENV)],
-        # The lock is complete and hashed, so there is nothing to resolve and nothing to build.
-        [*pip, "install", "--require-hashes", "--only-binary", ":all:", "--no-deps", "--requirement", lock],
-    ]
 
 
 def write_script(script: Path, folder: Path, python: Path) -> None:
@@ -87,5 +79,5 @@ def reason(log: str) -> str:
 if __name__ == "__main__":
     try:
         main(sys.argv[1])
-    except (InstallError, OSError) as error:
+    except OSError as error:
         sys.exit(f"runrelay: {error}")

@@ -1,74 +1,111 @@
-"""The processes of the Procfile, as one thing that runs, ends and is stopped."""
+"""The processes of the Procfile: started, asked to stop, and killed with all that they have started.
 
+They carry a mark in their environment. By it they and their offspring are found, as the commands of a worker are; also
+by the guardian of this session, when `python -m local` is killed outright. The commands of a worker carry marks of
+their own instead: those of a worker that was killed are found as any worker finds them.
+"""
+
+import os
+import re
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from uuid import uuid4
 
-from local.family import Family
-from local.stop_signals import StopSignals
+import anyio
 
-PATIENCE_SECONDS = 7.0  # a little more than the runner's own 5 s, which begin when the first process has ended
-LOOK_SECONDS = 1.0  # between two looks at the family, each some ms of CPU
-TICK_SECONDS = 0.05
+from local.terminal import tell
+from worker.agents.command.guardian import with_guardian
+from worker.agents.command.orphans import orphaned
+from worker.agents.command.process_family import MARK, NO_GROUP, ProcessFamily, end_family
+
+PATIENCE_SECONDS = 7.0  # between asking and killing: a drain of DRAIN_SECONDS, and time for the agents to end
+OUTPUT_SECONDS = 1.0  # then it is left: what cannot be killed may hold it open
+TICK_SECONDS = 0.01
+LINE = re.compile(r"^([\w-]+):\s*(.+)$", re.MULTILINE)
+COLOURS = {"web": 36, "worker": 33}  # of ANSI terminals
 
 
-class Processes:
-    """Started by the constructor. `stop` leaves none of them, nor what they have started."""
+class Process(subprocess.Popen[bytes]):
+    """A line of the Procfile, in a session of its own, which Ctrl-C does not reach. What it says is told."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        # In a session of its own: what the terminal sends on Ctrl-C does not reach it.
-        self._runner = subprocess.Popen(
-            [sys.executable, "-m", "local.procfile"], env=environment, start_new_session=True
+    def __init__(self, name: str, command: str, environment: Mapping[str, str]) -> None:
+        self.name = name
+        # It holds the end that is read here, too: what it logs after this process was killed must not fail.
+        output, its_end = os.pipe()
+        super().__init__(
+            ["/bin/sh", "-c", command],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=its_end,
+            stderr=its_end,
+            pass_fds=[output],
+            start_new_session=True,
         )
-        self._family = Family(self._runner.pid)
-        self._looked = 0.0
-        self.settled = False
+        os.close(its_end)
+        say("system", f"{name} started (pid={self.pid})")
+        self.relay = threading.Thread(target=self._relay, args=(output,), name=name, daemon=True)
+        self.relay.start()
 
-    def settle(self) -> None:
-        """To be called once all of them are ready: from here on there is something to hand back at the end."""
-        self._look()
-        self.settled = True
+    def _relay(self, output: int) -> None:
+        with open(output, "rb") as lines:
+            for line in lines:
+                say(self.name, line.decode(errors="replace").rstrip())
+        say("system", f"{self.name} stopped (rc={self.wait()})")
 
-    def ended(self) -> bool:
-        """Whether one of them has ended.
-
-        It is not enough to watch the runner: it waits for the end of their output, which comes later than their
-        own where something that they have started holds it open.
-        """
-        return self._runner.poll() is not None or self._running() != self._family.lines
-
-    def stop(self, signals: StopSignals) -> None:
-        """Ask, wait, then kill what is left."""
-        # A runner that is still starting its processes cannot stop them; and where nothing was ready, nothing
-        # has to be handed back.
-        if self.settled:
-            self._look()
-            self._runner.terminate()
-            self._wait(signals)
-        self._family.kill()
-        self._runner.wait()
-
-    def _wait(self, signals: StopSignals) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while self._runner.poll() is None and self._running() and time.monotonic() < deadline and not signals.insisted:
-            time.sleep(TICK_SECONDS)
-
-    def _running(self) -> frozenset[int]:
-        if time.monotonic() - self._looked > LOOK_SECONDS:
-            self._look()
-        return self._family.running_lines()
-
-    def _look(self) -> None:
-        self._family.look()
-        self._looked = time.monotonic()
+    def ask_to_stop(self) -> None:
+        """Not its agents, which have groups of their own: a worker hands their runs back."""
+        say("system", f"sending SIGTERM to {self.name} (pid {self.pid})")
+        with suppress(ProcessLookupError, PermissionError):  # the latter is what macOS says of a zombie's group
+            os.killpg(self.pid, signal.SIGTERM)
 
 
 @contextmanager
-def running(environment: Mapping[str, str], signals: StopSignals) -> Iterator[Processes]:
-    processes = Processes(environment)
-    try:
-        yield processes
-    finally:
-        processes.stop(signals)
+def running(environment: Mapping[str, str], requests: Sequence[int]) -> Iterator[Sequence[Process]]:
+    """The processes of ./Procfile. After the block none of them is left, nor what they have started."""
+    mark = f"local-{uuid4().hex}"
+    own = {**environment, MARK: mark}
+    with with_guardian(mark):
+        processes = [Process(name, command, own) for name, command in LINE.findall(Path("Procfile").read_text())]
+        try:
+            yield processes
+        finally:
+            _stop(processes, requests)
+            anyio.run(_kill, [ProcessFamily.of(process.pid, mark) for process in processes])
+            for process in processes:
+                process.relay.join(OUTPUT_SECONDS)
+
+
+def _stop(processes: Sequence[Process], requests: Sequence[int]) -> None:
+    """Until those that run have ended, or time is up, or the person asks again."""
+    asked = [process for process in processes if process.poll() is None]
+    for process in asked:
+        process.ask_to_stop()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    # Their output ends with them. The shell, which was asked as well, is gone before what it runs.
+    while (late := [process.name for process in asked if process.relay.is_alive()]) and len(requests) < 2:
+        if time.monotonic() > deadline:
+            say("system", f"sending SIGKILL to {' and '.join(late)}")
+            return
+        time.sleep(TICK_SECONDS)
+
+
+async def _kill(families: Sequence[ProcessFamily]) -> None:
+    for family in families:
+        await end_family(family, grace=0)
+    for mark in orphaned():
+        await end_family(ProcessFamily(NO_GROUP, None, mark), grace=0)
+
+
+def say(name: str, text: str) -> None:
+    """A line of output, with its time and where it comes from."""
+    head = f"{datetime.now():%H:%M:%S} {name:6} | "
+    if name in COLOURS and sys.stdout.isatty():
+        head = f"\033[{COLOURS[name]}m{head}\033[0m"
+    tell(head + text)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 AGENT_STARTED = Path("agent.started")
@@ -48,12 +49,36 @@ def stubborn() -> None:
     worker()
 
 
-def with_agent() -> None:
-    """Its agent has a process group of its own, and holds the worker's output open."""
-    subprocess.Popen([sys.executable, __file__, "stubborn"], start_new_session=True)
+def handing_back() -> None:
+    """Takes a while to stop, and needs Redis for it."""
+    from redis import Redis
+
+    def hand_back(*_: object) -> None:
+        time.sleep(0.5)
+        with Redis.from_url(os.environ["REDIS_URL"]) as redis:
+            print("handed back:", redis.ping())
+        sys.exit()
+
+    signal.signal(signal.SIGTERM, hand_back)
     AGENT_STARTED.touch()
     worker()
 
 
+def with_agent() -> None:
+    """Its agent has a process group and a mark of its own, and holds the worker's output open."""
+    from worker.agents.command.orphans import new_mark
+    from worker.agents.command.process_family import MARK
+
+    with_offspring({**os.environ, MARK: new_mark()})
+
+
+def with_offspring(environment: Mapping[str, str] = os.environ) -> None:
+    subprocess.Popen([sys.executable, __file__, "stubborn"], env=environment, start_new_session=True)
+    AGENT_STARTED.touch()
+    worker()
+
+
+KINDS = (web, web_waiting_for_agent, worker, stubborn, handing_back, with_agent, with_offspring)
+
 if __name__ == "__main__":
-    {kind.__name__: kind for kind in (web, web_waiting_for_agent, worker, stubborn, with_agent)}[sys.argv[1]]()
+    {kind.__name__: kind for kind in KINDS}[sys.argv[1]]()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from local.address import Address, ready
+from local.address import local_url, ready
 from tests.e2e.service import free_port
 
 
@@ -17,8 +17,8 @@ from tests.e2e.service import free_port
     ],
 )
 def test_where_a_client_on_this_machine_finds_it(host: str, url: str) -> None:
-    assert Address(host, 80).url == url
+    assert local_url(host, 80) == url
 
 
 def test_nobody_there_is_not_ready() -> None:
-    assert not ready(Address("127.0.0.1", free_port()))
+    assert not ready(local_url("127.0.0.1", free_port()))

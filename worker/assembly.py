@@ -1,4 +1,4 @@
-"""Puts a worker together: every part, once, from the settings."""
+"""Builds a worker from the settings, each part once."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from worker.worker_metrics import WorkerMetrics
 
 @dataclass(frozen=True)
 class Connections:
-    """`bell` and `control` are clients of one connection each to the ledger's Redis: both block on theirs."""
+    """`bell` and `control` are clients of the ledger's Redis, each with one connection that it blocks on."""
 
     pipes: Pipes
     bell: Redis
@@ -60,7 +60,7 @@ class Assembled:
     metrics: WorkerMetrics
 
     async def run(self) -> None:
-        """Until the worker was told to stop and has drained. Leases are kept and orders heard to the end."""
+        """Returns when the worker was stopped and has drained. Until then it keeps leases and follows orders."""
         loops = (
             self.leases.keep,
             self.leases.touch_forever,
@@ -87,7 +87,7 @@ def assemble(
     metrics: WorkerMetrics | None = None,
     tracer: Tracer | None = None,
 ) -> Assembled:
-    """Agents and connections belong to the caller and outlive the worker. Without `metrics` it has some of its own."""
+    """Agents and connections belong to the caller and outlive the worker. Without `metrics` the worker has its own."""
     metrics = metrics or WorkerMetrics(CollectorRegistry(), agents=configs)
     name, keys = process_name("worker"), Keys(settings.namespace)
     ledger = Ledger(links.pipes.ledger, keys)
@@ -116,11 +116,11 @@ def assemble(
     )
     metrics.slots(settings.worker_concurrency, lambda: worker.job_counter)
     served = {agent: _served(config) for agent, config in configs.items()}
-    word = partial(_announcement, worker, served, now_ms(), Process())
+    announcement = partial(_announcement, worker, served, now_ms(), Process())
     announcer = WorkerAnnouncer(
-        Presence(links.pipes.ledger, keys), word, obey=worker.obey, deltas=lambda: events.deltas
+        Presence(links.pipes.ledger, keys), announcement, obey=worker.obey, deltas=lambda: events.deltas
     )
-    control = Control(links.control, keys, leases, worker=name, news=announcer.soon)
+    control = Control(links.control, keys, leases, worker=name, on_order=announcer.soon)
     expiry = Expiry(ROOT, settings.workdir_ttl_seconds)
     return Assembled(worker, leases, control, announcer, events, expiry, metrics)
 

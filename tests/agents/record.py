@@ -1,7 +1,7 @@
-"""Records what the real CLIs print: `make record-agents`, optionally with `ARGS="claude codex"`.
+"""Records the output of the real CLIs: `make record-agents`, optionally with `ARGS="claude codex"`.
 
-The tests of the formats read these records (tests/worker/agents/command/formats/fixtures). Machine paths, ids and
-addresses are replaced in them.
+The tests of the formats read these records (tests/worker/agents/command/formats/fixtures). The recorder replaces
+machine paths, ids and addresses in them.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def record(cli: Cli, url: str) -> None:
 
 
 def _run(command: list[str], cli: Cli, prompt: str, url: str) -> tuple[str, int]:
-    """What it prints, and its exit code. Each run has a home of its own: some CLIs remember a failure."""
+    """The output of a CLI and its exit code. Each run has a home of its own: some CLIs remember a failure."""
     with TemporaryDirectory() as folder:
         home, work = Path(folder, "home"), Path(folder, "work")
         home.mkdir()
@@ -93,7 +93,7 @@ def _run(command: list[str], cli: Cli, prompt: str, url: str) -> tuple[str, int]
 
 
 def _warm(cli: Cli, url: str) -> dict[str, str]:
-    """Its command line, of a CLI that reads one turn after the other."""
+    """Records the warm turns of a CLI that has them, and returns its warm command line."""
     if cli.name not in DRIVERS:
         return {}
     command = CommandConfig.model_validate({"kind": "command", "preset": cli.name, "warm": 1}).command
@@ -126,7 +126,7 @@ def _conversation(command: list[str], cli: Cli, prompts: list[str], url: str) ->
                 turn = driver.turn(prompt, work)
                 with suppress(RunError):
                     while not turn.over:
-                        _write(process.stdin, turn.asking)
+                        _write(process.stdin, turn.outgoing)
                         printed.append(process.stdout.readline())
                         list(turn.read(json.loads(printed[-1])))
             process.stdin.close()
@@ -134,10 +134,10 @@ def _conversation(command: list[str], cli: Cli, prompts: list[str], url: str) ->
     return _scrubbed("".join(printed), {str(home): "/home/user", str(work): "/work", url: "http://model"})
 
 
-def _write(stdin: IO[str], asking: list[Object]) -> None:
-    stdin.writelines(json.dumps(one) + "\n" for one in asking)
+def _write(stdin: IO[str], outgoing: list[Object]) -> None:
+    stdin.writelines(json.dumps(one) + "\n" for one in outgoing)
     stdin.flush()
-    asking.clear()
+    outgoing.clear()
 
 
 def _version(executable: str) -> str:
@@ -146,7 +146,7 @@ def _version(executable: str) -> str:
         done = subprocess.run(
             [_located(executable), "--version"], env=environment, capture_output=True, text=True, check=True
         )
-    found = re.search(r"\d+\.\d+\.\d+", done.stdout + done.stderr)  # pi says it on stderr
+    found = re.search(r"\d+\.\d+\.\d+", done.stdout + done.stderr)  # pi prints it to stderr
     assert found, done.stdout
     return found[0]
 

@@ -1,4 +1,4 @@
-"""The real CLIs by their presets, as a worker runs them, with a model on loopback."""
+"""The real CLIs with their presets, as a worker runs them, with a model on loopback."""
 
 from __future__ import annotations
 
@@ -89,17 +89,17 @@ async def test_a_message_is_data(ask: Asked, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "code", "told"),
+    ("message", "code", "expected"),
     [
         (REFUSED_KEY, ErrorCode.UPSTREAM_ERROR, "The model's server refused this service's credentials."),
         (TOO_LONG, ErrorCode.CONTEXT_LENGTH_EXCEEDED, "The conversation is too long for the model."),
     ],
 )
-async def test_what_the_models_server_refuses(ask: Asked, message: str, code: ErrorCode, told: str) -> None:
-    assert await ask.failure(message) == (code, told)
+async def test_what_the_models_server_refuses(ask: Asked, message: str, code: ErrorCode, expected: str) -> None:
+    assert await ask.failure(message) == (code, expected)
 
 
 @pytest.mark.parametrize("cli", [cli for cli in CLIS.values() if not cli.waits_at_limits], ids=lambda cli: cli.name)
 async def test_the_rate_limit_of_the_models_server(ask: Asked, cli: Cli) -> None:
-    told = "The model's server has reached its rate limit or quota."
-    assert await ask.failure(RATE_LIMIT) == (ErrorCode.RATE_LIMITED, told)
+    expected = "The model's server has reached its rate limit or quota."
+    assert await ask.failure(RATE_LIMIT) == (ErrorCode.RATE_LIMITED, expected)

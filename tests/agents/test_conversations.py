@@ -1,4 +1,4 @@
-"""Sessions of the real CLIs behind the whole service: each goes on in its own conversation, as long as it has it."""
+"""Sessions of the real CLIs behind the whole service: a CLI continues its own conversation while it still has it."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Served:
     work: Path
 
     def answer(self, cli: Cli, message: str, *, user: str | None = None) -> tuple[str, str | None]:
-        """The answer, and whether the agent went on in its own conversation."""
+        """The answer, and whether the agent continued its own conversation."""
         text, resumed, _ = self.counted(cli, message, user=user)
         return text, resumed
 
     def counted(self, cli: Cli, message: str, *, user: str | None = None) -> tuple[str, str | None, int]:
-        """With the tokens of it all."""
+        """The answer, whether the agent continued its own conversation, and the total tokens."""
         answer = self.client.chat.completions.create(
             model=cli.name,
             messages=[{"role": "user", "content": message}],
@@ -62,10 +62,10 @@ def served(tmp_path_factory: pytest.TempPathFactory, model: str) -> Iterator[Ser
 def test_a_session_goes_on_in_the_clis_own_conversation_and_without_it_by_the_transcript(
     served: Served, cli: Cli
 ) -> None:
-    """The model recites what it was given: who has said what, message by message."""
+    """The model recites its input: the role and the text of each message."""
     assert served.answer(cli, HELLO, user="ann")[1] == "no"
-    told = f"user: {HELLO}; assistant: {SAID}; user: {RECITE}"
-    assert served.counted(cli, RECITE, user="ann") == (told, "yes", 55)
+    expected = f"user: {HELLO}; assistant: {SAID}; user: {RECITE}"
+    assert served.counted(cli, RECITE, user="ann") == (expected, "yes", 55)
     shutil.rmtree(served.home / cli.keeps_in)
     recital, resumed = served.answer(cli, RECITE, user="ann")
     assert resumed == "fell_back"

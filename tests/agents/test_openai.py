@@ -1,4 +1,4 @@
-"""Agents of kind `openai` against a server of OpenAI's API that somebody else has made."""
+"""Agents of kind `openai` against another project's server of OpenAI's API."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ async def agent(model: str) -> AsyncIterator[OpenAIAgent]:
         yield agent
 
 
-def called(spoken: list[AgentEvent]) -> tuple[ToolCall, ...]:
+def called(events: list[AgentEvent]) -> tuple[ToolCall, ...]:
     calls = ToolCallAssembler()
-    for one in spoken:
+    for one in events:
         if isinstance(one, ToolCallDelta):
             calls.add(one)
     return calls.whole
 
 
 async def test_an_answer(agent: OpenAIAgent) -> None:
-    *spoken, usage, finished = await said(agent, asked(HELLO))
-    assert text(spoken) == "Hello from the model, said in several pieces."
-    assert len(spoken) > 1
+    *events, usage, finished = await said(agent, asked(HELLO))
+    assert text(events) == "Hello from the model, said in several pieces."
+    assert len(events) > 1
     assert usage == Usage(prompt_tokens=12, completion_tokens=9, total_tokens=21)
     assert finished == Finished(reason=FinishReason.STOP)
 
 
 async def test_thoughts(agent: OpenAIAgent) -> None:
-    spoken = await said(agent, asked(THINKING))
-    assert "".join(one.delta for one in spoken if isinstance(one, Reasoning)) == "First I think about it."
-    assert text(spoken) == "Now I have thought."
+    events = await said(agent, asked(THINKING))
+    assert "".join(one.delta for one in events if isinstance(one, Reasoning)) == "First I think about it."
+    assert text(events) == "Now I have thought."
 
 
 async def test_the_limit_of_an_answer_is_told(agent: OpenAIAgent) -> None:
@@ -53,11 +53,11 @@ async def test_the_limit_of_an_answer_is_told(agent: OpenAIAgent) -> None:
 
 
 async def test_a_loop_with_a_tool_of_the_client(agent: OpenAIAgent) -> None:
-    spoken = await said(agent, asked(NOTE).model_copy(update={"tools": (WRITE,)}))
-    (call,) = called(spoken)
+    events = await said(agent, asked(NOTE).model_copy(update={"tools": (WRITE,)}))
+    (call,) = called(events)
     assert (call.id, call.name, call.arguments) == ("call_1", "write", '{"path":"note.txt","content":"from the agent"}')
-    assert (text(spoken), spoken[-1]) == ("I shall write it.", Finished(reason=FinishReason.TOOL_CALLS))
-    history = (Turn(role="user", content=NOTE), Turn(role="assistant", content=text(spoken), tool_calls=(call,)))
+    assert (text(events), events[-1]) == ("I shall write it.", Finished(reason=FinishReason.TOOL_CALLS))
+    history = (Turn(role="user", content=NOTE), Turn(role="assistant", content=text(events), tool_calls=(call,)))
     result = Turn(role="tool", content="Done.", tool_call_id=call.id)
     more = asked("Tool result:\nDone.", history=history).model_copy(update={"tools": (WRITE,), "current": (result,)})
     assert text(await said(agent, more)) == "The note is written."

@@ -1,4 +1,4 @@
-"""The real CLIs behind the whole service, asked by the official OpenAI client."""
+"""The real CLIs behind the whole service, with the official OpenAI client."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def served(tmp_path_factory: pytest.TempPathFactory, model: str) -> Iterator[Ser
         yield Served(client, folder / "work")
 
 
-def told(message: str) -> list[openai.types.chat.ChatCompletionMessageParam]:
+def user_message(message: str) -> list[openai.types.chat.ChatCompletionMessageParam]:
     return [{"role": "user", "content": message}]
 
 
 @pytest.mark.parametrize("agent", CLIS)
 def test_a_whole_answer(served: Served, agent: str) -> None:
-    answer = served.client.chat.completions.create(model=agent, messages=told(HELLO))
+    answer = served.client.chat.completions.create(model=agent, messages=user_message(HELLO))
     assert answer.choices[0].message.content == "Hello from the model, said in several pieces."
     assert answer.usage
     assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (12, 9)
@@ -44,7 +44,7 @@ def test_a_whole_answer(served: Served, agent: str) -> None:
 
 @pytest.mark.parametrize("agent", CLIS)
 def test_a_stream_and_a_tool(served: Served, agent: str) -> None:
-    stream = served.client.chat.completions.create(model=agent, messages=told(NOTE), stream=True)
+    stream = served.client.chat.completions.create(model=agent, messages=user_message(NOTE), stream=True)
     answer = "".join(chunk.choices[0].delta.content or "" for chunk in stream)
     assert answer.endswith("The note is written.")
     assert (served.work / agent / "note.txt").read_text().strip() == "from the agent"
@@ -52,10 +52,12 @@ def test_a_stream_and_a_tool(served: Served, agent: str) -> None:
 
 @pytest.mark.parametrize("agent", DRIVERS)
 def test_a_warm_agent_goes_on(served: Served, agent: str) -> None:
-    """In the CLI's own conversation: of a transcript in the prompt the model would say something else."""
+    """It continues the CLI's own conversation: the model would answer a transcript in the prompt with another text."""
 
     def ask(message: str) -> str | None:
-        answer = served.client.chat.completions.create(model=f"{agent}-warm", messages=told(message), user="ann")
+        answer = served.client.chat.completions.create(
+            model=f"{agent}-warm", messages=user_message(message), user="ann"
+        )
         return answer.choices[0].message.content
 
     assert ask(HELLO) == "Hello from the model, said in several pieces."
@@ -66,6 +68,6 @@ def test_a_warm_agent_goes_on(served: Served, agent: str) -> None:
 @pytest.mark.parametrize("agent", ["claude", "codex"])
 def test_a_failure(served: Served, agent: str) -> None:
     with pytest.raises(openai.APIStatusError) as failed:
-        served.client.chat.completions.create(model=agent, messages=told(REFUSED_KEY))
+        served.client.chat.completions.create(model=agent, messages=user_message(REFUSED_KEY))
     assert failed.value.code == "upstream_error"
     assert "refused this service's credentials" in failed.value.message

@@ -58,7 +58,7 @@ async def warm(request: pytest.FixtureRequest, tmp_path: Path, model: str) -> As
 
 
 async def test_the_second_turn_knows_the_first(warm: Warm) -> None:
-    """By the CLI's own conversation: of a transcript in the prompt the model would say something else."""
+    """From the CLI's own conversation: the model would answer a transcript in the prompt with another text."""
     assert text(await warm.ask(HELLO)) == SAID
     heard = await warm.ask(BEFORE, *HISTORY)
     assert text(heard) == "Hello was said."
@@ -73,7 +73,7 @@ async def test_another_session_does_not(warm: Warm) -> None:
 
 
 async def test_files_lie_in_the_directory_of_the_session(warm: Warm) -> None:
-    """Of a process that was started before there was one, and of the one that takes its place."""
+    """Those of a process that started before the session was known, and of the process that replaces it."""
     heard = await warm.ask(NOTE)
     assert text(heard).endswith("The note is written.")
     assert {one.phase for one in heard if isinstance(one, ToolUse)} == {"start", "result"}
@@ -87,8 +87,8 @@ async def test_files_lie_in_the_directory_of_the_session(warm: Warm) -> None:
 async def test_a_failed_turn_ends_the_process_and_the_next_one_is_told_the_transcript(warm: Warm) -> None:
     with pytest.raises(RunError) as failed:
         await warm.ask(REFUSED_KEY)
-    told = "The model's server refused this service's credentials."
-    assert (failed.value.code, failed.value.message) == (ErrorCode.UPSTREAM_ERROR, told)
+    expected = "The model's server refused this service's credentials."
+    assert (failed.value.code, failed.value.message) == (ErrorCode.UPSTREAM_ERROR, expected)
     assert warm.agent.pool.kept == 0
     assert text(await warm.ask("And again", *HISTORY)) == SAID
 
@@ -107,7 +107,7 @@ async def test_a_command_that_has_no_answer_in_between_has_one_at_the_end(warm: 
 
 
 async def test_it_waits_quietly(warm: Warm) -> None:
-    """A CLI that does something of its own between two turns is ended."""
+    """The worker ends a CLI that works without a request between two turns."""
     await warm.ask(HELLO)
     await warm.ask(HELLO, session="bob")
     assert warm.agent.pool.kept == 2

@@ -1,4 +1,4 @@
-"""Agents made up by a test."""
+"""Agents for tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Act = Callable[[AgentInput], AsyncGenerator[AgentEvent, None]]
 
 @dataclass(frozen=True)
 class Acts:
-    """Does what a function does."""
+    """An agent that yields the events of a function."""
 
     act: Act
 
@@ -25,15 +25,15 @@ class Acts:
 
 @dataclass
 class Says:
-    """Says this, then raises that."""
+    """An agent that emits the given events, and then raises an error, if there is one."""
 
-    said: tuple[AgentEvent, ...] = (Delta(delta="Hello"),)
+    events: tuple[AgentEvent, ...] = (Delta(delta="Hello"),)
     then: BaseException | None = None
     inputs: list[AgentInput] = field(default_factory=list)
 
     async def run(self, input: AgentInput) -> AsyncGenerator[AgentEvent, None]:
         self.inputs.append(input)
-        for one in self.said:
+        for one in self.events:
             yield one
         if self.then is not None:
             raise self.then
@@ -41,9 +41,10 @@ class Says:
 
 @dataclass
 class Waits:
-    """Says this and then nothing, until it is stopped; then it may raise, or end as if it were done (`swallows`)."""
+    """An agent that emits the given events and then waits until it is stopped. Then it may raise, or with `swallows`
+    return as if it had finished."""
 
-    said: tuple[AgentEvent, ...] = ()
+    events: tuple[AgentEvent, ...] = ()
     then: Exception | None = None
     swallows: bool = False
     waiting: anyio.Event = field(default_factory=anyio.Event)
@@ -52,7 +53,7 @@ class Waits:
 
     async def run(self, input: AgentInput) -> AsyncGenerator[AgentEvent, None]:
         try:
-            for one in self.said:
+            for one in self.events:
                 yield one
             self.waiting.set()
             await self.go_on.wait()

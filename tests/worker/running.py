@@ -28,7 +28,7 @@ from worker.worker_announcer import WorkerAnnouncer
 
 
 class HeardDoorbell(Doorbell):
-    """Says when the worker sleeps."""
+    """A doorbell that shows when the worker sleeps."""
 
     sleeping: anyio.Event
 
@@ -64,7 +64,7 @@ class Crew:
         self.ended.set()
 
 
-def word(worker: RunWorker) -> Announcement:
+def announcement(worker: RunWorker) -> Announcement:
     return Announcement(
         worker=worker.name,
         host="h",
@@ -91,7 +91,7 @@ async def crew(
     lease_seconds: float = 60,
     drain_seconds: float = 0,
 ) -> AsyncIterator[Crew]:
-    """A worker, not yet working."""
+    """A worker that does not run yet."""
     async with (
         opened_client(broker) as client,
         opened_client(broker, connections=1) as bell,
@@ -112,15 +112,17 @@ async def crew(
             lease_seconds=lease_seconds,
             drain_seconds=drain_seconds,
         )
-        announcer = WorkerAnnouncer(Presence(pipe, KEYS), partial(word, worker), obey=worker.obey, deltas=lambda: 0)
-        orders = Control(control, KEYS, leases, worker=name, news=announcer.soon)
+        announcer = WorkerAnnouncer(
+            Presence(pipe, KEYS), partial(announcement, worker), obey=worker.obey, deltas=lambda: 0
+        )
+        orders = Control(control, KEYS, leases, worker=name, on_order=announcer.soon)
         yield Crew(worker, leases, orders, announcer, ledger, log, client, doorbell.sleeping)
         await pipe.aclose()
 
 
 @asynccontextmanager
 async def working(crew: Crew) -> AsyncIterator[Crew]:
-    """It works in this block; at the end it is told to stop, twice, and has stopped."""
+    """Runs the worker during the block. At the end it sends two signals to stop, and waits for the worker's end."""
     async with anyio.create_task_group() as group:
         group.start_soon(crew.work)
         yield crew

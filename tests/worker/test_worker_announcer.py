@@ -25,13 +25,13 @@ def announcer(
 ) -> tuple[WorkerAnnouncer, Presence]:
     numbers = count(1)
 
-    def word() -> Announcement:
+    def current() -> Announcement:
         return Announcement(
             worker="w1", host="h", pid=1, version="1", slots=1, running=next(numbers), since_ms=0, agents={}
         )
 
     presence = Presence(pipe, KEYS)
-    return WorkerAnnouncer(presence, word, obey, deltas), presence
+    return WorkerAnnouncer(presence, current, obey, deltas), presence
 
 
 async def running(presence: Presence) -> list[int]:
@@ -39,25 +39,25 @@ async def running(presence: Presence) -> list[int]:
 
 
 async def test_each_announcement_says_how_things_are_by_then(redis: Redis) -> None:
-    told, presence = announcer(LossyPipe(redis))
+    subject, presence = announcer(LossyPipe(redis))
     for number in (1, 2):
-        await told.announce()
+        await subject.announce()
         assert await running(presence) == [number]
 
 
 async def test_a_worker_announces_itself_at_once(redis: Redis) -> None:
-    told, presence = announcer(LossyPipe(redis))
+    subject, presence = announcer(LossyPipe(redis))
     async with anyio.create_task_group() as group:
-        group.start_soon(told.announce_forever)
+        group.start_soon(subject.announce_forever)
         await wait_until(lambda: running(presence), "the worker is seen")
         group.cancel_scope.cancel()
 
 
 async def test_announcing_outlives_a_redis_that_is_away(redis: Redis) -> None:
     pipe = LossyPipe(redis, ["before", "after"])
-    told, presence = announcer(pipe)
+    subject, presence = announcer(pipe)
     for _ in range(3):
-        await told.announce()
+        await subject.announce()
     assert await running(presence) == [3]
 
 
@@ -71,23 +71,23 @@ async def test_an_order_that_changes_something_is_answered_by_an_announcement_at
         return orders.count(order) == 1 and order is WorkerOrder.DRAIN
 
     pipe = LossyPipe(redis)
-    told, presence = announcer(pipe, obey=obey)
+    subject, presence = announcer(pipe, obey=obey)
     async with anyio.create_task_group() as group:
-        group.start_soon(told.announce_forever)
+        group.start_soon(subject.announce_forever)
         await wait_until(lambda: running(presence), "the worker is seen")
         await Operations(pipe, KEYS, log).drain("w1", who="olga")
-        told.soon()
+        subject.soon()
         await wait_until(lambda: len(orders) == 3, "the worker has announced what it obeys")
         group.cancel_scope.cancel()
     assert orders == [WorkerOrder.NONE, WorkerOrder.DRAIN, WorkerOrder.DRAIN]
 
 
 async def test_what_was_said_is_told_once(redis: Redis) -> None:
-    """Also when Redis was away."""
+    """That holds also after Redis was away."""
     pipe = LossyPipe(redis, ["", "before"])
-    said = iter([3, 5, 6])
-    told, _ = announcer(pipe, deltas=lambda: next(said))
+    counts = iter([3, 5, 6])
+    subject, _ = announcer(pipe, deltas=lambda: next(counts))
     for _ in range(3):
-        await told.announce()
+        await subject.announce()
     spans = await Tallies(pipe, KEYS).spans(Window.HOUR)
     assert sum(span.deltas for span in spans) == 6

@@ -1,4 +1,4 @@
-"""Work that has to be finished, such as ending what an agent started."""
+"""Work that must finish although its caller is cancelled, such as ending an agent's processes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Item = TypeVar("Item")
 
 
 async def to_its_end(work: Coroutine[object, object, None], *, name: str) -> None:
-    """Awaits `work`. Cancelled meanwhile, however often, it lets the cancellation go on when `work` is done.
+    """Awaits `work`. A caller that is cancelled meanwhile, however often, raises the cancellation after the work.
 
-    A shielded scope alone would not do: it holds back anyio's cancellation, but not `asyncio.Task.cancel`,
-    which is what arq and asyncio's own timeouts use. So the work is a task of its own, and the scope is there
-    because anyio would otherwise cancel the waiting again and again. Bounding the work is the caller's part.
+    A shielded scope alone would not do: it holds back anyio's cancellation, but not `asyncio.Task.cancel`, which arq
+    and asyncio's own timeouts use. So the work is a task of its own. The scope is there because anyio would otherwise
+    cancel the waiting again and again. The caller has to bound the time of the work.
     """
     task = asyncio.create_task(work, name=name)
     cancelled: asyncio.CancelledError | None = None

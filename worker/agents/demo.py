@@ -1,4 +1,4 @@
-"""The built-in agent, for the time before there is a real one."""
+"""The built-in agent, for a service that has no other agent yet."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ GREETING = (
     "This is runrelay's demo agent. "
     "To add a real one, write an [agents.main] table into agents.toml; README.md shows how. You said:"
 )
-WORD_SECONDS = 0.02  # so that streaming is seen
-SLOW_WORDS = 100  # what follows comes at once: a demo of streaming need not take an hour
+WORD_SECONDS = 0.02  # so that a user sees the streaming
+SLOW_WORDS = 100  # the rest comes at once: a demo of streaming need not take an hour
 
 _WORD = re.compile(r"\s*\S+\s*|\s+")
 
 
 class DemoAgent:
-    """Says that it is the demo, and then, as a second message, exactly what it was told."""
+    """Answers with two messages: a greeting, and an exact copy of the client's message."""
 
     def __init__(self, *, word_seconds: float = WORD_SECONDS) -> None:
         self._word_seconds = word_seconds

@@ -1,8 +1,8 @@
-"""What is served when nobody has written agents.toml: what this machine has, and the demo agent.
+"""The agents of a worker without an agents.toml: those that it finds on this machine, and the demo agent.
 
-Found are models, by the keys in the environment, and coding CLIs, by their names on PATH; each is served under a name
-of its own. `main`, which answers every request that names no agent, is the first model. Never a CLI: it edits files and
-runs commands, and that must not begin because a client asked for `gpt-4o`.
+The worker finds models by the keys in the environment, and coding CLIs by their names on PATH. It serves each under a
+name of its own. `main`, which answers every request that names no agent, is the first model. It is never a CLI: a CLI
+edits files and runs commands, and that must not begin because a client requested `gpt-4o`.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class ModelProvider:
     key: str
     base: str  # variable that names another server than `server`
     server: str
-    path: str  # from the server to what `base_url` means
+    path: str  # the part of `base_url` after the server
     name: str  # variable that names another model than `model`
-    model: str  # small and quick: whoever tries this out pays for it
+    model: str  # small and quick: the user pays for each trial
 
 
 MODELS: Mapping[str, ModelProvider] = {
@@ -65,7 +65,7 @@ MODELS: Mapping[str, ModelProvider] = {
 
 @dataclass(frozen=True)
 class DiscoveredAgent:
-    """An agent that nobody has configured, and why it is served. What it is says its description."""
+    """An agent without a configuration in a file, and why the worker serves it."""
 
     agent_id: str
     config: CommandConfig | OpenAIConfig | DemoConfig
@@ -84,20 +84,20 @@ class Served:
 
     @property
     def suggested(self) -> str:
-        """Whom somebody should try first: a CLI that was found rather than the demo, if only by its name."""
+        """The agent to try first: a found CLI rather than the demo, although requests reach it only by its name."""
         if self.found and isinstance(self.found[0].config, DemoConfig):
             return next((one.agent_id for one in self.found if isinstance(one.config, CommandConfig)), DEFAULT_AGENT)
         return DEFAULT_AGENT if {DEFAULT_AGENT, ANY} & self.configs.keys() else next(iter(self.configs))
 
 
 def served_agents(path: Path, *, required: bool, environment: Mapping[str, str]) -> Served:
-    """The agents of the file, or what is found when there is none. Raises SettingsError, one line."""
+    """The agents of the file, or without a file those found on this machine. Raises SettingsError, one line."""
     configs = load_agents(path, required=required)
     return Served(configs) if configs else found_agents(environment)
 
 
 def found_agents(environment: Mapping[str, str]) -> Served:
-    """`main` comes first. Raises SettingsError when the address of a model is none."""
+    """The agents of this machine, `main` first. Raises SettingsError when a model's address is not a web address."""
     models, clis = list(_models(environment)), list(_clis(environment))
     demo = DemoConfig(description="The demo agent, which says back what it is told")
     if models:

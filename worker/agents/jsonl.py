@@ -1,4 +1,4 @@
-"""The JSON-lines format: one object per line of a command, or per value that a Python agent yields.
+"""The JSON-lines format: one object for each line of a command, or for each value that a Python agent yields.
 
     {"delta": "text"}                       text of the current assistant message
     {"message": true}                       a new assistant message begins
@@ -7,10 +7,10 @@
     {"stream": "reasoning", "data": {...}}  of `Reasoning`
     {"stream": "usage", "data": {...}}      of `Usage`
     {"finish": "length"}                    why the model stopped; without it, `stop`
-    {"error": {"message": "..."}}           the run fails, and the client is told why
+    {"error": {"message": "..."}}           the run fails, and the client gets the message
 
-An object has the keys of one form and no others, so that a slip is seen at once. Inside `data` and `error`,
-unknown keys are ignored, and names may be camelCase or snake_case.
+An object has the keys of one form and no others, so that a slip shows at once. Inside `data` and `error`, the parser
+ignores unknown keys, and names may be camelCase or snake_case.
 """
 
 from __future__ import annotations
@@ -33,36 +33,37 @@ _STREAMS: dict[str, type[ToolUse | ToolCallDelta | Reasoning | Usage]] = {
     "usage": Usage,
 }
 _REASONS = frozenset(FinishReason)
-_MESSAGE = 1_000  # characters of an agent's own error message that a client gets to see
+_MESSAGE = 1_000  # characters of an agent's own error message that a client gets
 
-_repr = reprlib.Repr()  # bounded, and survives an object that cannot be shown
+_repr = reprlib.Repr()  # bounded, and survives an object whose repr raises
 _repr.maxstring = _repr.maxother = 200
 
 
 class AgentEventParser:
-    """Turns what an agent sends into what a run says, and numbers its assistant messages.
+    """Turns an agent's lines or values into events, and numbers its assistant messages.
 
-    A message gets its number when its first text comes, so that no number is left out and an announcement
-    without text leaves no trace. Every method raises RunError and nothing else.
+    A message gets its number when its first text comes, so that no number is left out and `{"message": true}` without
+    text leaves no trace. Every method raises RunError and nothing else.
     """
 
     def __init__(self) -> None:
         self._message = 0
         self._calls = 0  # of the client's tools
         self._begun = False  # whether the current message has text
-        self._reason = FinishReason.STOP  # the last one said; if none is, it is this
+        self._reason = FinishReason.STOP  # the last one that the agent sent; `stop` without any
 
-    def line(self, line: bytes) -> Iterator[AgentEvent]:
+    def parse_line(self, line: bytes) -> Iterator[AgentEvent]:
+        """The events of one line, which is an object of the format."""
         try:
             value: object = json.loads(line.decode(errors="replace"))
         except (ValueError, RecursionError):
             raise _broken("The agent printed a line that is not JSON.", line) from None
         if not isinstance(value, dict):
             raise _broken("The agent printed a line that is not a JSON object.", line)
-        return self.value(value)
+        return self.parse_value(value)
 
-    def value(self, value: object) -> Iterator[AgentEvent]:
-        """What a Python agent yields or returns: text, an object of the format, or a said thing."""
+    def parse_value(self, value: object) -> Iterator[AgentEvent]:
+        """The events of a value that a Python agent yields or returns: text, an object of the format, or an event."""
         match value:
             case None:
                 pass
@@ -101,15 +102,15 @@ class AgentEventParser:
             self._begun = True
             yield Delta(delta=well_formed(text), message=self._message)
 
-    def _checked(self, said: AgentEvent) -> AgentEvent:
-        """Calls come in order, each begun by a piece that has an id and a name, which no other piece has."""
-        if isinstance(said, ToolCallDelta):
-            begins = bool(said.id and said.name) and said.index == self._calls
-            goes_on = not (said.id or said.name) and said.index < self._calls
+    def _checked(self, event: AgentEvent) -> AgentEvent:
+        """Calls come in order. The first piece of a call has an id and a name, and no later piece has either."""
+        if isinstance(event, ToolCallDelta):
+            begins = bool(event.id and event.name) and event.index == self._calls
+            goes_on = not (event.id or event.name) and event.index < self._calls
             if not (begins or goes_on):
-                raise _broken("The agent sent a call that neither begins with id and name nor goes on.", said)
+                raise _broken("The agent sent a call that neither begins with id and name nor goes on.", event)
             self._calls += begins
-        return said
+        return event
 
     def _finished(self, reason: FinishReason) -> Iterator[AgentEvent]:
         if reason is not self._reason:
@@ -119,7 +120,7 @@ class AgentEventParser:
 
 def _of_stream(stream: str, data: object) -> AgentEvent:
     try:
-        # Through text and back, so that it is sure to fit into the log, whatever a Python agent has put in.
+        # To text and back, so that any object of a Python agent is sure to fit into the log.
         plain: object = json.loads(well_formed(json.dumps(data, ensure_ascii=False, allow_nan=False)))
         return _STREAMS[stream].model_validate(plain)
     except ValidationError as wrong:

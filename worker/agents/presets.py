@@ -1,7 +1,7 @@
-"""What `preset = "..."` fills in of an agent of kind `command`. Every key can be written beside it, and then counts.
+"""The keys that `preset = "..."` fills in for an agent of kind `command`. A key written beside it counts instead.
 
-All take the prompt on stdin, so that no option parser sees it. They may write in the directory in which they work,
-which is the session's own, and nowhere else as far as the CLI can see to that: nobody is there to be asked.
+All presets take the prompt on stdin, so that no option parser sees it. The CLIs may write in their working directory,
+which is the session's own, and nowhere else as far as the CLI can prevent it: no user is there to approve more.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ class Preset:
     """Words are separated by spaces."""
 
     command: str
-    resume: str  # what continues a conversation of the CLI's own; empty: it keeps none that can be continued
-    forget: str  # what makes it keep none
-    env: str  # what it gets beside DEFAULT_ENV and what concerns the network
-    warm: str = ""  # the command line that reads one turn after the other, where the CLI has one
+    resume: str  # options that continue a conversation of the CLI's own; empty: it keeps none that can be continued
+    forget: str  # options that make the CLI keep no conversation
+    env: str  # the variables that the CLI gets besides DEFAULT_ENV and those of the network
+    warm: str = ""  # the command line that reads one turn after the other; empty: the CLI has none
 
 
 PRESETS: Mapping[str, Preset] = {
@@ -78,7 +78,7 @@ PRESETS: Mapping[str, Preset] = {
 
 
 def filled(preset: str, written: Mapping[str, object]) -> dict[str, object]:
-    """The keys of an agent: those of the preset, and over them what is written."""
+    """The keys of an agent: those of the preset, overridden by the written ones."""
     it = PRESETS[preset]
     warm = bool(it.warm) and "warm" in written
     return {

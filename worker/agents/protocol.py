@@ -13,7 +13,7 @@ from shared.run.run import Turn
 
 
 class Finished(Value):
-    """Why the model stopped. It is no event: the last one that an agent says stands in the run's end."""
+    """Why the model stopped. It is no event of the log: the run's last event carries the agent's last one."""
 
     reason: FinishReason
 
@@ -24,34 +24,34 @@ AgentEvent = Delta | ToolUse | ToolCallDelta | Reasoning | Usage | Finished
 class AgentConversation(Value):
     """The agent keeps the conversation in which it answers, and finds it again by `id` as long as `place` is the same.
 
-    For the worker, not for readers. The last one that an agent says counts.
+    It is for the worker, not for readers. The last one that an agent emits counts.
     """
 
     id: str
     place: str = ""
-    spent: Tokens = Tokens()  # the tokens in it so far, of an agent whose `Usage` counts from its beginning
+    spent: Tokens = Tokens()  # its tokens so far, for an agent whose `Usage` counts from the conversation's beginning
 
 
 AgentOutput = AgentEvent | AgentConversation
 
 
 class EarlierConversation(Value):
-    """The agent's own conversation, which holds all of the history and, if it was told, this run's system prompt."""
+    """The agent's own conversation. It holds the whole history and, if `has_system_prompt`, the run's system prompt."""
 
     id: str
     place: str
     spent: Tokens = Tokens()
-    system_told: bool
+    has_system_prompt: bool
 
 
 class AgentInput(Value):
-    """What an agent is given. Its JSON, with camelCase names, is what `input = "json"` writes to a command's stdin.
+    """The input of an agent. Its JSON, with camelCase names, is what `input = "json"` writes to a command's stdin.
 
-    `history` holds the earlier turns, oldest first, without the current one; `message` is the current turn as text.
-    Pictures and the results of tools are in `current`: the whole current turn, empty where text says all of it. `tools`
-    are the client's own; an agent asks the client to call one with a `ToolCallDelta`. `params` are those fields of the
-    request that are for a model. An agent that reads only `message` and `history` still gets all there is in words. One
-    that cannot go on in its `earlier` conversation has the history.
+    `history` holds the earlier turns, oldest first, without the current one. `message` is the current turn as text.
+    `current` is the whole current turn, with pictures and the results of tools; it is empty when `message` holds all of
+    it. `tools` are the client's own; an agent requests a call of one with a `ToolCallDelta`. `params` are the fields of
+    the request that are for a model. An agent that reads only `message` and `history` still gets all the text. An agent
+    that cannot continue its `earlier` conversation uses the history.
     """
 
     message: str
@@ -63,7 +63,7 @@ class AgentInput(Value):
     run_id: str
     session_key: str
     agent_id: str
-    traceparent: str = Field("", exclude_if=empty)  # the agent's place in a trace, for what it calls; W3C's form
+    traceparent: str = Field("", exclude_if=empty)  # the agent's span, in W3C's form, for the services that it calls
     named_session: bool = Field(False, exclude=True)  # a next turn may come
     earlier: EarlierConversation | None = Field(None, exclude=True)
 
@@ -77,10 +77,10 @@ class Agent(Protocol):
     """One configured agent; many runs at once."""
 
     def run(self, input: AgentInput) -> AsyncGenerator[AgentOutput, None]:
-        """Speaks until it is done. A `Delta` of message n+1 begins a new assistant message.
+        """Yields output until the answer is complete. A `Delta` of message n+1 begins a new assistant message.
 
-        Ends by returning, or by `RunError`; any other exception is a bug of the agent and fails the run as
-        `agent_failed`. When the caller closes the generator or is cancelled, whatever the agent started is gone
-        before the close returns.
+        It ends by returning, or by raising RunError. Any other exception is a bug of the agent and fails the run as
+        `agent_failed`. When the caller closes the generator or is cancelled, every process and task that the agent
+        started has ended before the close returns.
         """
         ...

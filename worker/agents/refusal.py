@@ -1,6 +1,7 @@
-"""What a model's server refuses, in our words, which are the same for every kind of agent.
+"""The refusals of a model's server, with messages of our own that every kind of agent uses.
 
-Whose fault it is decides the code: clients can shorten a conversation or wait, but they cannot renew our credentials.
+The code depends on the party that can mend the cause: a client can shorten a conversation or wait, but it cannot renew
+our credentials.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ _BY_STATUS = {
 
 
 def refusal(status: int, words: str = "") -> Refusal | None:
-    """By the server's status, 0 when it is not known, and its words; None when they tell nothing."""
+    """The refusal that the server's status and text mean; None when they mean none. A status of 0 is unknown."""
     if _TOO_LONG.search(words):
         return TOO_LONG
     if status < 400:
@@ -56,5 +57,5 @@ def refusal(status: int, words: str = "") -> Refusal | None:
 
 
 def without_secrets(words: str) -> str:
-    """Without the paths, addresses and keys in them."""
+    """`words` without the paths, addresses and keys in them."""
     return _PRIVATE.sub("…", words)

@@ -1,4 +1,4 @@
-"""What one attempt has to do with its agent's own conversation: which one it may go on in, and which one it leaves."""
+"""The agent's own conversation in one attempt: which one the agent may continue, and which one the attempt leaves."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ class AttemptConversation:
         self._system = digest(run.extra_system_prompt)
         self._begun = False
         self._last: AgentConversation | None = None
-        self.earlier: EarlierConversation | None = None  # what the agent may go on in
+        self.earlier: EarlierConversation | None = None  # the one that the agent may continue
 
     def begin(self, kept: StoredConversation | None) -> None:
-        """The agent is about to be asked. `kept` holds the session's transcript."""
+        """The agent is about to start. `kept` is a conversation that holds the session's whole transcript."""
         self._begun = True
-        # A system prompt that was told cannot be taken back, so that a run without one does not go on.
+        # A conversation cannot lose its system prompt, so a run without one does not continue a conversation with one.
         if kept and kept.agent_id == self._run.agent_id and (self._system or not kept.system):
-            told = kept.system == self._system
-            self.earlier = EarlierConversation(id=kept.id, place=kept.place, spent=kept.spent, system_told=told)
+            has_system = kept.system == self._system
+            self.earlier = EarlierConversation(
+                id=kept.id, place=kept.place, spent=kept.spent, has_system_prompt=has_system
+            )
 
     def note(self, own: AgentConversation) -> None:
         self._last = own
@@ -36,7 +38,7 @@ class AttemptConversation:
         return Resumed.YES if self._last and self._last.id == self.earlier.id else Resumed.FELL_BACK
 
     def left(self, terminal: Terminal) -> StoredConversation | None:
-        """The conversation that the session's next run may go on in: only what was told whole is kept."""
+        """The conversation that the session's next run may continue. Only a completed run leaves one."""
         own = self._last
         if not (self._begun and own and isinstance(terminal, Completed)):
             return None

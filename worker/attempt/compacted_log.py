@@ -1,6 +1,6 @@
-"""An event log that makes small what was closed: one run's log after the other, beside the runs.
+"""An event log that compacts the logs of ended runs, one after the other, while other runs go on.
 
-No run waits for it, and no stop does. A log that stays as it was written, because its worker was gone first, is whole
+Neither a run nor a stop of the worker waits for it. A log that its worker did not compact before it ended is complete
 and merely large.
 """
 
@@ -26,7 +26,7 @@ from worker.attempt.counted_log import CountedLog
 logger = structlog.get_logger()
 
 WORTH_IT = 64  # events; fewer take little room as they are
-WAITING = 1_000  # logs; where more are closed than can be compacted, the oldest of them stay as they are
+WAITING = 1_000  # logs; when more wait to be compacted, the oldest of them stay as they are
 
 
 class CompactedLog(CountedLog):
@@ -46,10 +46,10 @@ class CompactedLog(CountedLog):
             await self._wake.wait()
             self._wake.clear()
             while self._closed:
-                await self._make_small(*self._closed.popleft())
+                await self._compact_log(*self._closed.popleft())
 
-    async def _make_small(self, run_id: str, facts: dict[str, object]) -> None:
-        """`facts` are what every line about the run says."""
+    async def _compact_log(self, run_id: str, facts: dict[str, object]) -> None:
+        """`facts` are the fields of every log line about the run."""
         try:
             await retry_until_available(lambda: self.compact(run_id))
         except (LogLost, CommandError, ValueError) as why:

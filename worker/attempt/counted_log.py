@@ -1,4 +1,4 @@
-"""An event log that counts what is written to it."""
+"""An event log that counts the deltas written to it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shared.run.events import AssistantEvent, Event
 
 
 class CountedLog(EventLog):
-    """`deltas` have been written, of all runs of this worker."""
+    """`deltas` is the number of deltas that this worker has written, of all its runs."""
 
     deltas = 0
 

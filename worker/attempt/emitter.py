@@ -1,8 +1,9 @@
-"""The emitter: it speaks for one attempt.
+"""The emitter writes the events of one attempt.
 
-What an agent says is numbered, merged and appended to the run's log, one write at a time. The agent never waits for a
-write, only for room: it may be BUFFER_CHARS ahead of Redis. While Redis is away the emitter keeps what it holds and
-tries again; a write whose answer was lost is repeated with the same numbers, and the log passes over what it has.
+It merges the agent's events, numbers them and appends them to the run's log, one write at a time. The agent never waits
+for a write, only for room: it may be BUFFER_CHARS ahead of Redis. While Redis is away the emitter keeps the events that
+it holds and tries again. It repeats a write whose answer was lost with the same numbers, and the log skips the events
+that it has.
 """
 
 from __future__ import annotations
@@ -39,13 +40,13 @@ from worker.agents.protocol import AgentEvent, Finished
 from worker.attempt.merge import merged
 
 BUFFER_CHARS = 262_144  # an agent further ahead of Redis than this waits
-OUTPUT_CHARS = 4_194_304  # a run that says more fails: somebody has to keep and to read it
-TOOL_CHARS = 65_536  # arguments and result of a tool call; larger ones are left out, and that is said
-NAME_CHARS = 256  # of a tool's name and of a call's id, where the call is larger than that
+OUTPUT_CHARS = 4_194_304  # a run with more output fails: Redis has to keep it, and readers have to read it
+TOOL_CHARS = 65_536  # arguments and result of a tool call; a note replaces larger ones
+NAME_CHARS = 256  # of a tool's name and of a call's id, in a call larger than TOOL_CHARS
 
 
 class Emitter:
-    """Say what the agent says with `say`, run `flush_forever` beside it, and finish with `close` or `hand_back`."""
+    """Pass the agent's events to `emit`, run `flush_forever` beside it, and finish with `close` or `hand_back`."""
 
     def __init__(self, log: EventLog, run: Run, attempt: int, head: Head, *, clock: Callable[[], int] = now_ms) -> None:
         """`head` is the log as this attempt's fence found it."""
@@ -55,56 +56,56 @@ class Emitter:
         self._earlier = head
         self._head = head
         self._clock = clock
-        # An attempt that speaks after an earlier one has spoken begins a message of its own.
+        # An attempt begins a message of its own when an earlier attempt has written text.
         self._first_message = head.message + 1 if head.chars else 0
         self._pending: deque[AgentEvent] = deque()
         self._pending_chars = 0
-        self._said_chars = 0
+        self._emitted_chars = 0
         self._unconfirmed: list[Event] = []  # numbered; in the log or about to be
         self._wake, self._room = asyncio.Event(), asyncio.Event()
         self._flat = FlatText(message=head.message, empty=head.chars == 0)
         self._text: list[str] = []
-        self._calls = ToolCallAssembler()  # none of an earlier attempt: after a call there is no other
+        self._calls = ToolCallAssembler()  # none of an earlier attempt: no attempt follows one that called a tool
         self._usage = Tokens()
         self._finish_reason = FinishReason.STOP
 
     @property
     def silent(self) -> bool:
-        """Whether no assistant text was said, by this attempt or an earlier one."""
-        return self._head.chars == 0 and not any(isinstance(said, Delta) for said in self._pending)
+        """Whether neither this attempt nor an earlier one has emitted assistant text."""
+        return self._head.chars == 0 and not any(isinstance(event, Delta) for event in self._pending)
 
     @property
     def called(self) -> bool:
-        """Whether a tool of the client's was called."""
-        return self._head.calls > 0 or any(isinstance(said, ToolCallDelta) for said in self._pending)
+        """Whether the agent has called a tool of the client's."""
+        return self._head.calls > 0 or any(isinstance(event, ToolCallDelta) for event in self._pending)
 
-    async def emit(self, spoken: AgentEvent) -> None:
-        """Takes what the agent says. Waits only while the agent is too far ahead. Raises RunError at the run's
-        bound."""
-        spoken = _bounded(spoken)
-        chars = _chars(spoken)
-        self._said_chars += chars
-        if self._said_chars > OUTPUT_CHARS:
+    async def emit(self, event: AgentEvent) -> None:
+        """Takes the agent's next event. Waits only while the agent is too far ahead. Raises RunError when the run's
+        output or one tool call is too large."""
+        event = _bounded(event)
+        chars = _chars(event)
+        self._emitted_chars += chars
+        if self._emitted_chars > OUTPUT_CHARS:
             raise RunError(ErrorCode.OUTPUT_TOO_LARGE, f"The agent said more than {OUTPUT_CHARS} characters.")
         while self._pending_chars > BUFFER_CHARS:
             self._room.clear()
             await self._room.wait()
-        self._pending.append(spoken)
+        self._pending.append(event)
         self._pending_chars += chars
         self._wake.set()
 
     async def flush_forever(self) -> None:
-        """Writes what was said, as soon as it was said. Raises Fenced, Closed or LogLost when the log takes no more."""
+        """Writes events as soon as the agent emits them. Raises Fenced, Closed or LogLost when the log refuses them."""
         while True:
             await self._wake.wait()
             self._wake.clear()
             self._take()
             await self._write()
 
-    async def hand_back(self, said: Queued) -> None:
-        """Says that the run waits again, for another worker."""
+    async def hand_back(self, queued: Queued) -> None:
+        """Writes the pending events and `queued`: the run waits again, for another worker."""
         self._take()
-        self._number([said])
+        self._number([queued])
         await self._write()
 
     async def close(
@@ -115,9 +116,9 @@ class Emitter:
         resumed: Resumed | None = None,
         conversation: StoredConversation | None = None,
     ) -> End:
-        """Writes what is left, the last event and the terminal record.
+        """Writes the pending events, the last event and the terminal record.
 
-        Answers the record that counts: an earlier one, when the log was closed already. Raises Fenced or LogLost.
+        Returns the record that counts: an earlier one when the log was closed already. Raises Fenced or LogLost.
         """
         self._take()
         terminal = self._summed_up(terminal)
@@ -132,14 +133,15 @@ class Emitter:
         return end
 
     def _summed_up(self, terminal: Terminal) -> Terminal:
-        """The last event with what the agent has said for it."""
+        """The last event with the usage and the finish reason that the agent emitted."""
         kept: dict[str, object] = {"usage": self._usage}
         if isinstance(terminal, Completed):
             kept["finish_reason"] = self._reason()
         return terminal.model_copy(update=kept)
 
     def _reason(self) -> FinishReason:
-        """Clients go by it: some servers say `stop` although a tool is to be called, and some the other way round."""
+        """A reason that agrees with the calls, because clients rely on it. Some servers send `stop` with a tool call,
+        and some send `tool_calls` without one."""
         if self._calls and self._finish_reason is FinishReason.STOP:
             return FinishReason.TOOL_CALLS
         if not self._calls and self._finish_reason is FinishReason.TOOL_CALLS:
@@ -147,34 +149,34 @@ class Emitter:
         return self._finish_reason
 
     def _take(self) -> None:
-        """Numbers what was said since the last write."""
-        spoken, self._pending, self._pending_chars = self._pending, deque(), 0
-        self._number(event for said in merged(spoken) for event in self._noted(said))
+        """Numbers the events that the agent emitted since the last write."""
+        pending, self._pending, self._pending_chars = self._pending, deque(), 0
+        self._number(data for event in merged(pending) for data in self._noted(event))
         self._room.set()
 
-    def _noted(self, said: AgentEvent) -> Iterator[EventData]:
-        """Keeps what the terminal record will need, and passes on what is an event."""
-        match said:
+    def _noted(self, event: AgentEvent) -> Iterator[EventData]:
+        """Keeps what the terminal record will need, and yields the event unless it is `Finished`."""
+        match event:
             case Finished(reason=reason):
                 self._finish_reason = reason
                 return
             case Delta():
                 if self._first_message:
-                    said = Delta(delta=said.delta, message=said.message + self._first_message)
-                self._text.append(self._flat.add(said))
+                    event = Delta(delta=event.delta, message=event.message + self._first_message)
+                self._text.append(self._flat.add(event))
             case ToolCallDelta():
-                self._calls.add(said)
+                self._calls.add(event)
             case Usage():
-                self._usage = Tokens(**said.model_dump())
-        yield said
+                self._usage = Tokens(**event.model_dump())
+        yield event
 
-    def _number(self, all_said: Iterable[EventData]) -> None:
+    def _number(self, all_data: Iterable[EventData]) -> None:
         run = self._run
-        for said in all_said:
-            self._head = self._after(said)
+        for data in all_data:
+            self._head = self._after(data)
             self._unconfirmed.append(
                 make_event(
-                    said,
+                    data,
                     run_id=run.run_id,
                     session_key=run.session_key,
                     attempt=self._attempt,
@@ -183,12 +185,12 @@ class Emitter:
                 )
             )
 
-    def _after(self, said: EventData) -> Head:
-        """Where the log stands once it has this, too."""
+    def _after(self, data: EventData) -> Head:
+        """The head of the log with this event added."""
         head = self._head
         chars, message = head.chars, head.message
-        if isinstance(said, Delta):
-            chars, message = chars + len(said.delta), said.message
+        if isinstance(data, Delta):
+            chars, message = chars + len(data.delta), data.message
         return Head(head.seq + 1, chars, message, calls=len(self._calls) or head.calls)
 
     async def _write(self) -> None:
@@ -198,24 +200,24 @@ class Emitter:
             del self._unconfirmed[: len(events)]
 
 
-def _chars(spoken: AgentEvent) -> int:
-    """What counts against the bounds. Never 0: an agent that says nothing without end would fill the memory."""
-    match spoken:
+def _chars(event: AgentEvent) -> int:
+    """How much the event counts against the bounds. Never 0: endless empty events would fill the memory."""
+    match event:
         case Delta(delta=text) | Reasoning(delta=text):
             return len(text) or 1
         case _:
-            return len(spoken.model_dump_json())
+            return len(event.model_dump_json())
 
 
-def _bounded(spoken: AgentEvent) -> AgentEvent:
+def _bounded(event: AgentEvent) -> AgentEvent:
     if (
-        isinstance(spoken, ToolCallDelta)
-        and len(spoken.model_copy(update={"arguments": ""}).model_dump_json()) > TOOL_CHARS
+        isinstance(event, ToolCallDelta)
+        and len(event.model_copy(update={"arguments": ""}).model_dump_json()) > TOOL_CHARS
     ):
         raise RunError(ErrorCode.OUTPUT_TOO_LARGE, f"The name of a tool call is larger than {TOOL_CHARS} characters.")
-    if not isinstance(spoken, ToolUse) or len(spoken.model_dump_json()) <= TOOL_CHARS:
-        return spoken
+    if not isinstance(event, ToolUse) or len(event.model_dump_json()) <= TOOL_CHARS:
+        return event
     note = {"omitted": f"larger than {TOOL_CHARS} characters"}
-    args, result = (note if value is not None else None for value in (spoken.args, spoken.result))
-    name, call = spoken.name[:NAME_CHARS], spoken.tool_call_id[:NAME_CHARS]
-    return spoken.model_copy(update={"args": args, "result": result, "name": name, "tool_call_id": call})
+    args, result = (note if value is not None else None for value in (event.args, event.result))
+    name, call = event.name[:NAME_CHARS], event.tool_call_id[:NAME_CHARS]
+    return event.model_copy(update={"args": args, "result": result, "name": name, "tool_call_id": call})

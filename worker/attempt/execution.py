@@ -1,4 +1,4 @@
-"""A claimed run on this worker, and how it is stopped from outside."""
+"""A claimed run on this worker, and the way to stop it from outside."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from worker.attempt.attempt_conversation import AttemptConversation
 
 
 class Execution:
-    """The first reason to stop counts; it is known before anything is killed."""
+    """One attempt in progress. The first reason to stop counts, and it is set before the agent is cancelled."""
 
-    def __init__(self, claim: Claim, *, asked_at: float | None = None) -> None:
-        """`asked_at`: when the claim was asked for, by the monotonic clock. Its lease began no earlier."""
+    def __init__(self, claim: Claim, *, lease_requested_at: float | None = None) -> None:
+        """`lease_requested_at`: when the worker requested the claim, by the monotonic clock. The lease began no
+        earlier."""
         self.claim = claim
         self.claimed_at = time.monotonic()
-        self.asked_at = self.claimed_at if asked_at is None else asked_at
+        self.lease_requested_at = self.claimed_at if lease_requested_at is None else lease_requested_at
         self.scope = anyio.CancelScope()  # holds the agent, and nothing that writes the end
         self.stopped: StopReason | None = None
         self.conversation = AttemptConversation(claim.run)
@@ -29,7 +30,7 @@ class Execution:
         return self.claim.run.run_id
 
     def stop(self, reason: StopReason) -> None:
-        """Stops the agent. Without effect when it was stopped already."""
+        """Stops the agent. Has no effect when the agent was stopped already."""
         if self.stopped is None:
             self.stopped = reason
             self.scope.cancel()

@@ -1,7 +1,7 @@
 """The job: runs one attempt of one run, and ends it with exactly one terminal record, whatever the agent does.
 
-First the log is closed, then the ledger is settled. A worker that dies between the two is repaired by whoever takes
-over the lease: it finds the log closed and only settles.
+The job first closes the log and then settles the ledger. When a worker dies between the two, the worker that takes over
+the lease finds the log closed and only settles the ledger.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ logger = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an attempt ended: by the run's last event, or by None when another attempt shall end the run."""
+    """How an attempt ended. `terminal` is the run's last event, or None when another attempt shall end the run."""
 
     terminal: Terminal | None
     detail: str = ""  # for operators
@@ -58,8 +58,8 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Job:
-    """What every attempt on this worker needs. `agents` may hold `*`; `timeouts` are seconds by agent, where it has
-    its own."""
+    """Holds what every attempt on this worker needs. `agents` may hold `*`. `timeouts` has the seconds of each agent
+    with a timeout of its own."""
 
     worker: str
     ledger: Ledger
@@ -72,7 +72,7 @@ class Job:
     tracer: Tracer = field(default_factory=NoTracing)
 
     async def run(self, execution: Execution) -> None:
-        """Brings a claimed run to its end or back to the queue, or leaves it to the worker that owns it by now."""
+        """Brings a claimed run to its end or back to the queue, or leaves it to the worker that owns it meanwhile."""
         claim = execution.claim
         bind_run(claim.run, claim.attempt)
         self.instrumentation.taken(execution)
@@ -94,7 +94,7 @@ class Job:
         await self._be_in_time(execution)
         with self.tracer.invocation(claim.run, claim.attempt, waited=claim.waited) as span:
             execution.traceparent = span.traceparent
-            outcome = await self._write_along(execution, emitter)
+            outcome = await self._run_and_flush(execution, emitter)
             if outcome.terminal is not None:
                 conversation = execution.conversation
                 end = await emitter.close(
@@ -114,7 +114,7 @@ class Job:
             logger.info("run.handed_back")
 
     def _start(self, claim: Claim) -> Event:
-        """Says that an agent starts. It is in the log before that; there it gets its number."""
+        """The event that an agent starts. The job writes it before the agent starts; the log gives it its number."""
         return make_event(
             Started(attempt=claim.attempt, worker=self.worker),
             run_id=claim.run.run_id,
@@ -125,18 +125,19 @@ class Job:
         )
 
     async def _begin(self, claim: Claim) -> Head:
-        """Says in ledger and log that an agent starts for a lost run. Raises Fenced."""
+        """Records in the ledger and the log that an agent starts for a lost run. Raises Fenced."""
         if not await retry_until_available(lambda: self.ledger.begin(claim)):
             raise Fenced
         start = self._start(claim)
         return await retry_until_available(lambda: self.events.fence(claim.run.run_id, claim.attempt, start=start))
 
     async def _be_in_time(self, execution: Execution) -> None:
-        """An agent must not start on a lease that has run out while the answers of Redis were under way: another worker
-        may have run it by now, or a client was told that it will not run. Raises Fenced."""
+        """Renews a lease that may have run out while the replies of Redis were under way. Without a lease no agent may
+        start: another worker may have run it meanwhile, or the API has reported to a client that it will not run.
+        Raises Fenced."""
         claim, lease_ms = execution.claim, int(self.lease_seconds * 1000)
-        while time.monotonic() - execution.asked_at > self.lease_seconds / 2:
-            execution.asked_at = time.monotonic()
+        while time.monotonic() - execution.lease_requested_at > self.lease_seconds / 2:
+            execution.lease_requested_at = time.monotonic()
             renewals = await retry_until_available(
                 lambda: self.ledger.renew({claim.run.run_id: claim.token}, lease_ms=lease_ms)
             )
@@ -151,21 +152,21 @@ class Job:
         self.instrumentation.ended(execution, end)
         logger.info("run.ended", **end_fields(end))
 
-    async def _write_along(self, execution: Execution, emitter: Emitter) -> Outcome:
-        """The outcome, with the log written meanwhile. A log that refuses stops the agent and is raised."""
+    async def _run_and_flush(self, execution: Execution, emitter: Emitter) -> Outcome:
+        """Runs the agent and writes the log meanwhile. An error of the log stops the agent and is raised."""
         try:
-            async with anyio.create_task_group() as pen:
-                pen.start_soon(emitter.flush_forever, name=f"flush {execution.run_id}")
+            async with anyio.create_task_group() as flushing:
+                flushing.start_soon(emitter.flush_forever, name=f"flush {execution.run_id}")
                 outcome = await self._outcome(execution, emitter)
-                pen.cancel_scope.cancel()
+                flushing.cancel_scope.cancel()
         except ExceptionGroup as refused:
             raise refused.exceptions[0] from None  # of two tasks, only the flush raises
         return outcome
 
     async def _outcome(self, execution: Execution, emitter: Emitter) -> Outcome:
-        """Lets the agent speak until it ends, fails, is stopped or is out of time.
+        """Runs the agent until it ends, fails, is stopped or exceeds its time.
 
-        What it does once it was told to stop does not count: an answer that was cut off must not look whole.
+        Nothing that the agent does after it was stopped counts: an answer that was cut off must not look whole.
         """
         limit = self.timeouts.get(execution.claim.run.agent_id, self.timeout_seconds)
         outcome = Outcome(Completed())
@@ -178,7 +179,7 @@ class Job:
             if _cancelled():
                 raise
             outcome = _raised(stray)
-        except Exception as bug:  # the agent's own code: whatever it raises is a failed run, never a dead worker
+        except Exception as bug:  # the agent's own code: any exception of it is a failed run, never a dead worker
             outcome = _raised(bug)
         if execution.stopped is None and time.cancel_called:
             return _failed(ErrorCode.RUN_TIMEOUT, f"The run took longer than {limit:g} seconds.")
@@ -192,15 +193,15 @@ class Job:
         given = await self._input(execution)
         self.instrumentation.started(execution)
         logger.info("run.started")
-        async with aclosing(agent.run(given)) as speech:
-            async for heard in speech:
-                if isinstance(heard, AgentConversation):
-                    execution.conversation.note(heard)
+        async with aclosing(agent.run(given)) as outputs:
+            async for output in outputs:
+                if isinstance(output, AgentConversation):
+                    execution.conversation.note(output)
                     continue
-                if silent and isinstance(heard, Delta):
+                if silent and isinstance(output, Delta):
                     silent = False
                     self.instrumentation.first_delta(execution)
-                await emitter.emit(heard)
+                await emitter.emit(output)
 
     async def _input(self, execution: Execution) -> AgentInput:
         run, conversation = execution.claim.run, execution.conversation
@@ -227,7 +228,7 @@ class Job:
 
 
 def _stopped(execution: Execution, emitter: Emitter) -> Outcome | None:
-    """What a stop from outside makes of the run; it counts more than what the agent raised while it was ended."""
+    """The outcome of a run that was stopped from outside, or None. It overrides errors that the agent raised then."""
     match execution.stopped:
         case None:
             return None
@@ -242,7 +243,7 @@ def _stopped(execution: Execution, emitter: Emitter) -> Outcome | None:
 
 
 def _cancelled() -> bool:
-    """Whether somebody cancelled this task: not so when the agent awaited a task of its own that was cancelled."""
+    """Whether the worker cancelled this task. Otherwise the agent awaited a task of its own that was cancelled."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

@@ -1,4 +1,4 @@
-"""What an agent said while a write was under way, made few: adjacent text becomes one delta. Pure.
+"""Merges the events that an agent emits while a write is under way: adjacent text becomes one delta. Pure.
 
 No timer decides what is merged: an idle log gets each delta at once, a busy one gets fewer and larger events.
 """
@@ -14,16 +14,16 @@ from worker.agents.protocol import AgentEvent
 EVENT_CHARS = 16_384  # text of one event at most: a reader's buffer is counted in events
 
 
-def merged(spoken: Sequence[AgentEvent]) -> Iterator[AgentEvent]:
-    match spoken:
+def merged(events: Sequence[AgentEvent]) -> Iterator[AgentEvent]:
+    match events:
         case [Delta(delta=text) as alone] if 0 < len(text) <= EVENT_CHARS:  # nearly always, while the log is idle
             yield alone
         case _:
-            yield from _merged(spoken)
+            yield from _merged(events)
 
 
-def _merged(spoken: Sequence[AgentEvent]) -> Iterator[AgentEvent]:
-    for (kind, number), group in groupby(spoken, key=_kind):
+def _merged(events: Sequence[AgentEvent]) -> Iterator[AgentEvent]:
+    for (kind, number), group in groupby(events, key=_kind):
         if kind is Delta:
             yield from (Delta(delta=text, message=number) for text in _texts(group))
         elif kind is ToolCallDelta:
@@ -34,21 +34,21 @@ def _merged(spoken: Sequence[AgentEvent]) -> Iterator[AgentEvent]:
             yield from group
 
 
-def _kind(said: AgentEvent) -> tuple[type[AgentEvent], int]:
-    match said:
+def _kind(event: AgentEvent) -> tuple[type[AgentEvent], int]:
+    match event:
         case Delta(message=number) | ToolCallDelta(index=number):
-            return type(said), number
+            return type(event), number
         case _:
-            return type(said), 0
+            return type(event), 0
 
 
 def _texts(group: Iterable[AgentEvent]) -> Iterator[str]:
-    return _cut("".join(said.delta for said in group if isinstance(said, Delta | Reasoning)))
+    return _cut("".join(event.delta for event in group if isinstance(event, Delta | Reasoning)))
 
 
 def _pieces(group: Iterable[AgentEvent]) -> Iterator[ToolCallDelta]:
-    """Of one call. What is told once stays in the first piece."""
-    first, *_ = pieces = [said for said in group if isinstance(said, ToolCallDelta)]
+    """The pieces of one call. Its id, name and extra fields stay in the first piece."""
+    first, *_ = pieces = [event for event in group if isinstance(event, ToolCallDelta)]
     texts = list(_cut("".join(piece.arguments for piece in pieces)))
     extra = {name: value for piece in pieces for name, value in piece.extra.items()}
     if texts or first.id or extra:

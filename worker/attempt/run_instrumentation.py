@@ -1,4 +1,4 @@
-"""The seam between the runs of a worker and whoever counts them."""
+"""The seam between the runs of a worker and the metrics that count them."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from worker.attempt.execution import Execution
 
 
 class RunInstrumentation(Protocol):
-    """Is told what happens to runs on this worker, as it happens. No method waits or raises."""
+    """Receives the events of runs on this worker as they happen. No method waits or raises."""
 
     def taken(self, execution: Execution) -> None:
-        """The run was claimed; from a lost worker or from the queue, as its claim says."""
+        """The worker claimed the run, from the queue or from a lost worker; the claim tells which."""
         ...
 
     def started(self, execution: Execution) -> None:
-        """Its agent is about to run."""
+        """The run's agent is about to start."""
         ...
 
     def first_delta(self, execution: Execution) -> None:
-        """This attempt's agent has said its first text."""
+        """The agent of this attempt has emitted its first text."""
         ...
 
     def ended(self, execution: Execution, end: End) -> None:
-        """The run has its end, by this worker."""
+        """This worker has ended the run."""
         ...
 
     def handed_back(self, execution: Execution) -> None:
-        """It waits again, for another worker."""
+        """This worker has put the run back into the queue, for another worker."""
         ...
 
     def fenced(self, execution: Execution) -> None:
-        """A write was refused, because another attempt owns the run or has ended it."""
+        """The log or the ledger refused a write, because another attempt owns the run or has ended it."""
         ...
 
     def lease_lost(self, execution: Execution) -> None:
-        """A renewal was refused: the run is another worker's, or gone."""
+        """The ledger refused a renewal: another worker has the run, or the run is gone."""
         ...
 
 
 class NoRunInstrumentation:
-    """Nobody counts."""
+    """Counts nothing."""
 
     def taken(self, execution: Execution) -> None: ...
     def started(self, execution: Execution) -> None: ...

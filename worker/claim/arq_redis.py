@@ -1,4 +1,4 @@
-"""arq's own few commands, about one a minute, sent through the pipe: they need no connection of their own."""
+"""Sends arq's own commands, about one a minute, through the pipe: they need no connection of their own."""
 
 from __future__ import annotations
 

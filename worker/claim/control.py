@@ -1,5 +1,8 @@
-"""Orders to workers over pub/sub: for speed only. What must not be missed is in the run record and seen at each
-renewal, or stands behind the worker's name and is seen at each announcement."""
+"""Orders to workers over pub/sub, for speed only: a worker may miss a message.
+
+So no order depends on this channel. The worker reads an order to stop a run in the run record at each renewal of a
+lease, and an order to itself with each announcement.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ class StopOrder(Value):
 
 
 class OrderNotice(Value):
-    """A worker of this name was ordered something."""
+    """The order to the worker of this name has changed."""
 
     worker: str
 
@@ -45,20 +48,20 @@ class Control:
         leases: Leases,
         *,
         worker: str,
-        news: Callable[[], None],
+        on_order: Callable[[], None],
         ping_seconds: float = PING_SECONDS,
     ) -> None:
-        """`redis` is a client of one connection that nobody else uses, without a socket timeout; `news` is called when
-        `worker` was ordered something."""
+        """`redis` is a client of one connection without a socket timeout, for this object alone. `on_order` is called
+        when an order to `worker` has changed."""
         self._redis = redis
         self._ping_seconds = ping_seconds
         self._channel = keys.control
         self._leases = leases
         self._worker = worker
-        self._news = news
+        self._on_order = on_order
 
     async def listen(self) -> None:
-        """Follows orders for ever; takes the connection anew when it breaks."""
+        """Follows orders for ever; reconnects when the connection breaks."""
         while True:
             try:
                 with redis_errors_as_unavailable():
@@ -69,10 +72,10 @@ class Control:
     async def _listen(self) -> None:
         async with open_link(self._redis) as link:
             link.subscribe(self._channel)
-            await link.follow(self._heard, ping_seconds=self._ping_seconds)
+            await link.follow(self._receive, ping_seconds=self._ping_seconds)
 
-    def _heard(self, said: Reply) -> None:
-        match said:
+    def _receive(self, reply: Reply) -> None:
+        match reply:
             case [b"message", _, bytes(data)]:
                 self._obey(data)
 
@@ -80,12 +83,12 @@ class Control:
         try:
             order = _ORDERS.validate_json(data)
         except ValidationError:
-            logger.warning("control.unknown", order=data[:200])  # a later release's
+            logger.warning("control.unknown", order=data[:200])  # a later release may send it
             return
         match order:
             case OrderNotice(worker=name):
                 if name == self._worker:
-                    self._news()
+                    self._on_order()
             case StopOrder(run=run_id, stop=reason):
                 if execution := self._leases.execution(run_id):
                     execution.stop(reason)

@@ -1,4 +1,4 @@
-"""Keeps the leases of all runs on this worker, by one call for all of them."""
+"""Keeps the leases of all runs on this worker, with one call for all of them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Leases:
 
     def hold(self, execution: Execution) -> None:
         if earlier := self._held.get(execution.run_id):
-            earlier.stop(StopReason.LEASE_LOST)  # to this very worker, after a pause longer than the lease
+            earlier.stop(StopReason.LEASE_LOST)  # this worker lost the run to itself: it paused longer than the lease
         self._held[execution.run_id] = execution
 
     def drop(self, execution: Execution) -> None:
@@ -55,20 +55,20 @@ class Leases:
             execution.stop(reason)
 
     async def keep(self) -> None:
-        """Renews at a third of the lease, so that two renewals may fail. Stops runs that were lost or are to be
-        stopped."""
+        """Renews each lease after a third of its time, so that two renewals may fail. Stops a run whose lease is lost
+        or whose record orders a stop."""
         while True:
             await anyio.sleep(self._lease_ms / 3000)
             if self._held:
                 await retry_until_available(self._renew)
 
     async def _renew(self) -> None:
-        asked = dict(self._held)
-        tokens = {run_id: execution.claim.token for run_id, execution in asked.items()}
+        renewed = dict(self._held)
+        tokens = {run_id: execution.claim.token for run_id, execution in renewed.items()}
         for run_id, renewal in (await self._ledger.renew(tokens, lease_ms=self._lease_ms)).items():
-            execution = asked[run_id]
+            execution = renewed[run_id]
             if self._held.get(run_id) is not execution or renewal.done:
-                continue  # it has ended or is about to, or this worker has claimed the run anew
+                continue  # the run has ended or is about to, or this worker has claimed it again
             if not renewal.held:
                 self._instrumentation.lease_lost(execution)
                 logger.warning("lease.lost", **run_fields(execution.claim.run, execution.claim.attempt))

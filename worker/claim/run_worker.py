@@ -1,13 +1,14 @@
 """An arq worker for runs.
 
-arq keeps its registry of tasks and slots, its counters, its health record and its keys. What differs, and why:
-- `main` sends no INFO at the start, because not every Redis has it; no error of Redis ends the process.
+arq keeps its registry of tasks and slots, its counters, its health record and its keys. The differences and their
+reasons:
+- `main` sends no INFO at the start, because not every Redis has it. No error of Redis ends the process.
 - `_poll_iteration` claims as many runs as there are free slots with one script, which gives each a lease. Stock arq
   takes a lock per job for the job's whole timeout, and keeps running jobs in the window that it polls. Between claims
   the worker waits at the doorbell.
 - `worker/attempt/job.py` executes a claimed run and ends it in the log and the ledger. arq's `run_job` would bypass
   every hook on its early failures, count a deploy as a try, and let any worker finish any job.
-- Signals: quiet, drain, stop. An operator's order to drain makes the worker quiet until the order is taken back.
+- Signals: quiet, drain, stop. An operator's order to drain makes the worker quiet until the operator revokes it.
 """
 
 from __future__ import annotations
@@ -43,13 +44,12 @@ STOP_SECONDS = 8.0  # for ending agents and writing their ends, after the drain
 
 
 async def run_agent(ctx: dict[Any, Any], run_id: str) -> None:
-    """The name under which runs stand in arq's queue. A stock arq worker that takes one must not pretend to have run
-    it."""
+    """Names runs in arq's queue. It raises, so that a stock arq worker that takes a run cannot report it as done."""
     raise NotImplementedError(f"{run_id} can only be run by a runrelay worker")
 
 
 class RunWorker(Worker):
-    """Runs agents until it is told to stop. Resources belong to the caller; `main` owns every task it starts."""
+    """Runs agents until a signal stops it. Resources belong to the caller; `main` owns every task it starts."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class RunWorker(Worker):
         return not self._may_take.is_set()
 
     def obey(self, order: WorkerOrder) -> bool:
-        """From now on the worker takes runs, or takes none until another order comes. False when it did so already."""
+        """Makes the worker claim runs, or claim none until the next order. Returns False when it did so already."""
         if (order is WorkerOrder.DRAIN) == self.ordered_to_drain:
             return False
         logger.info("worker.ordered", order=order.value or "serve", running=self.job_counter)
@@ -110,10 +110,10 @@ class RunWorker(Worker):
             self._may_take.set()
         return True
 
-    # --- taking runs --------------------------------------------------------------------------------------------------
+    # --- claiming runs ------------------------------------------------------------------------------------------------
 
     async def main(self) -> None:
-        """Takes runs until told to stop, then drains, then ends."""
+        """Claims runs until `handle_sig`, then drains, then returns."""
         with self._taking:
             while True:
                 await self._poll_iteration()
@@ -135,7 +135,7 @@ class RunWorker(Worker):
             await anyio.sleep(POLL_SECONDS / 2)
 
     async def _free_slots(self) -> int:
-        """How many runs may start now; waits a moment for the first."""
+        """How many runs may start now. With no free slot it waits for one, POLL_SECONDS at most."""
         if self.job_counter == self.max_jobs:
             self._slot_freed = anyio.Event()
             with anyio.move_on_after(POLL_SECONDS):
@@ -143,23 +143,23 @@ class RunWorker(Worker):
         return self.max_jobs - self.job_counter
 
     async def _claim(self, most: int) -> list[Claim]:
-        # Shielded: a claim whose answer nobody reads would leave its runs waiting for the end of their lease.
-        asked_at = time.monotonic()
+        # Shielded: if no worker read the answer to the claim, its runs would wait until their leases ended.
+        requested_at = time.monotonic()
         with anyio.CancelScope(shield=True):
             claims = await self._job.ledger.claim(
                 self._job.worker, serves=self._serves, lease_ms=self._lease_ms, most=most
             )
         for claim in claims:
-            self._start(Execution(claim, asked_at=asked_at))
+            self._start(Execution(claim, lease_requested_at=requested_at))
         return claims
 
     # --- runs ---------------------------------------------------------------------------------------------------------
 
     def _start(self, execution: Execution) -> None:
-        """Gives a run its slot and its task; both are arq's, so arq's counters and health record know of it."""
+        """Gives a run its slot and its task. Both are arq's, so arq's counters and health record include the run."""
         self.job_counter += 1
         self._leases.hold(execution)
-        # Not by run alone: after a pause longer than its lease a worker may claim a run that it is about to let go of.
+        # Not by run alone: after a pause longer than the lease, a worker may claim a run whose earlier task still ends.
         name = f"run {execution.run_id} attempt {execution.claim.attempt}"
         task = self.loop.create_task(self._job.run(execution), name=name)
         self.tasks[name] = task
@@ -172,7 +172,8 @@ class RunWorker(Worker):
         del self.tasks[task.get_name()]
         self._slot_freed.set()
         if not task.cancelled() and (bug := task.exception()) is not None:
-            # Not the agent: it cannot get here. Its lease will run out and another worker finds out what stands.
+            # A bug of the worker: the job handles what an agent raises. The lease will run out, and another worker will
+            # take the run over.
             logger.error("run.bug", **run_fields(execution.claim.run, execution.claim.attempt), exc_info=bug)
 
     # --- stopping: quiet, drain, stop ---------------------------------------------------------------------------------
@@ -190,7 +191,7 @@ class RunWorker(Worker):
         self._leases.stop_all(StopReason.DRAIN)
         with anyio.move_on_after(STOP_SECONDS):
             await self._all_ended()
-        for task in self.tasks.values():  # Redis is away: whoever takes over the leases will end these runs
+        for task in self.tasks.values():  # Redis is away: the worker that takes over the leases will end these runs
             task.cancel()
         await self._all_ended()
         self._drained = True

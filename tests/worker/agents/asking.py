@@ -1,4 +1,4 @@
-"""Asking an agent, and waiting for what happens outside of this process."""
+"""Runs an agent in a test, and waits for events outside of this process."""
 
 from __future__ import annotations
 
@@ -46,23 +46,23 @@ def asked(
 
 
 async def heard(agent: Agent, input: AgentInput | None = None) -> list[AgentOutput]:
-    """All that the agent says, to readers and to the worker."""
-    return [spoken async for spoken in agent.run(input or asked())]
+    """All output of the agent, for readers and for the worker."""
+    return [output async for output in agent.run(input or asked())]
 
 
 async def said(agent: Agent, input: AgentInput | None = None) -> list[AgentEvent]:
-    """All that the agent says to readers."""
-    return [spoken for spoken in await heard(agent, input) if not isinstance(spoken, AgentConversation)]
+    """All output of the agent for readers."""
+    return [output for output in await heard(agent, input) if not isinstance(output, AgentConversation)]
 
 
 async def answer(agent: Agent, input: AgentInput | None = None) -> str:
-    """The text of all that the agent says."""
+    """The text of the agent's whole answer."""
     return text(await said(agent, input))
 
 
-def text(spoken: Iterable[AgentOutput]) -> str:
+def text(outputs: Iterable[AgentOutput]) -> str:
     flat = FlatText()
-    return "".join(flat.add(one) for one in spoken if isinstance(one, Delta))
+    return "".join(flat.add(one) for one in outputs if isinstance(one, Delta))
 
 
 def command_agent(
@@ -82,7 +82,7 @@ def script(source: str, *, output: str = "text") -> CommandAgent:
 
 
 async def until(look: Callable[[], Seen], *, seconds: float = 20) -> Seen:
-    """What `look` sees, as soon as it is true. Fails with what it saw last."""
+    """The result of `look` as soon as it is true. A failure shows its last result."""
     give_up = time.monotonic() + seconds
     while not (seen := look()):
         assert time.monotonic() < give_up, f"saw {seen!r} for {seconds} s"
@@ -91,7 +91,7 @@ async def until(look: Callable[[], Seen], *, seconds: float = 20) -> Seen:
 
 
 def gone(*pids: int) -> bool:
-    """Whether none of the processes runs any more. A zombie does not: it only waits for its parent to look."""
+    """Whether none of the processes runs any more. A zombie counts as gone: it only waits for its parent."""
     return not any(_runs(pid) for pid in pids)
 
 

@@ -15,6 +15,6 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]
 
 @pytest.fixture
 async def loops() -> AsyncIterator[Loops]:
-    """For agents of kind `python`."""
+    """The event loops for agents of kind `python`."""
     async with opened_loops() as loops:
         yield loops

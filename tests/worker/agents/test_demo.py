@@ -9,8 +9,8 @@ from worker.agents.demo import GREETING, SLOW_WORDS, DemoAgent
 
 
 async def test_it_says_that_it_is_the_demo_and_streams_the_message_back() -> None:
-    spoken = await said(DemoAgent(word_seconds=0), asked("one two"))
-    assert spoken == [Delta(delta=GREETING), Delta(delta="one ", message=1), Delta(delta="two", message=1)]
+    events = await said(DemoAgent(word_seconds=0), asked("one two"))
+    assert events == [Delta(delta=GREETING), Delta(delta="one ", message=1), Delta(delta="two", message=1)]
 
 
 @given(st.text())
@@ -20,5 +20,5 @@ async def test_it_says_back_exactly_what_it_was_told(message: str) -> None:
 
 
 async def test_a_long_message_does_not_take_for_ever() -> None:
-    spoken = await said(DemoAgent(word_seconds=0), asked("word " * 10_000))
-    assert len(spoken) == 1 + SLOW_WORDS
+    events = await said(DemoAgent(word_seconds=0), asked("word " * 10_000))
+    assert len(events) == 1 + SLOW_WORDS

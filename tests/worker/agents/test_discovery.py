@@ -31,7 +31,7 @@ def found(bin: Path, **environment: str) -> Served:
     return found_agents({"PATH": str(bin), **environment})
 
 
-def told(served: Served) -> dict[str, str]:
+def described(served: Served) -> dict[str, str]:
     return {one.agent_id: str(one) for one in served.found}
 
 
@@ -43,7 +43,7 @@ def test_where_nothing_is_found_the_demo_answers_and_what_was_looked_for_is_said
     assert list(served.configs) == ["main", "demo"]
     assert all(isinstance(config, DemoConfig) for config in served.configs.values())
     assert served.suggested == "main"
-    assert told(served)["main"] == (
+    assert described(served)["main"] == (
         "The demo agent, which says back what it is told (no model's key is set, and none of "
         "claude, codex, gemini, opencode, pi, openclaw is on PATH)"
     )
@@ -85,8 +85,8 @@ def test_a_models_key_makes_it_the_agent_of_every_request(
     assert list(served.configs) == ["main", agent, "claude", "demo"]
     assert served.configs[agent] == config
     assert served.suggested == "main"
-    assert told(served)["main"] == f"The model {model} at {base_url.split('/')[2]} ({key} is set)"
-    assert "s3cret" not in str(told(served))
+    assert described(served)["main"] == f"The model {model} at {base_url.split('/')[2]} ({key} is set)"
+    assert "s3cret" not in str(described(served))
 
 
 def test_of_several_models_the_first_is_the_agent_of_every_request(bin: Path) -> None:
@@ -112,8 +112,8 @@ def test_the_variables_of_the_vendors_tools_choose_server_and_model(bin: Path) -
         "http://proxy:8080/v1",
         "http://proxy:8081/v1beta/openai",
     ]
-    assert told(served)["openai"] == "The model llama at localhost (OPENAI_API_KEY is set)"
-    assert "s3cret" not in str(told(served))
+    assert described(served)["openai"] == "The model llama at localhost (OPENAI_API_KEY is set)"
+    assert "s3cret" not in str(described(served))
 
 
 @pytest.mark.parametrize("address", ["localhost:8000", "http://[broken"])
@@ -135,7 +135,7 @@ def test_the_model_that_is_asked_by_itself_is_one_that_the_client_knows() -> Non
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_cli_answers_to_its_own_name_and_to_no_other(bin: Path, name: str) -> None:
-    """A client that asks for any model must not start what edits files."""
+    """A client that requests any model must not start a CLI that edits files."""
     install(bin, name)
     served = found(bin)
     config = served.configs[name]
@@ -143,8 +143,8 @@ def test_a_cli_answers_to_its_own_name_and_to_no_other(bin: Path, name: str) -> 
     assert config.preset == name
     assert isinstance(served.configs["main"], DemoConfig)
     assert served.suggested == name
-    assert told(served)["main"].endswith("(a CLI answers to its own name only)")
-    assert told(served)[name] == f"The CLI {name} (it is on PATH: {bin / name})"
+    assert described(served)["main"].endswith("(a CLI answers to its own name only)")
+    assert described(served)[name] == f"The CLI {name} (it is on PATH: {bin / name})"
 
 
 async def test_what_is_found_can_be_opened_and_answers(bin: Path, tmp_path: Path) -> None:

@@ -24,19 +24,19 @@ from worker.agents.jsonl import AgentEventParser
 from worker.agents.protocol import AgentEvent, Finished
 
 
-def heard(*lines: object) -> list[AgentEvent]:
-    speech = AgentEventParser()
-    return [spoken for line in lines for spoken in speech.line(json.dumps(line).encode())]
+def parsed(*lines: object) -> list[AgentEvent]:
+    parser = AgentEventParser()
+    return [event for line in lines for event in parser.parse_line(json.dumps(line).encode())]
 
 
 def failure(line: bytes) -> RunError:
     with pytest.raises(RunError) as failed:
-        list(AgentEventParser().line(line))
+        list(AgentEventParser().parse_line(line))
     return failed.value
 
 
 def test_every_form_is_understood() -> None:
-    assert heard(
+    assert parsed(
         {"delta": "Hello"},
         {"stream": "reasoning", "data": {"delta": "hm"}},
         {"stream": "tool", "data": {"phase": "start", "name": "ls", "toolCallId": "1", "args": {"a": [1, None]}}},
@@ -51,12 +51,12 @@ def test_every_form_is_understood() -> None:
 
 def test_why_the_model_stopped_is_said_when_it_is_news() -> None:
     reasons = ("stop", "length", "length", "stop", "content_filter")
-    assert heard(*({"finish": reason} for reason in reasons)) == [
+    assert parsed(*({"finish": reason} for reason in reasons)) == [
         Finished(reason=FinishReason.LENGTH),
         Finished(reason=FinishReason.STOP),
         Finished(reason=FinishReason.CONTENT_FILTER),
     ]
-    assert list(AgentEventParser().value(Finished(reason=FinishReason.LENGTH))) == [
+    assert list(AgentEventParser().parse_value(Finished(reason=FinishReason.LENGTH))) == [
         Finished(reason=FinishReason.LENGTH)
     ]
 
@@ -66,12 +66,12 @@ CALL = {"index": 0, "id": "c1", "name": "f", "arguments": "{"}
 
 def test_a_call_of_a_clients_tool_may_come_in_pieces() -> None:
     pieces = ({**CALL, "extra": {"a": None}}, {"index": 0, "arguments": "}"}, {"index": 1, "id": "c2", "name": "g"})
-    assert heard(*({"stream": "call", "data": piece} for piece in pieces)) == [
+    assert parsed(*({"stream": "call", "data": piece} for piece in pieces)) == [
         ToolCallDelta(index=0, id="c1", name="f", arguments="{", extra={"a": None}),
         ToolCallDelta(index=0, arguments="}"),
         ToolCallDelta(index=1, id="c2", name="g"),
     ]
-    assert list(AgentEventParser().value(ToolCallDelta(index=0, id="c1", name="f"))) == [
+    assert list(AgentEventParser().parse_value(ToolCallDelta(index=0, id="c1", name="f"))) == [
         ToolCallDelta(index=0, id="c1", name="f")
     ]
 
@@ -93,18 +93,18 @@ def test_a_call_that_nobody_could_make_breaks_the_format(piece: dict[str, object
 
 def test_a_call_is_begun_once() -> None:
     with pytest.raises(RunError, match="neither begins"):
-        heard(*[{"stream": "call", "data": CALL}] * 2)
+        parsed(*[{"stream": "call", "data": CALL}] * 2)
 
 
 def test_data_may_have_snake_case_names_and_more_than_we_know() -> None:
     data = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7, "cached_tokens": 1}
-    assert heard({"stream": "usage", "data": data}) == [Usage(prompt_tokens=3, completion_tokens=4, total_tokens=7)]
+    assert parsed({"stream": "usage", "data": data}) == [Usage(prompt_tokens=3, completion_tokens=4, total_tokens=7)]
 
 
 def test_messages_are_numbered_by_their_text() -> None:
-    """An announcement at the start, or twice, or before empty text, leaves no number out."""
+    """`{"message": true}` at the start, or twice, or before empty text, leaves no number out."""
     begins = {"message": True}
-    assert heard(
+    assert parsed(
         begins, {"delta": "a"}, {"delta": "b"}, begins, begins, {"delta": ""}, begins, {"delta": "c"}, begins
     ) == [
         Delta(delta="a", message=0),
@@ -173,13 +173,13 @@ def test_text_of_any_kind_can_be_written_to_the_log() -> None:
         b'{"stream": "reasoning", "data": {"delta": "\\ud83d"}}',
         b'{"stream": "tool", "data": {"phase": "start", "name": "\\ud83d", "args": {"\\ude00": "\\ud83d"}}}',
     ]
-    speech = AgentEventParser()
-    for spoken in (spoken for line in lines for spoken in speech.line(line)):
-        assert not isinstance(spoken, Finished)
-        written = make_event(spoken, run_id="r", session_key="s", attempt=1, seq=1, ts=1)
+    parser = AgentEventParser()
+    for event in (event for line in lines for event in parser.parse_line(line)):
+        assert not isinstance(event, Finished)
+        written = make_event(event, run_id="r", session_key="s", attempt=1, seq=1, ts=1)
         assert from_json(to_json(written)) == written
     with pytest.raises(RunError, match="\ufffd"):
-        list(speech.line(b'{"error": {"message": "\\ud83d"}}'))
+        list(parser.parse_line(b'{"error": {"message": "\\ud83d"}}'))
 
 
 json_values = st.recursive(
@@ -196,7 +196,7 @@ near_misses = st.dictionaries(
 @given(st.binary() | near_misses.map(lambda value: json.dumps(value).encode()))
 def test_no_line_raises_anything_else(line: bytes) -> None:
     with contextlib.suppress(RunError):
-        list(AgentEventParser().line(line))
+        list(AgentEventParser().parse_line(line))
 
 
 class Unspeakable:
@@ -212,14 +212,14 @@ class Unspeakable:
 )
 def test_no_value_raises_anything_else(value: object) -> None:
     with contextlib.suppress(RunError):
-        list(AgentEventParser().value(value))
+        list(AgentEventParser().parse_value(value))
 
 
 def test_a_python_agent_may_yield_said_things() -> None:
-    speech = AgentEventParser()
+    parser = AgentEventParser()
     tool, second = ToolUse(phase="result", name="ls", result="a\ud800"), Delta(delta="x", message=1)
     values = ["a", tool, second, "b", {"message": True}, "c", None, ""]
-    assert [spoken for value in values for spoken in speech.value(value)] == [
+    assert [event for value in values for event in parser.parse_value(value)] == [
         Delta(delta="a"),
         ToolUse(phase="result", name="ls", result="a\ufffd"),
         Delta(delta="x", message=1),
@@ -230,13 +230,13 @@ def test_a_python_agent_may_yield_said_things() -> None:
 
 def test_a_value_of_another_type_is_named_by_its_type() -> None:
     with pytest.raises(RunError, match="type bytes") as failed:
-        list(AgentEventParser().value(b"text"))
+        list(AgentEventParser().parse_value(b"text"))
     assert failed.value.code is ErrorCode.AGENT_PROTOCOL_ERROR
 
 
 def test_the_documented_lines_are_understood() -> None:
     block = Path("docs/agents.md").read_text().split("```")[1]
     *lines, error = block.strip().splitlines()
-    speech = AgentEventParser()
-    assert len([spoken for line in lines for spoken in speech.line(line.encode())]) == len(lines) - 1
+    parser = AgentEventParser()
+    assert len([event for line in lines for event in parser.parse_line(line.encode())]) == len(lines) - 1
     assert failure(error.encode()).message == "why"

@@ -59,7 +59,7 @@ async def test_a_command_may_be_kept_warm(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "told"),
+    ("config", "message"),
     [
         (
             CommandConfig(kind="command", command=("no-such",)),
@@ -72,6 +72,6 @@ async def test_a_command_may_be_kept_warm(tmp_path: Path) -> None:
         (GPT, "api_key_env: the environment variable KEY is not set"),
     ],
 )
-async def test_an_agent_that_cannot_run_here_is_named(config: AgentConfig, told: str) -> None:
-    assert (await complaint({"main": DemoConfig(), "x": config})).startswith(f"[agents.x] {told}")
-    assert (await complaint({"*": config})).startswith(f'[agents."*"] {told}')
+async def test_an_agent_that_cannot_run_here_is_named(config: AgentConfig, message: str) -> None:
+    assert (await complaint({"main": DemoConfig(), "x": config})).startswith(f"[agents.x] {message}")
+    assert (await complaint({"*": config})).startswith(f'[agents."*"] {message}')

@@ -38,7 +38,7 @@ def test_the_prompt_is_no_argument_and_the_directory_the_sessions(preset: str) -
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_no_setting_of_the_service_reaches_a_cli(preset: str) -> None:
-    """Tokens of clients and the password of Redis are among them."""
+    """The settings hold the tokens of clients and the password of Redis."""
     assert {row.name for row in SETTINGS}.isdisjoint(config(preset).env)
 
 
@@ -75,7 +75,7 @@ def test_what_was_tried_with_warm_is_documented(preset: str) -> None:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_what_was_tried_is_documented(preset: str) -> None:
-    """The records, the table and the preset are of one version and one command line."""
+    """The records, the table in the docs and the preset have one version and one command line."""
     about = json.loads((FIXTURES / preset / "about.json").read_text())
     row = re.search(rf"^\| `{preset}` \| [\w ]* ([\d.]+) \| `([^`]+)` \|.* ([\w`]+) \|$", DOCS, re.MULTILINE)
     assert row

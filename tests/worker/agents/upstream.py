@@ -1,4 +1,4 @@
-"""A model behind an OpenAI-compatible API, on this machine, that answers as a test wants it."""
+"""A model behind an OpenAI-compatible API on this machine. A test decides its answers."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ def events(frames: Iterable[str]) -> Response:
 
 
 def piece(index: int | None = 0, **fields: JsonValue) -> JsonValue:
-    """A chunk with a piece of one call. `name` and `arguments` are of its function."""
+    """A chunk with a piece of one call. `name` and `arguments` are those of its function."""
     function: dict[str, JsonValue] = {name: fields.pop(name) for name in ("name", "arguments") if name in fields}
     call: dict[str, JsonValue] = {**fields, "function": function}
     return chunk(tool_calls=[call if index is None else {"index": index, **call}])
 
 
 def refusal(status: int, message: str = "no", code: str = "", **headers: str) -> Response:
-    """Not to be tried again, unless a header says otherwise."""
+    """A refusal that the client does not try again, unless a header has it do so."""
     body = json.dumps({"error": {"message": message, "type": "x", "code": code or None}})
     headers = {"x-should-retry": "false", **{key.replace("_", "-"): value for key, value in headers.items()}}
     return Response(body, status, headers=headers, media_type="application/json")
 
 
 class Upstream:
-    """Answers one request after the other with what it was given, and keeps what it was asked."""
+    """Answers one request after the other with the prepared answers, and keeps the requests."""
 
     def __init__(self, *answers: Response) -> None:
         self.url = ""
@@ -63,7 +63,7 @@ class Upstream:
         self._answers = list(answers)
 
     def answer(self, *answers: Response) -> None:
-        """To the next requests."""
+        """Prepares the answers to the next requests."""
         self._answers += answers
 
     async def complete(self, request: Request) -> Response:
@@ -72,7 +72,7 @@ class Upstream:
         return self._answers.pop(0)
 
     def hang(self, *frames: str) -> None:
-        """Answers the next request with these frames, and then with nothing more."""
+        """Answers the next request with these frames, and then keeps the connection open in silence."""
         self._answers.append(StreamingResponse(self._hanging(frames), media_type="text/event-stream"))
 
     def cut(self, *frames: str) -> None:

@@ -19,7 +19,7 @@ def begun(kept: StoredConversation | None = None, *, system: str = "", agent: st
 
 
 def left(*, system: str = "") -> StoredConversation:
-    """What a run has left that answered in OWN."""
+    """The conversation that a run leaves whose agent answered in OWN."""
     conversation = begun(system=system)
     conversation.note(OWN)
     stored = conversation.left(Completed())
@@ -29,7 +29,7 @@ def left(*, system: str = "") -> StoredConversation:
 
 def test_a_run_goes_on_in_what_the_one_before_it_has_left() -> None:
     conversation = begun(left())
-    assert conversation.earlier == EarlierConversation(id="c1", place="here", spent=SPENT, system_told=True)
+    assert conversation.earlier == EarlierConversation(id="c1", place="here", spent=SPENT, has_system_prompt=True)
     conversation.note(OWN)
     assert conversation.resumed is Resumed.YES
 
@@ -52,13 +52,13 @@ def test_an_agent_that_has_begun_another_conversation_fell_back_and_leaves_that_
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "told"),
+    ("before", "now", "has_system"),
     [("Be brief.", "Be brief.", True), ("Be brief.", "Be kind.", False), ("", "Be kind.", False)],
 )
-def test_a_system_prompt_that_was_not_told_yet_has_to_be(before: str, now: str, told: bool) -> None:
+def test_a_system_prompt_that_was_not_told_yet_has_to_be(before: str, now: str, has_system: bool) -> None:
     earlier = begun(left(system=before), system=now).earlier
     assert earlier is not None
-    assert earlier.system_told is told
+    assert earlier.has_system_prompt is has_system
 
 
 def test_what_was_told_cannot_be_taken_back() -> None:

@@ -25,7 +25,7 @@ from worker.attempt.compacted_log import WORTH_IT, CompactedLog
 END = End(state=State.COMPLETED)
 
 
-def spoken(events: int, run_id: str = RUN_ID) -> list[Event]:
+def written(events: int, run_id: str = RUN_ID) -> list[Event]:
     return [*deltas(*map(str, range(events - 1)), run_id=run_id), *said(Completed(), first=events, run_id=run_id)]
 
 
@@ -52,7 +52,7 @@ async def small(redis: Redis, run_id: str = RUN_ID) -> bool:
 
 
 async def test_the_log_of_a_run_that_said_much_is_made_small(log: CompactedLog, redis: Redis) -> None:
-    events = spoken(WORTH_IT + 1)
+    events = written(WORTH_IT + 1)
     async with compacting(log):
         await close(log, events)
         await wait_until(lambda: small(redis), "the log is small")
@@ -61,7 +61,7 @@ async def test_the_log_of_a_run_that_said_much_is_made_small(log: CompactedLog, 
 
 async def test_one_log_comes_after_the_other(log: CompactedLog, redis: Redis) -> None:
     for run_id in "abc":
-        await close(log, spoken(100, run_id))
+        await close(log, written(100, run_id))
     async with compacting(log):
         await wait_until(lambda: small(redis, "c"), "the last log is small")
     assert await small(redis, "a")
@@ -69,19 +69,19 @@ async def test_one_log_comes_after_the_other(log: CompactedLog, redis: Redis) ->
 
 
 async def test_the_log_of_a_run_that_said_little_stays_as_it_is(log: CompactedLog, redis: Redis) -> None:
-    await close(log, spoken(WORTH_IT, "little"))
-    await close(log, spoken(WORTH_IT + 1))
+    await close(log, written(WORTH_IT, "little"))
+    await close(log, written(WORTH_IT + 1))
     async with compacting(log):
         await wait_until(lambda: small(redis), "the log that came later is small")
     assert await redis.xlen(KEYS.stream("little")) == WORTH_IT
 
 
 async def test_a_log_that_another_worker_has_closed_is_left_to_it(log: CompactedLog, pipe: Pipe, redis: Redis) -> None:
-    events = spoken(100, "theirs")
+    events = written(100, "theirs")
     await close(CompactedLog(pipe, KEYS, retention_ms=60_000), events)
     with pytest.raises(Closed):
         await close(log, events)
-    await close(log, spoken(100))
+    await close(log, written(100))
     async with compacting(log):
         await wait_until(lambda: small(redis), "the log that came later is small")
     assert await redis.xlen(KEYS.stream("theirs")) == 100
@@ -90,7 +90,7 @@ async def test_a_log_that_another_worker_has_closed_is_left_to_it(log: Compacted
 async def test_compacting_waits_for_a_redis_that_is_away(redis: Redis) -> None:
     async with aclosing(LossyPipe(redis)) as pipe:
         log = CompactedLog(pipe, KEYS, retention_ms=60_000)
-        await close(log, spoken(100))
+        await close(log, written(100))
         pipe.faults = ["before", "after", "", "before", "", "", "after"]
         async with compacting(log):
             await wait_until(lambda: pipe.faults == [], "it was tried again and again")
@@ -104,13 +104,13 @@ async def test_a_log_that_cannot_be_compacted_is_told_of_and_holds_up_no_other(
     async with anyio.create_task_group() as group:
 
         async def closed() -> None:
-            clear_contextvars()  # what other tests have left
+            clear_contextvars()  # left by other tests
             bind_run(run, 1)
-            await close(log, spoken(100, run.run_id))
+            await close(log, written(100, run.run_id))
 
         group.start_soon(closed)
     look.xdel(KEYS.stream(run.run_id), "0-7")
-    await close(log, spoken(100))
+    await close(log, written(100))
     with capture_logs() as lines:
         async with compacting(log):
             await wait_until(lambda: small(redis), "the next log is small")
@@ -130,7 +130,7 @@ async def test_a_log_that_cannot_be_compacted_is_told_of_and_holds_up_no_other(
 async def test_where_more_is_closed_than_can_be_compacted_the_oldest_stay_as_they_are(pipe: Pipe, redis: Redis) -> None:
     log = CompactedLog(pipe, KEYS, retention_ms=60_000, waiting=2)
     for run_id in "abcd":
-        await close(log, spoken(100, run_id))
+        await close(log, written(100, run_id))
     async with compacting(log):
         await wait_until(lambda: small(redis, "d"), "the last log is small")
     assert [await redis.xlen(KEYS.stream(run_id)) for run_id in "abcd"] == [100, 100, 1, 1]

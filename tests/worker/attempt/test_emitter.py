@@ -45,7 +45,7 @@ RUN = a_run()
 
 
 class GatedLog(EventLog):
-    """Takes a batch only while its gate is open, and notes each that comes."""
+    """A log that takes a batch only while its gate is open, and notes each batch."""
 
     def __init__(self, pipe: Pipe) -> None:
         super().__init__(pipe, KEYS, retention_ms=60_000)
@@ -98,9 +98,9 @@ async def text_of(log: EventLog) -> str:
     return await log.text(RUN.run_id, await log.head(RUN.run_id))
 
 
-def flat(said: Sequence[AgentEvent]) -> str:
+def flat(emitted: Sequence[AgentEvent]) -> str:
     text = FlatText()
-    return "".join(text.add(one) for one in said if isinstance(one, Delta))
+    return "".join(text.add(one) for one in emitted if isinstance(one, Delta))
 
 
 # --- merging and pace -------------------------------------------------------------------------------------------------
@@ -133,36 +133,36 @@ async def test_what_is_said_while_a_write_is_under_way_becomes_one_event(gated: 
 
 async def test_an_agent_goes_on_while_a_write_is_under_way_until_it_is_too_far_ahead(gated: GatedLog) -> None:
     emitter = await fenced(gated)
-    said = 0
+    emitted = 0
 
     async def agent() -> None:
-        nonlocal said
+        nonlocal emitted
         for _ in range(60):
             await emitter.emit(Delta(delta="x" * 10_000))
-            said += 10_000
+            emitted += 10_000
 
     async with flushing(emitter), anyio.create_task_group() as group:
         await emitter.emit(Delta(delta="first"))
         await anyio.wait_all_tasks_blocked()
         group.start_soon(agent)
         await anyio.wait_all_tasks_blocked()
-        assert BUFFER_CHARS < said <= BUFFER_CHARS + 10_000
+        assert BUFFER_CHARS < emitted <= BUFFER_CHARS + 10_000
         gated.open()
-    assert said == 600_000
+    assert emitted == 600_000
 
 
 @pytest.mark.parametrize(
-    "said", [Delta(delta=""), ToolUse(phase="update", name="t", args="x" * 1000)], ids=["empty", "tool"]
+    "emitted", [Delta(delta=""), ToolUse(phase="update", name="t", args="x" * 1000)], ids=["empty", "tool"]
 )
-async def test_nothing_is_said_without_filling_the_buffer(gated: GatedLog, said: AgentEvent) -> None:
-    """Otherwise an agent that says nothing, without end, would give nobody else a turn."""
+async def test_nothing_is_said_without_filling_the_buffer(gated: GatedLog, emitted: AgentEvent) -> None:
+    """Otherwise an agent that emits empty events without end would leave no time for other tasks."""
     emitter = await fenced(gated)
     times = 0
 
     async def agent() -> None:
         nonlocal times
         while times < 2 * BUFFER_CHARS:
-            await emitter.emit(said)
+            await emitter.emit(emitted)
             times += 1
 
     async with anyio.create_task_group() as group:
@@ -337,7 +337,7 @@ async def test_while_redis_is_away_nothing_is_lost_and_nothing_doubled(fault: Fa
 
 
 async def test_a_write_that_is_cut_off_is_repeated_by_the_close(gated: GatedLog) -> None:
-    """The agent has ended while its last words were under way: nobody knows whether they arrived."""
+    """The agent has ended while its last write was under way, and the worker does not know whether it arrived."""
     emitter = await fenced(gated)
     async with flushing(emitter):
         await emitter.emit(Delta(delta="a"))
@@ -375,7 +375,7 @@ async def test_what_the_client_is_to_call_stands_in_the_end(log: EventLog) -> No
 
 
 @pytest.mark.parametrize(
-    ("said", "told", "reason"),
+    ("emitted", "sent", "reason"),
     [
         (CALL, "stop", "tool_calls"),
         (CALL, "length", "length"),
@@ -384,16 +384,16 @@ async def test_what_the_client_is_to_call_stands_in_the_end(log: EventLog) -> No
     ],
 )
 async def test_the_reason_says_whether_there_is_something_to_call(
-    log: EventLog, said: AgentEvent, told: str, reason: str
+    log: EventLog, emitted: AgentEvent, sent: str, reason: str
 ) -> None:
     emitter = await fenced(log)
-    await emitter.emit(said)
-    await emitter.emit(Finished(reason=FinishReason(told)))
+    await emitter.emit(emitted)
+    await emitter.emit(Finished(reason=FinishReason(sent)))
     assert (await emitter.close(Completed())).finish_reason == reason
 
 
 async def test_a_call_is_no_silence(gated: GatedLog) -> None:
-    """Neither before it is written nor afterwards."""
+    """This holds before the call is written and afterwards."""
     emitter = await fenced(gated)
     called = [emitter.called]
     await emitter.emit(CALL)
@@ -445,11 +445,11 @@ FAULTS: st.SearchStrategy[list[Fault]] = st.lists(st.sampled_from(["", "before",
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(said=spoken(calls=3), earlier=spoken(), faults=FAULTS, pauses=st.sets(st.integers(0, 30)))
+@given(emitted=spoken(calls=3), earlier=spoken(), faults=FAULTS, pauses=st.sets(st.integers(0, 30)))
 async def test_the_log_holds_what_was_said_however_it_was_cut(
-    said: list[AgentEvent], earlier: list[AgentEvent], faults: list[Fault], pauses: set[int]
+    emitted: list[AgentEvent], earlier: list[AgentEvent], faults: list[Fault], pauses: set[int]
 ) -> None:
-    """With an attempt before it, faults of Redis, and pauses of the agent, which let the emitter write."""
+    """Here with an earlier attempt, faults of Redis, and pauses of the agent, which let the emitter write."""
     with stamina.set_testing(True, attempts=1000):
         async with lossy_log() as (log, pipe):
             first = await fenced(log, 1)
@@ -459,7 +459,7 @@ async def test_the_log_holds_what_was_said_however_it_was_cut(
             second = await fenced(log, 2)
             pipe.faults = list(faults)
             async with flushing(second):
-                for number, one in enumerate(said):
+                for number, one in enumerate(emitted):
                     await second.emit(one)
                     if number in pauses:
                         await anyio.lowlevel.checkpoint()
@@ -467,14 +467,14 @@ async def test_the_log_holds_what_was_said_however_it_was_cut(
             pipe.faults = []
             events = await stored(log)
             text = await text_of(log)
-    expected = [part for part in (flat(earlier), flat(said)) if part]
+    expected = [part for part in (flat(earlier), flat(emitted)) if part]
     assert end.text == text == "\n\n".join(expected)
     assert [one.seq for one in events] == list(range(1, len(events) + 1))
     assert isinstance(events[-1].data, Completed)
     calls = ToolCallAssembler()
-    for one in said:
+    for one in emitted:
         if isinstance(one, ToolCallDelta):
             calls.add(one)
     assert end.tool_calls == calls.whole
     others = [one.data for one in events if isinstance(one.data, ToolUse | Usage)]
-    assert others == [one for one in (*earlier, *said) if isinstance(one, ToolUse | Usage)]
+    assert others == [one for one in (*earlier, *emitted) if isinstance(one, ToolUse | Usage)]

@@ -52,7 +52,7 @@ def bench(ledger: Ledger, log: EventLog) -> Bench:
 
 
 class Bench:
-    """Runs one attempt, and looks at what became of the run."""
+    """Runs one attempt, and reads the state of the run afterwards."""
 
     def __init__(self, ledger: Ledger, log: EventLog) -> None:
         self.ledger = ledger
@@ -69,7 +69,7 @@ class Bench:
         return await self.end_of(claimed.run)
 
     async def stopped(self, agent: Waits, reason: StopReason, *, policy: Policy | None = None) -> Claim:
-        """An attempt that is stopped while its agent waits."""
+        """Runs an attempt and stops it while its agent waits."""
         claimed = replace(await running(self.ledger), policy=policy or Policy())
         await self.interrupted(claimed, agent, reason)
         return claimed
@@ -84,7 +84,7 @@ class Bench:
         assert agent.closed
 
     async def end_of(self, run: Run) -> End:
-        """The run's end, which log and ledger agree on and which was said once, last."""
+        """The run's end. The log and the ledger agree on it, and it is the only terminal event and the last one."""
         record, end = await self.ledger.record(run.run_id), await self.log.end(run.run_id)
         assert record is not None
         assert end is not None
@@ -101,7 +101,7 @@ class Bench:
         return [one.data.phase for one in events if isinstance(one, LifecycleEvent)]
 
     async def begun(self, run: Run) -> tuple[int, bool]:
-        """The last attempt that started an agent, by the ledger, and whether one ever did."""
+        """The last attempt that started an agent, as the ledger has it, and whether any attempt did."""
         record = await self.ledger.record(run.run_id)
         assert record is not None
         return record.begun, record.started_ms > 0
@@ -193,7 +193,7 @@ async def test_an_agent_is_given_what_was_asked(bench: Bench) -> None:
 
 
 async def test_a_named_session_goes_on_where_it_ended(bench: Bench) -> None:
-    """The request's own history counts in its first turn; later it would be told twice."""
+    """The request's own history counts in the first turn. Later the agent would get it twice."""
     earlier = (Turn(role="user", content="of the request"),)
     agent = Says((Delta(delta="Answer"),))
     for message in ("one", "two"):
@@ -206,7 +206,7 @@ async def test_a_named_session_goes_on_where_it_ended(bench: Bench) -> None:
 
 @pytest.mark.parametrize("keeps", [True, False])
 async def test_an_agent_knows_whether_its_session_may_come_back(bench: Bench, keeps: bool) -> None:
-    """But not what a command gets as JSON: that is a contract with programs of others."""
+    """The JSON for a command does not have this field: that JSON is a contract with programs of other people."""
     agent = Says()
     await bench.attempt(agent, a_run("s", keeps_transcript=keeps))
     [input] = agent.inputs
@@ -218,7 +218,7 @@ async def test_an_agent_knows_whether_its_session_may_come_back(bench: Bench, ke
 
 
 class Keeper:
-    """Keeps its conversations, and goes on in the one it is given."""
+    """An agent that keeps its conversations, and continues the one that it gets."""
 
     def __init__(self) -> None:
         self.inputs: list[AgentInput] = []
@@ -231,7 +231,7 @@ class Keeper:
             raise RunError(ErrorCode.AGENT_FAILED, "No.")
 
     def earlier(self) -> list[str | None]:
-        """What it was to go on in, run by run."""
+        """The conversation that the agent should continue, run by run."""
         return [given.earlier.id if given.earlier else None for given in self.inputs]
 
 
@@ -362,7 +362,7 @@ async def test_a_stop_before_the_agent_has_begun_counts(bench: Bench) -> None:
 
 
 async def test_an_agent_does_not_start_for_a_lost_run_that_another_worker_has_by_now(bench: Bench, look: Look) -> None:
-    """That one has not told the log of it yet."""
+    """The other worker has not written its fence into the log yet."""
     first = await running(bench.ledger)
     second, agent = await _lost(bench, first), Says()
     end_lease(look, first.run.run_id)
@@ -376,12 +376,12 @@ async def test_an_agent_does_not_start_for_a_lost_run_that_another_worker_has_by
 async def test_an_agent_does_not_start_on_a_lease_that_ran_out_on_the_way(
     bench: Bench, look: Look, late: bool, started: int
 ) -> None:
-    """Another worker has the run by now, and has not told the log of it yet. Only the time that the answers took can
-    tell."""
+    """Another worker has the run already, and has not written its fence into the log yet. Only the time that the
+    replies took shows it."""
     claimed, agent = await running(bench.ledger), Says()
     end_lease(look, claimed.run.run_id)
     assert (await claim_one(bench.ledger, "w2")).lost
-    await bench.job({"main": agent}).run(Execution(claimed, asked_at=-math.inf if late else None))
+    await bench.job({"main": agent}).run(Execution(claimed, lease_requested_at=-math.inf if late else None))
     assert len(agent.inputs) == started
 
 
@@ -396,7 +396,7 @@ async def test_the_first_reason_to_stop_counts(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoken", "policy"),
+    ("emitted", "policy"),
     [
         ((), "retry_if_silent"),
         ((Reasoning(delta="Hm"),), "retry_if_silent"),
@@ -405,10 +405,10 @@ async def test_the_first_reason_to_stop_counts(bench: Bench) -> None:
     ],
 )
 async def test_a_drained_run_that_may_run_again_is_handed_back_and_spends_no_try(
-    bench: Bench, spoken: tuple[AgentEvent, ...], policy: str
+    bench: Bench, emitted: tuple[AgentEvent, ...], policy: str
 ) -> None:
     claimed = await bench.stopped(
-        Waits(spoken), StopReason.DRAIN, policy=Policy.model_validate({"onWorkerLost": policy})
+        Waits(emitted), StopReason.DRAIN, policy=Policy.model_validate({"onWorkerLost": policy})
     )
     assert await bench.state(claimed.run) is State.QUEUED
     assert await bench.phases(claimed.run) == ["start", "queued"]
@@ -417,21 +417,21 @@ async def test_a_drained_run_that_may_run_again_is_handed_back_and_spends_no_try
     again = await claim_one(bench.ledger, "w2")
     assert (again.attempt, again.tries, again.lost) == (2, 1, False)
     await bench.job({"main": Says((Delta(delta="Done"),))}).run(Execution(again))
-    assert (await bench.end_of(claimed.run)).text == ("Hi\n\nDone" if HI in spoken else "Done")
+    assert (await bench.end_of(claimed.run)).text == ("Hi\n\nDone" if HI in emitted else "Done")
 
 
 @pytest.mark.parametrize(
-    ("spoken", "policy"),
+    ("emitted", "policy"),
     [((HI,), "retry_if_silent"), ((HI,), "fail"), ((), "fail"), ((CALL,), "retry_if_silent"), ((CALL,), "retry")],
 )
 async def test_a_drained_run_that_may_not_run_again_is_lost(
-    bench: Bench, spoken: tuple[AgentEvent, ...], policy: str
+    bench: Bench, emitted: tuple[AgentEvent, ...], policy: str
 ) -> None:
     claimed = await bench.stopped(
-        Waits(spoken), StopReason.DRAIN, policy=Policy.model_validate({"onWorkerLost": policy})
+        Waits(emitted), StopReason.DRAIN, policy=Policy.model_validate({"onWorkerLost": policy})
     )
     end = await bench.end_of(claimed.run)
-    assert (end.state, end.code, end.text) == (State.FAILED, "worker_lost", "Hi" if HI in spoken else "")
+    assert (end.state, end.code, end.text) == (State.FAILED, "worker_lost", "Hi" if HI in emitted else "")
 
 
 # --- a run that has gone to another worker ----------------------------------------------------------------------------
@@ -481,7 +481,7 @@ async def test_an_attempt_whose_run_was_ended_by_another_stops_its_agent(bench: 
 
 
 async def test_a_run_whose_log_was_closed_is_only_settled(bench: Bench) -> None:
-    """Its worker died between the two."""
+    """Its worker died after it closed the log and before it settled the ledger."""
     claimed = await running(bench.ledger)
     await bench.log.fence(claimed.run.run_id, 1)
     end = End(state=State.COMPLETED, text="", finish_reason="stop")
@@ -497,7 +497,7 @@ async def test_a_run_whose_log_was_closed_is_only_settled(bench: Bench) -> None:
 
 async def _lost(bench: Bench, claimed: Claim, *, by: str = "w2", **policy: object) -> Claim:
     await bench.ledger.renew({claimed.run.run_id: claimed.token}, lease_ms=1)
-    while True:  # the shortest lease there is
+    while True:  # the shortest lease that a setting allows
         serves = {"*": Policy.model_validate(policy)}
         for again in await bench.ledger.claim(by, serves=serves, lease_ms=LEASE_MS, most=1):
             return again

@@ -13,14 +13,14 @@ from worker.agents.protocol import AgentEvent
 from worker.attempt.merge import EVENT_CHARS, merged
 
 
-def flat(said: list[AgentEvent]) -> str:
+def flat(emitted: list[AgentEvent]) -> str:
     text = FlatText()
-    return "".join(text.add(one) for one in said if isinstance(one, Delta))
+    return "".join(text.add(one) for one in emitted if isinstance(one, Delta))
 
 
-def called(said: list[AgentEvent]) -> tuple[ToolCall, ...]:
+def called(emitted: list[AgentEvent]) -> tuple[ToolCall, ...]:
     calls = ToolCallAssembler()
-    for one in said:
+    for one in emitted:
         if isinstance(one, ToolCallDelta):
             calls.add(one)
     return calls.whole
@@ -33,7 +33,7 @@ def test_adjacent_text_becomes_one_delta() -> None:
 
 def test_what_stands_between_texts_keeps_its_place() -> None:
     tool = ToolUse(phase="start", name="t")
-    said: list[AgentEvent] = [
+    emitted: list[AgentEvent] = [
         Delta(delta="a"),
         tool,
         Delta(delta="b"),
@@ -42,12 +42,12 @@ def test_what_stands_between_texts_keeps_its_place() -> None:
         Usage(),
         Usage(),
     ]
-    assert list(merged(said)) == said
+    assert list(merged(emitted)) == emitted
 
 
 def test_two_messages_are_not_one() -> None:
-    said = [Delta(delta="a"), Delta(delta="b", message=1)]
-    assert list(merged(said)) == said
+    emitted = [Delta(delta="a"), Delta(delta="b", message=1)]
+    assert list(merged(emitted)) == emitted
 
 
 def test_nothing_said_is_no_event() -> None:
@@ -78,22 +78,22 @@ def test_a_piece_holds_so_much_text_and_no_more_and_only_the_first_says_whose_it
 
 
 @given(spoken(calls=3))
-def test_merging_changes_no_text_and_no_order(said: list[AgentEvent]) -> None:
-    events = list(merged(said))
-    assert flat(events) == flat(said)
-    assert called(events) == called(said)
+def test_merging_changes_no_text_and_no_order(emitted: list[AgentEvent]) -> None:
+    events = list(merged(emitted))
+    assert flat(events) == flat(emitted)
+    assert called(events) == called(emitted)
     assert [one for one in events if isinstance(one, ToolUse | Usage)] == [
-        one for one in said if isinstance(one, ToolUse | Usage)
+        one for one in emitted if isinstance(one, ToolUse | Usage)
     ]
-    kinds = [type(one) for one in said if not _empty(one)]
+    kinds = [type(one) for one in emitted if not _empty(one)]
     assert [kind for kind, _ in groupby(map(type, events))] == [kind for kind, _ in groupby(kinds)]
 
 
-def _empty(said: AgentEvent) -> bool:
-    match said:
+def _empty(emitted: AgentEvent) -> bool:
+    match emitted:
         case Delta(delta=text) | Reasoning(delta=text):
             return not text
         case ToolCallDelta():
-            return not (said.id or said.arguments)
+            return not (emitted.id or emitted.arguments)
         case _:
             return False

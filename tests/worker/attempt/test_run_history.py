@@ -33,7 +33,7 @@ def test_later_its_transcript_counts() -> None:
 
 
 def test_an_exchange_that_waits_for_results_is_what_the_request_carries() -> None:
-    """With the picture that the transcript has left out."""
+    """It has the picture that the transcript has left out."""
     asked = run(*EARLIER[:1], QUESTION, calls("c1"), current=(result("c1"),))
     assert history_of(asked, (*EARLIER, WITHOUT_PICTURE, calls("c1"))) == (*EARLIER, QUESTION, calls("c1"))
 
@@ -45,7 +45,7 @@ def test_so_it_is_after_several_rounds() -> None:
 
 
 def test_an_exchange_that_the_transcript_does_not_have_is_added() -> None:
-    """As when the run that asked for the calls was one of another session."""
+    """That happens when the run that made the calls belonged to another session."""
     asked = run(QUESTION, calls("c1"), current=(result("c1"),))
     assert history_of(asked, EARLIER) == (*EARLIER, QUESTION, calls("c1"))
 

@@ -30,11 +30,13 @@ def leases(ledger: Ledger, log: EventLog) -> Leases:
 
 @asynccontextmanager
 async def listening(
-    broker: Broker, leases: Leases, *, ping_seconds: float = 60, news: Callable[[], None] = lambda: None
+    broker: Broker, leases: Leases, *, ping_seconds: float = 60, on_order: Callable[[], None] = lambda: None
 ) -> AsyncIterator[Redis]:
     with looking(broker) as look:
         async with opened_client(broker, connections=1) as client, anyio.create_task_group() as group:
-            group.start_soon(Control(client, KEYS, leases, worker="w1", news=news, ping_seconds=ping_seconds).listen)
+            group.start_soon(
+                Control(client, KEYS, leases, worker="w1", on_order=on_order, ping_seconds=ping_seconds).listen
+            )
             await wait_until(lambda: listeners(look), "the worker listens")
             yield client
             group.cancel_scope.cancel()
@@ -63,7 +65,7 @@ async def test_a_cancelled_run_is_stopped_at_once(
 
 
 async def test_the_first_reason_is_the_one_that_is_told(broker: Broker, ledger: Ledger, leases: Leases) -> None:
-    """The order may be about a second wish, when the first was not heard."""
+    """The message may carry a second order, when the worker missed the message of the first."""
     execution = await held(leases, ledger)
     await ledger.cancel(execution.run_id, StopReason.DISCONNECT)
     async with listening(broker, leases):
@@ -104,7 +106,7 @@ async def test_a_silent_link_that_answers_is_kept(real_broker: Broker) -> None:
         with looking(real_broker) as look:
             async with listening(real_broker, leases, ping_seconds=0.01):
                 before = _link(look)
-                for _ in range(3):  # a ping comes and goes, and another
+                for _ in range(3):  # several pings and their answers
                     pings = _pings(look)
                     await wait_until(lambda pings=pings: _pings(look) > pings, "the link was pinged")  # type: ignore[misc]
                 assert _link(look) == before
@@ -118,23 +120,23 @@ async def test_a_worker_hears_that_it_was_ordered_something_and_not_that_others_
     presence, operations = Presence(pipe, KEYS), Operations(pipe, KEYS, log)
     for name in ("w1", "w2"):
         await presence.announce(announcement(name))
-    heard: list[str] = []
-    async with listening(broker, leases, news=lambda: heard.append("news")):
+    received: list[str] = []
+    async with listening(broker, leases, on_order=lambda: received.append("order")):
         await operations.drain("w2", who="olga")
         await operations.drain("w1", who="olga")
-        await wait_until(lambda: heard, "the worker has heard")
+        await wait_until(lambda: received, "the worker has heard")
         await operations.undrain("w1", who="olga")
-        await wait_until(lambda: len(heard) == 2, "the worker has heard again")
+        await wait_until(lambda: len(received) == 2, "the worker has heard again")
 
 
 async def test_a_link_that_answers_no_ping_is_taken_anew(leases: Leases) -> None:
-    """A half-open connection looks like silence."""
+    """A half-open connection looks like a channel without messages."""
     async with (
         deaf_redis() as deaf,
         opened_client(RealBroker(deaf.url), connections=1) as client,
         anyio.create_task_group() as group,
     ):
-        control = Control(client, KEYS, leases, worker="w1", news=lambda: None, ping_seconds=0.02)
+        control = Control(client, KEYS, leases, worker="w1", on_order=lambda: None, ping_seconds=0.02)
         group.start_soon(control.listen)
         await wait_until(lambda: deaf.links >= 2, "the worker has tried another link")
         group.cancel_scope.cancel()

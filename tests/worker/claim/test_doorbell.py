@@ -70,7 +70,7 @@ async def test_one_token_wakes_one_sleeper(broker: Broker, look: Look) -> None:
 
 
 async def test_nobody_sleeps_longer_than_the_poll(bell: Redis) -> None:
-    """A token may have been lost."""
+    """A token of the bell may have been lost."""
     await Doorbell(bell, KEYS, ["main"], poll_seconds=0.01).wait()
 
 
@@ -85,7 +85,7 @@ async def test_a_sleeper_that_is_cancelled_can_sleep_again(bell: Redis, look: Lo
 
 
 async def test_when_redis_is_away_it_is_not_asked_without_pause(unused_port: int) -> None:
-    """It returns, so that whoever waits may look, but not at once."""
+    """`wait` returns, so that the worker can read the queue, but not at once."""
     clock = asyncio.get_running_loop().time
     away = RealBroker(f"redis://127.0.0.1:{unused_port}")
     async with opened_client(away, connections=1) as client:

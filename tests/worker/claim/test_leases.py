@@ -19,11 +19,11 @@ from tests.wait import wait_until
 from worker.attempt.execution import Execution
 from worker.claim.leases import Leases
 
-SHORT = 0.03  # seconds: renewed at a third of it
+SHORT = 0.03  # seconds: the worker renews the lease after a third of it
 
 
 class CountingLedger(Ledger):
-    """Notes what each renewal asks for."""
+    """A ledger that notes the runs of each renewal."""
 
     def __init__(self, ledger: Ledger) -> None:
         super().__init__(ledger._pipe, KEYS)
@@ -35,7 +35,7 @@ class CountingLedger(Ledger):
 
 
 class SlowLedger(Ledger):
-    """A renewal waits until the test lets its answer through."""
+    """A ledger whose answer to a renewal waits until the test lets it through."""
 
     def __init__(self, ledger: Ledger) -> None:
         super().__init__(ledger._pipe, KEYS)
@@ -96,7 +96,7 @@ async def test_a_run_that_another_worker_owns_is_stopped(ledger: Ledger, log: Ev
 
 
 async def test_a_run_that_shall_be_stopped_is_stopped(ledger: Ledger, log: EventLog) -> None:
-    """Even when the order, which is for speed, got lost."""
+    """It is stopped even when the order over pub/sub, which is only for speed, got lost."""
     leases = Leases(ledger, log, lease_seconds=SHORT)
     execution = await held(leases, ledger)
     await ledger.cancel(execution.run_id, StopReason.DISCONNECT)
@@ -136,7 +136,7 @@ async def test_an_answer_about_a_run_that_has_ended_meanwhile_is_ignored(ledger:
 async def test_a_lease_that_was_given_up_is_not_lost(
     ledger: Ledger, log: EventLog, look: Look, handed_back: bool
 ) -> None:
-    """The answer to that is still on its way when the lease is renewed."""
+    """The ledger's answer to the release is still under way when the lease is renewed."""
     leases = Leases(ledger, log, lease_seconds=SHORT)
     given_up, lost = await held(leases, ledger), await held(leases, ledger)
     end_lease(look, lost.run_id)
@@ -146,17 +146,17 @@ async def test_a_lease_that_was_given_up_is_not_lost(
     else:
         await ledger.settle(given_up.claim, DONE)
     await ledger.settle(other, DONE)
-    with capture_logs() as said:
+    with capture_logs() as logs:
         async with kept(leases):
             await wait_until(lambda: lost.stopped, "the leases were renewed")
     assert given_up.stopped is None
-    assert {(one["event"], one["run"]) for one in said} == {("lease.lost", lost.run_id)}
+    assert {(one["event"], one["run"]) for one in logs} == {("lease.lost", lost.run_id)}
 
 
 async def test_an_answer_about_an_earlier_attempt_does_not_stop_the_next(
     ledger: Ledger, log: EventLog, look: Look
 ) -> None:
-    """After a pause longer than the lease a worker may claim its own run anew."""
+    """After a pause longer than the lease, a worker may claim its own run again."""
     slow = SlowLedger(ledger)
     leases = Leases(slow, log, lease_seconds=SHORT)
     first, other = await held(leases, ledger), await held(leases, ledger)

@@ -99,7 +99,7 @@ async def test_a_worker_takes_as_many_runs_as_it_has_slots_in_order(broker: Brok
         for run in runs:
             await ended(ledger, run)
     asked = [run.run_id for run in runs]
-    assert sorted(gate.seen[:2]) == sorted(asked[:2])  # of two that begin at once either may be the first to speak
+    assert sorted(gate.seen[:2]) == sorted(asked[:2])  # of two that begin at once, either may emit first
     assert gate.seen[2:] == asked[2:]
 
 
@@ -116,7 +116,7 @@ async def test_a_second_worker_takes_what_the_first_has_no_slot_for(broker: Brok
 
 
 async def test_a_sleeping_worker_is_woken_by_a_run(broker: Broker, ledger: Ledger) -> None:
-    """It polls so rarely here that only the doorbell can have woken it."""
+    """The worker polls so rarely here that only the doorbell can have woken it."""
     async with crew(broker, {"main": Says()}, poll_seconds=NEVER) as one, working(one):
         await one.sleeping.wait()
         run = a_run()
@@ -125,7 +125,7 @@ async def test_a_sleeping_worker_is_woken_by_a_run(broker: Broker, ledger: Ledge
 
 
 async def test_a_worker_whose_slot_falls_free_takes_the_next_run_at_once(broker: Broker, ledger: Ledger) -> None:
-    """Nobody rings then: it was rung for when the run was accepted."""
+    """The doorbell does not ring then: it rang when the API accepted the run."""
     gate = Gate()
     async with crew(broker, {"main": gate}, slots=1, poll_seconds=NEVER) as one, working(one):
         await one.sleeping.wait()
@@ -164,7 +164,7 @@ async def test_a_worker_leaves_runs_of_other_agents_alone(broker: Broker, ledger
 
 
 async def test_an_idle_worker_finds_a_lost_run_by_itself(broker: Broker, ledger: Ledger, look: Look) -> None:
-    """Nobody rings for it."""
+    """The doorbell does not ring for a lost run."""
     run = a_run()
     await submit(ledger, run)
     await claim_one(ledger, "a worker that died")
@@ -179,7 +179,7 @@ async def test_an_idle_worker_finds_a_lost_run_by_itself(broker: Broker, ledger:
 
 
 async def test_a_cancelled_run_stops_at_once(broker: Broker, ledger: Ledger, look: Look) -> None:
-    """Its lease is renewed so rarely here that only the order can have stopped it."""
+    """The worker renews the lease so rarely here that only the order can have stopped the run."""
     agent, run = Waits((Delta(delta="Hi"),)), a_run()
     async with crew(broker, {"main": agent}, lease_seconds=3600) as one, working(one):
         await wait_until(lambda: look.pubsub_numsub(KEYS.control)[0][1], "the worker listens")
@@ -192,9 +192,9 @@ async def test_a_cancelled_run_stops_at_once(broker: Broker, ledger: Ledger, loo
 
 async def test_a_worker_that_lost_a_run_stops_it_and_goes_on(broker: Broker, ledger: Ledger, look: Look) -> None:
     agent, lost, other = Waits(), a_run(), a_run(agent_id="other")
-    # A lease that is renewed so rarely that the other worker's claim is nearly always first.
+    # The worker renews this lease so rarely that the other worker's claim nearly always comes first.
     async with crew(broker, {"main": agent, "other": Says()}, lease_seconds=2) as one, working(one):
-        await one.sleeping.wait()  # else it finds a stale ring, and looks for lost runs itself
+        await one.sleeping.wait()  # otherwise it would wake from a stale ring and claim lost runs itself
         await submit(ledger, lost)
         await agent.waiting.wait()
         end_lease(look, lost.run_id)
@@ -208,7 +208,7 @@ async def test_a_worker_that_lost_a_run_stops_it_and_goes_on(broker: Broker, led
 async def test_a_worker_that_claims_its_own_run_anew_runs_one_attempt_of_it(
     broker: Broker, ledger: Ledger, look: Look
 ) -> None:
-    """As after a pause longer than the lease, when it looks for lost runs before it renews its own."""
+    """That happens after a pause longer than the lease, when the worker claims lost runs before it renews its own."""
     first, second = Waits(), Waits()
     attempts = deque([first, second])
 
@@ -236,14 +236,14 @@ async def test_a_worker_that_claims_its_own_run_anew_runs_one_attempt_of_it(
 async def test_an_agent_that_blocks_its_event_loop_costs_no_lease_and_no_other_run(
     broker: Broker, ledger: Ledger, look: Look
 ) -> None:
-    """Another worker looks for lost runs all the time."""
+    """Another worker tries to claim lost runs all the time."""
     begun, may_end, calls = threading.Event(), threading.Event(), []
 
     async def blocks(input: AgentInput) -> str:
         calls.append(input.run_id)
         begun.set()
         while not may_end.is_set():
-            time.sleep(0.01)  # noqa: ASYNC251 - that is what it is about
+            time.sleep(0.01)  # noqa: ASYNC251 - the test needs a blocked loop
         return "Done."
 
     run, other, lease_seconds = a_run(), a_run(agent_id="other"), 1.0
@@ -270,14 +270,14 @@ async def test_an_agent_that_blocks_its_event_loop_costs_no_lease_and_no_other_r
 
 
 def lease_end(look: Look, run: Run) -> float:
-    """In ms by Redis's clock."""
+    """The end of the run's lease, in ms by the clock of Redis."""
     end = look.zscore(KEYS.leases, run.run_id)
     assert end is not None
     return end
 
 
 class Broken(Job):
-    """Has a bug, which not even an agent could cause."""
+    """A job with a bug that no agent could cause."""
 
     async def run(self, execution: Execution) -> None:
         if execution.claim.run.message == "bug":
@@ -309,15 +309,15 @@ async def test_arqs_health_record_knows_of_the_worker(broker: Broker, ledger: Le
 
 
 async def state_told(broker: Broker, expected: str) -> None:
-    """Waits until the service knows the worker in this state."""
+    """Waits until the worker has announced this state."""
     async with opened_client(broker) as client:
         pipe = Pipe(client)
         presence = Presence(pipe, KEYS)
 
-        async def told() -> bool:
+        async def announced() -> bool:
             return [seen.announcement.state for seen in await presence.workers()] == [expected]
 
-        await wait_until(told, f"the worker is {expected}")
+        await wait_until(announced, f"the worker is {expected}")
         await pipe.aclose()
 
 
@@ -347,7 +347,7 @@ async def test_an_order_that_was_not_heard_is_seen_at_the_next_announcement(
 ) -> None:
     async with crew(broker, {"main": Says()}, poll_seconds=0.01) as one, working(one):
         await state_told(broker, "serving")
-        look.hset(KEYS.prefixes()["orders"], "w1", "drain")  # and nobody tells
+        look.hset(KEYS.prefixes()["orders"], "w1", "drain")  # without a message over pub/sub
         one.announcer.soon()
         await state_told(broker, "draining")
 
@@ -416,15 +416,15 @@ async def test_a_run_that_outlasts_the_drain_is_handed_back(broker: Broker, ledg
 
 
 async def test_a_second_signal_stops_now(broker: Broker, ledger: Ledger) -> None:
-    silent, spoken = Waits(), Waits((Delta(delta="Hi"),))
-    agents = {"main": silent, "other": spoken}
+    silent, emitting = Waits(), Waits((Delta(delta="Hi"),))
+    agents = {"main": silent, "other": emitting}
     first, second = a_run(), a_run(agent_id="other")
     async with crew(broker, agents, drain_seconds=NEVER) as one, anyio.create_task_group() as group:
         group.start_soon(one.work)
         await submit(ledger, first)
         await submit(ledger, second)
         await silent.waiting.wait()
-        await spoken.waiting.wait()
+        await emitting.waiting.wait()
         one.signal()
         await anyio.wait_all_tasks_blocked()
         assert not silent.closed
@@ -470,7 +470,7 @@ async def _accepted(ledger: Ledger, run: Run) -> bool:
 
 @pytest.mark.parametrize("outage", ["restart", "pause"])
 async def test_a_worker_outlives_redis_and_so_do_its_runs(own_valkey: Valkey, outage: str) -> None:
-    """The agent speaks on while Redis is away, and nothing of that is lost."""
+    """The agent goes on emitting while Redis is away, and no event is lost."""
     agent = Waits((Delta(delta="Hi"),))
     broker, run = RealBroker(own_valkey.url), a_run()
     async with crew(broker, {"main": agent, "other": Says()}) as one, working(one):

@@ -1,8 +1,8 @@
 """The prompt as an item of a command line.
 
-It stands where `{prompt}` stands, alone or as an option's value (`--prompt={prompt}`), and else it is the
-last item. No shell sees it, and no option parser takes it for an option: a prompt that begins with `-` is
-kept exact behind `--` or `--prompt=`, and anywhere else one space is put before it.
+It replaces `{prompt}`, alone or as an option's value (`--prompt={prompt}`). Without a `{prompt}` it is the last item.
+No shell sees it, and no option parser takes it for an option: a prompt that begins with `-` stays exact behind `--` or
+`--prompt=`, and anywhere else it gets one space in front.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _PLACE = re.compile(r"(--?[A-Za-z][\w-]*=)?\{prompt\}", re.ASCII)
 
 
 def is_place(item: str) -> bool:
-    """Whether the prompt may stand in `item`. Elsewhere, as in the text of a script, it would become code."""
+    """Whether `item` may hold the prompt. Anywhere else, as in the text of a script, it would become code."""
     return _PLACE.fullmatch(item) is not None
 
 

@@ -19,7 +19,7 @@ from worker.agents.cleanup import to_its_end
 from worker.agents.command.orphans import new_mark
 from worker.agents.command.process_family import KILL_SECONDS, MARK, EndFamily, ProcessFamily
 
-LINGER_SECONDS = 0.5  # given to the pipes after the child has ended, in case one it started still holds them
+LINGER_SECONDS = 0.5  # that the pipes stay open after the child has ended, in case another process still holds them
 STDERR_TAIL = 4_096  # bytes
 
 Pipe = TypeVar("Pipe")
@@ -27,7 +27,7 @@ Stdin = bytes | Literal["open"] | None
 
 
 class Child:
-    """Made by `start_child`. Its stdin is fed and its stderr drained all the time: only stdout has to be read."""
+    """A process started by `start_child`. It feeds stdin and drains stderr by itself: the caller reads only stdout."""
 
     def __init__(self, process: Process, family: ProcessFamily, stdin: Stdin, end: EndFamily) -> None:
         self.pid = process.pid
@@ -46,18 +46,18 @@ class Child:
             self.end_input()
 
     def write(self, text: bytes) -> None:
-        """Gives `text` to stdin, which has to be open. Does not wait: the child may take its time, or never read it."""
+        """Queues `text` for stdin, which has to be open. Does not wait: the child may read it late or never."""
         self._input.put_nowait(text)
 
     def end_input(self) -> None:
-        """Closes stdin, after what was written."""
+        """Closes stdin after everything that was written."""
         self._input.put_nowait(None)
 
     async def read(self) -> bytes:
-        """The next bytes of stdout, none at its end.
+        """The next bytes of stdout; empty at its end.
 
-        The end is when nobody holds it open any more. When the child has ended and somebody we cannot find
-        holds it, it is when nothing has come for LINGER_SECONDS.
+        Stdout ends when no process holds it open any more. When the child has ended and a process that we cannot find
+        holds it, stdout ends after LINGER_SECONDS without a byte.
         """
         stdout = _pipe(self._process.stdout)
         with anyio.move_on_after(self._patience) as self._reading, suppress(anyio.EndOfStream):
@@ -65,20 +65,20 @@ class Child:
         return b""
 
     async def exit_code(self) -> int:
-        """Waits for the child's end; negative when a signal has ended it."""
+        """Waits for the child's end. The code is negative when a signal ended it."""
         return await self._process.wait()
 
     async def errors(self) -> str:
-        """The last STDERR_TAIL bytes of stderr; all of it has come when the child has ended."""
+        """The last STDERR_TAIL bytes of stderr. After the child's end it waits LINGER_SECONDS for the rest of them."""
         if self._process.returncode is not None:
             with anyio.move_on_after(LINGER_SECONDS):
                 await self._drained.wait()
         return self._stderr.decode(errors="replace").strip()
 
     async def close(self, *, grace: float) -> None:
-        """Ends the child and whatever it started, and closes the pipes.
+        """Ends the child and all processes that it started, and closes the pipes.
 
-        A child that cannot be ended, as one of another user, is waited for by its minder, not by the run.
+        The run does not wait for a child that it cannot end, such as one of another user; the minder task does.
         """
         await self._end(self._family, grace=grace if self._process.returncode is None else LINGER_SECONDS)
         self._minder.cancel()
@@ -92,7 +92,7 @@ class Child:
                     pipes.start_soon(_feed, self._process.stdin, self._input, name="stdin")
                 await self._process.wait()
                 await self._bound_what_follows()
-                await anyio.sleep_forever()  # until `close`: somebody may still be reading
+                await anyio.sleep_forever()  # until `close`: the agent may still be reading
         finally:
             await self._process.aclose()
 
@@ -120,9 +120,9 @@ async def start_child(
 ) -> AsyncIterator[Child]:
     """Starts `command` as the leader of its own session, with exactly `environment` and a mark in it.
 
-    `stdin` None is an empty one, and an "open" one is fed by `write`. Raises RunError when the command cannot be
-    started. On leaving, the child and all it started have ended; a child that has not ended by itself gets `grace`
-    seconds between SIGTERM and SIGKILL.
+    A `stdin` of None is empty, and "open" takes what `write` gets. Raises RunError when the command cannot be started.
+    When the block ends, the child and all processes that it started have ended. A child that has not ended by itself
+    gets `grace` seconds between SIGTERM and SIGKILL.
     """
     started: list[Child] = []
 
@@ -130,7 +130,7 @@ async def start_child(
         started.append(await _started(command, stdin=stdin, environment=environment, folder=folder, end=end))
 
     try:
-        # To its end: whoever is cancelled half-way would leave a process that nobody knows.
+        # To its end: a start that is cancelled half-way would leave a process that no object knows.
         await to_its_end(start(), name=f"start of {command[0]}")
         yield started[0]
     finally:
@@ -156,7 +156,7 @@ async def _started(
 
 
 async def _feed(stdin: ByteSendStream, texts: asyncio.Queue[bytes | None]) -> None:
-    # A child need not read its input, or all of it.
+    # The child may read its input only in part, or not at all.
     with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, ConnectionError):
         while (text := await texts.get()) is not None:
             await stdin.send(text)
@@ -170,5 +170,5 @@ def _not_started(executable: str, error: OSError) -> RunError:
 
 
 def _pipe(pipe: Pipe | None) -> Pipe:
-    assert pipe is not None  # open_process was asked for it
+    assert pipe is not None  # `_started` requests it from open_process
     return pipe

@@ -14,7 +14,7 @@ from shared.run.conversation import digest
 from shared.run.errors import RunError, SettingsError
 from worker.agents.command.argument import with_prompt
 from worker.agents.command.child import Child, Stdin, start_child
-from worker.agents.command.cli_conversation import is_id, resume_or_restart, untold, with_options
+from worker.agents.command.cli_conversation import is_id, resume_or_restart, unsent, with_options
 from worker.agents.command.formats.format_registry import FORMATS
 from worker.agents.command.process_family import GRACE_SECONDS, EndFamily, end_family
 from worker.agents.command.prompt_text import render
@@ -27,19 +27,19 @@ from worker.agents.protocol import AgentConversation, AgentInput, AgentOutput
 
 _OUTPUTS: Mapping[str, Callable[[], OutputParser]] = {
     "text": Text,
-    "jsonl": lambda: Lines(AgentEventParser().line),
+    "jsonl": lambda: Lines(AgentEventParser().parse_line),
     **FORMATS,
 }
 
 
 class CommandAgent:
-    """Starts the command without a shell, gives it the prompt, says what it prints.
+    """Starts the command without a shell, gives it the prompt, and yields the events of its output.
 
-    A command that keeps its own conversation is started to go on in it, and once more without it when it has not got
-    it any more.
+    A command that keeps its own conversation continues it. When the command has lost the conversation, the agent starts
+    it once more without it.
 
-    The run fails as `agent_failed` when the command cannot be started, exits with another code than 0 or is
-    killed; the end of its stderr is then the error's detail.
+    The run fails as `agent_failed` when the command cannot be started, exits with another code than 0, or is killed.
+    The end of its stderr is then the error's detail.
     """
 
     def __init__(
@@ -68,29 +68,30 @@ class CommandAgent:
             place = self._place(folder)
             if input.earlier and not (self._config.resume and input.earlier.place == place and is_id(input.earlier.id)):
                 input = input.model_copy(update={"earlier": None})
-            async with aclosing(resume_or_restart(partial(self._ask, folder), input)) as speech:
-                async for heard in speech:
-                    if not isinstance(heard, AgentConversation):
-                        yield heard
+            async with aclosing(resume_or_restart(partial(self._execute, folder), input)) as outputs:
+                async for output in outputs:
+                    if not isinstance(output, AgentConversation):
+                        yield output
                     elif self._config.resume:
-                        yield heard.model_copy(update={"place": place})
+                        yield output.model_copy(update={"place": place})
 
     def _place(self, folder: Path | None) -> str:
-        """CLIs find their conversations by the directory, and one of them goes on in the old one, without a word."""
+        """Identifies where a conversation is kept. CLIs find theirs by the directory, and one CLI would silently go on
+        in the old directory."""
         return digest(self._config.output, str((folder or Path.cwd()).absolute()))
 
-    async def _ask(self, folder: Path | None, input: AgentInput) -> AsyncGenerator[AgentOutput, None]:
-        output = _OUTPUTS[self._config.output]()
+    async def _execute(self, folder: Path | None, input: AgentInput) -> AsyncGenerator[AgentOutput, None]:
+        parser = _OUTPUTS[self._config.output]()
         async with self._child(folder, input) as child:
             try:
                 while chunk := await child.read():
-                    for heard in output.feed(chunk):
-                        yield heard
+                    for output in parser.feed(chunk):
+                        yield output
                 code = await child.exit_code()
-                self._config.limits.check(code)  # before what the format makes of an output that was cut off
-                for heard in output.end():
-                    yield heard
-                output.ended(code)
+                self._config.limits.check(code)  # first: the parser would report an output that was cut off
+                for output in parser.end():
+                    yield output
+                parser.ended(code)
             except RunError as failure:
                 raise await self.explained(failure, child) from None
 
@@ -102,9 +103,9 @@ class CommandAgent:
         folder: Path | None = None,
         variables: Mapping[str, str] = MappingProxyType({}),
     ) -> AbstractAsyncContextManager[Child]:
-        """A child with the agent's environment, `variables` and limits, which ends as the agent's children do.
+        """A child with the agent's environment, `variables` and limits. It ends as all children of the agent end.
 
-        `command` and `folder` are the agent's own, unless others are given.
+        `command` and `folder` default to the agent's own.
         """
         return start_child(
             self._config.limits.around(command or self._command),
@@ -125,11 +126,11 @@ class CommandAgent:
         return self.start(stdin=stdin, command=command, folder=folder, variables=_named(input))
 
     def _given(self, input: AgentInput) -> tuple[bytes | None, Sequence[str]]:
-        """What goes to stdin, and the command line."""
+        """The bytes for stdin, and the command line."""
         command = self._command
         if input.earlier:
             command = with_options(command, self._config.resume, input.earlier.id)
-            input = untold(input)
+            input = unsent(input)
         elif not input.named_session:
             command = with_options(command, self._config.forget)
         match self._config.input:
@@ -141,7 +142,7 @@ class CommandAgent:
                 return None, with_prompt(command, render(input))
 
     async def explained(self, failure: RunError, child: Child) -> RunError:
-        """`failure`, with what operators may want to know of the child."""
+        """`failure` with the child's stderr and limits in its detail, for operators."""
         limits = f"limits: {written}" if (written := str(self._config.limits)) else ""
         detail = "\n".join(filter(None, (failure.detail, await child.errors(), limits)))
         return RunError(failure.code, failure.message, detail)
@@ -162,7 +163,7 @@ def _located(command: Sequence[str], folder: Path) -> tuple[str, ...]:
 
 
 def _is_file(folder: Path, item: str) -> bool:
-    # Not Path.is_file: it raises for an item that is too long for a path, such as the text of a script.
+    # Not Path.is_file: it raises when an item is too long for a path, such as the text of a script.
     return "/" in item and os.path.isfile(folder / item)  # noqa: PTH113
 
 

@@ -1,12 +1,13 @@
 """The guardian: a process beside each worker that ends the worker's commands when the worker cannot.
 
-A worker that is killed outright leaves its commands behind, and they would go on, unseen, while their run is told to be
-lost or is executed again. Nothing that the worker does can prevent that, so another process has to notice: its stdin is
-a pipe that ends when the worker, which holds the other end, is gone, however it went. It lives in a session of its own,
-out of reach of what is sent to the worker's group, and does not heed being asked to stop: it ends after the worker.
+A worker that is killed outright leaves its commands behind. They would go on, unseen, while their run counts as lost or
+is executed again. The worker itself cannot prevent that, so another process has to notice. The guardian's stdin is a
+pipe whose other end the worker holds: it ends when the worker is gone, however the worker ended. The guardian has a
+session of its own, so that signals to the worker's group do not reach it, and it ignores requests to stop: it ends
+after the worker.
 
-Other workers on the machine see to such commands as well (`agents/orphans.py`), some seconds later. Neither is enough
-alone: there need not be another worker, and `killall -9 python` ends a guardian with its worker, but not the commands.
+Other workers on the machine end such commands as well (`agents/orphans.py`), some seconds later. Neither is enough
+alone: there may be no other worker, and `killall -9 python` ends a guardian with its worker, but not the commands.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-READY = b"ready\n"  # from here on it heeds no signal
-FAREWELL = b"all have ended"  # said by a worker that needs no guardian any more
+READY = b"ready\n"  # from here on the guardian ignores signals
+FAREWELL = b"all have ended"  # written by a worker that needs no guardian any more
 
 
 # --- the worker's half ------------------------------------------------------------------------------------------------
@@ -28,7 +29,7 @@ FAREWELL = b"all have ended"  # said by a worker that needs no guardian any more
 @contextmanager
 def with_guardian(mark: str) -> Iterator[None]:
     """Commands whose mark begins with `mark` do not outlive this process. Nor does the guardian."""
-    # Not the worker's own stdout and stderr: whoever reads those waits until everybody has closed them.
+    # Not the worker's own stdout and stderr: a reader of those waits until every process has closed them.
     guardian = subprocess.Popen(
         [sys.executable, "-m", __spec__.name, mark],
         stdin=subprocess.PIPE,
@@ -51,7 +52,7 @@ def _wait_for(guardian: subprocess.Popen[bytes]) -> None:
         raise RuntimeError(f"the guardian ended at its start with code {guardian.wait()}")
 
 
-# --- its own ----------------------------------------------------------------------------------------------------------
+# --- the guardian's half ----------------------------------------------------------------------------------------------
 
 
 def main(mark: str) -> None:
@@ -65,7 +66,7 @@ def main(mark: str) -> None:
 
 
 def _end(mark: str) -> None:
-    # Only now: these take 20 MB, and nearly every guardian ends without having needed them.
+    # Only now: these take 20 MB, and nearly every guardian ends without a use for them.
     from functools import partial
 
     import anyio

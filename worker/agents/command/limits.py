@@ -1,10 +1,10 @@
-"""What a command, and everything that it starts, may use: `limits = {...}`.
+"""The resources that a command and all its descendants may use: `limits = {...}`.
 
-The limits are the kernel's. A shell sets them and then becomes the command (`exec`), so they are inherited and there is
-no moment without them. Refused were: setting them from the worker once the command runs, because what it had started by
-then would be free; a Python in the shell's place, 10 ms per start instead of 0.5; prlimit(1), which only Linux has.
-The shell's script is made of our numbers alone. The command line, and a prompt in it, are its positional parameters:
-data, which it hands on as they are.
+The kernel enforces the limits. A shell sets them and then becomes the command (`exec`), so every descendant inherits
+them and no process runs without them. Refused alternatives: the worker sets them once the command runs, but then the
+processes that the command has started already would be free; a Python instead of the shell, which takes 10 ms per start
+instead of 0.5; prlimit(1), which only Linux has. The shell's script consists of our numbers alone. The command line,
+and a prompt in it, are its positional parameters: data, which the shell passes on unchanged.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 
 
 class Limits(BaseModel):
-    """Of each process by itself, but for `processes`. None: what the worker itself may use."""
+    """The limits of each single process, except `processes`, which counts them. None: the worker's own limit."""
 
     model_config = ConfigDict(frozen=True)
 
     cpu_seconds: Count | None = None
-    memory_mb: Count | None = None  # what it allocates; not what it reserves or maps from files
+    memory_mb: Count | None = None  # memory that it allocates, not memory that it reserves or maps from files
     file_mb: Count | None = None  # of each file that it writes
     open_files: Annotated[int, Field(ge=16, le=1_000_000, strict=True)] | None = None
     processes: Count | None = None  # and threads, all of the user's: the worker's and other agents' as well
@@ -53,12 +53,12 @@ class Limits(BaseModel):
         settings = [_LIMITS[name].setting(value) for name, value in self._set.items()]
         if not settings:
             return tuple(command)
-        # Shells add these variables to an environment, and a command gets exactly what it is allowed.
+        # Shells add these variables to an environment, and a command gets exactly the variables that it may have.
         script = "; ".join(["set -e", *settings, "unset PWD OLDPWD SHLVL", 'exec "$@"'])
         return ("/bin/sh", "-c", script, "sh", *command)
 
     def check(self, code: int) -> None:
-        """Raises RunError when the exit code tells that a limit has ended the command."""
+        """Raises RunError when the exit code shows that a limit has ended the command."""
         for name, value in self._set.items():
             limit = _LIMITS[name]
             # A shell whose program was ended by a signal exits with 128 and the signal's number.
@@ -66,7 +66,7 @@ class Limits(BaseModel):
                 raise RunError(ErrorCode.AGENT_FAILED, f"The agent {limit.passed.format(value)}.")
 
     def __str__(self) -> str:
-        """For operators, beside the reason of a failure: most programs meet a limit as an error of their own."""
+        """For operators, beside the reason of a failure: most programs report a limit as an error of their own."""
         return ", ".join(f"{name} = {value}" for name, value in self._set.items())
 
     @property
@@ -77,12 +77,12 @@ class Limits(BaseModel):
 @dataclass(frozen=True)
 class _Limit:
     setting: Callable[[int], str]  # in shell
-    signal: signal.Signals | None = None  # what the kernel sends to a process that passes it
-    passed: str = ""  # what that process has done
+    signal: signal.Signals | None = None  # that the kernel sends to a process that exceeds the limit
+    passed: str = ""  # the message's words for what that process has done
 
 
 def _at_most(kind: int, value: int) -> int:
-    """Nobody may raise a limit that is on himself: who asks for more is left with that."""
+    """`value`, or the worker's own hard limit if that is lower: no process may raise its own limit."""
     hard = resource.getrlimit(kind)[1]
     return value if hard == resource.RLIM_INFINITY else min(value, hard)
 
@@ -94,7 +94,7 @@ def _cpu(seconds: int) -> str:
 
 def _memory(megabytes: int) -> str:
     # Not the address space (-v): runtimes reserve gigabytes of it that they never use. Gemini CLI does not even start
-    # with 4 GB of that, and answers with 1 GB of this.
+    # with 4 GB of address space, and it answers with 1 GB of data.
     return f"ulimit -d {_at_most(resource.RLIMIT_DATA, megabytes << 20) // 1024}"
 
 
@@ -108,7 +108,7 @@ def _open_files(number: int) -> str:
 
 def _processes(number: int) -> str:
     number = _at_most(resource.RLIMIT_NPROC, number)
-    return f"ulimit -u {number} 2>/dev/null || ulimit -p {number}"  # dash has its own letter for it
+    return f"ulimit -u {number} 2>/dev/null || ulimit -p {number}"  # dash has `-p` for it
 
 
 _LIMITS: Mapping[str, _Limit] = {

@@ -1,10 +1,10 @@
-"""Ends what the agents of a dead worker had started.
+"""Ends the commands that a dead worker's agents had started.
 
 A worker that is killed outright cannot end its commands. Its guardian (`guardian.py`) ends them at once, unless the
-guardian was killed as well: `pkill -9 -f "python -m worker"`, say, matches both of them and no command. The commands
-would go on, unseen, while their run counts as lost or is executed again. So every worker looks for such processes on
-its machine, more often than the default lease lasts: an operator who starts workers again has the old commands ended,
-too. A container takes its processes with it and needs none of this.
+guardian was killed as well: `pkill -9 -f "python -m worker"`, for example, matches both of them and no command. The
+commands would go on, unseen, while their run counts as lost or is executed again. So every worker searches its machine
+for such processes, more often than the default lease lasts. Thus an operator who starts the workers again also ends the
+old commands. A container takes its processes with it and needs none of this.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ logger = structlog.get_logger()
 
 SWEEP_SECONDS = 3.0
 
-_STARTED_WITHIN = 5.0  # seconds; psutil reckons a start from the time of boot, which moves a little when clocks are set
+_STARTED_WITHIN = 5.0  # seconds; psutil computes a start from the time of boot, which moves when the clock is set
 _MARKED = re.compile(rf"(?:^|\0){MARK}=((\d+)-(\d+)-\w+)".encode())
 
 
 def new_mark() -> str:
-    """Of one start of a command: names this worker, so that others can tell when it is gone."""
+    """The mark of one start of a command. It names this worker, so that other workers can find out when it is gone."""
     return f"{worker_mark()}{uuid4().hex}"
 
 
 def worker_mark() -> str:
-    """What all marks of this worker begin with."""
+    """The beginning of all marks of this worker."""
     return f"{os.getpid()}-{_start()}-"
 
 
@@ -63,7 +63,7 @@ async def sweep_forever(end: EndFamily = end_family) -> None:
 
 
 def orphaned() -> set[str]:
-    """The marks of commands whose worker is gone. Looks at every process of the machine."""
+    """The marks of commands whose worker is gone. Reads the environment of every process of the machine."""
     return {mark for mark, pid, start in _marks() if not _lives(pid, start)}
 
 

@@ -1,10 +1,10 @@
-"""Ending the processes of a run: all of them, not only the one that was started.
+"""Ends the processes of a run: all of them, not only the one that the agent started.
 
-Found are the members of the process group, the descendants of its first process, and whoever carries the
-run's mark in its environment. So a grandchild that made a session of its own (`setsid`) is found by its
-parents while they live, and by its mark afterwards. Not found is one that did three things: left the group,
-outlived its parents, and dropped or hid its environment (`env -i`, another user). Nor can a process of
-another user be ended, unless we are root.
+The family consists of the members of the process group, the descendants of its first process, and every process with
+the run's mark in its environment. So the worker finds a grandchild that made a session of its own (`setsid`) by its
+parents while they live, and by its mark afterwards. It does not find a process that did three things: left the group,
+outlived its parents, and dropped or hid its environment (`env -i`, another user). Nor can it end a process of another
+user, unless the worker is root.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from anyio import move_on_after, sleep, to_thread
 logger = structlog.get_logger()
 
 MARK = "RUNRELAY_PROCESS"  # environment variable; its value is unique for each start of a command
-GRACE_SECONDS = 5.0  # between asking a process to end and killing it
-KILL_SECONDS = 2.0  # a killed process that is still there after this cannot be ended by us
+GRACE_SECONDS = 5.0  # between SIGTERM and SIGKILL
+KILL_SECONDS = 2.0  # the worker gives up on a killed process that still lives after this time
 
 NO_GROUP = -1  # of a family that is known by its mark alone
 
-_POLL_SECONDS = 0.02  # others' children cannot be waited for, only looked at
+_POLL_SECONDS = 0.02  # a process can wait only for its own children; it polls all others
 
 
 @dataclass(frozen=True)
 class ProcessFamily:
-    """The processes that one start of a command led to. `leader` is None if it was gone before we looked."""
+    """The processes that one start of a command led to. `leader` is None if it ended before the worker saw it."""
 
     group: int
     leader: psutil.Process | None
@@ -46,7 +46,7 @@ class ProcessFamily:
         return cls(pid, _process(pid), mark)
 
     def members(self) -> list[psutil.Process]:
-        """Those alive now. Looks at every process of the machine."""
+        """The members alive now. Checks every process of the machine."""
         descendants = self._descendants()
         pids = [pid for pid in psutil.pids() if pid in descendants or self._holds(pid)]
         return [process for process in map(_process, pids) if process is not None and _alive(process)]
@@ -64,17 +64,17 @@ class ProcessFamily:
 
 
 class EndFamily(Protocol):
-    """Ends a family. A seam: a container or another machine may want another way."""
+    """Ends a family. It is a seam: a container or another machine may need another way."""
 
     async def __call__(self, family: ProcessFamily, *, grace: float) -> None: ...
 
 
 async def end_family(family: ProcessFamily, *, grace: float) -> None:
-    """Asks every process of the family to end, waits up to `grace` seconds, then kills.
+    """Sends SIGTERM to every process of the family, waits up to `grace` seconds, then kills the rest.
 
-    Looks again after each round, for what was started meanwhile. Signals go to single processes, because
-    psutil then makes sure that a pid was not given to somebody else. Survivors, which belong to another user
-    or hang in the kernel, are logged and left.
+    Searches again after each round, for processes that were started meanwhile. It signals single processes, because
+    psutil then makes sure that the pid does not belong to a newer process. Survivors, which belong to another user or
+    hang in the kernel, are logged and left.
     """
     for sign, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, KILL_SECONDS)):
         with move_on_after(seconds):
@@ -87,7 +87,7 @@ async def end_family(family: ProcessFamily, *, grace: float) -> None:
 
 def environment(pid: int) -> bytes:
     if psutil.LINUX:
-        # psutil would parse it: for a hundred processes 14 ms instead of 2, in which the event loop has to wait.
+        # psutil would parse it: a hundred processes would block the event loop for 14 ms instead of 2.
         return Path(f"/proc/{pid}/environ").read_bytes()
     with suppress(psutil.Error):
         variables = psutil.Process(pid).environ().items()
@@ -96,7 +96,7 @@ def environment(pid: int) -> bytes:
 
 
 def _process(pid: int) -> psutil.Process | None:
-    # Not from psutil.process_iter: it keeps its objects, and will not signal one whose pid is a newer process's.
+    # Not from psutil.process_iter: it caches its objects, and an old one will not signal a newer process with its pid.
     with suppress(psutil.Error):
         return psutil.Process(pid)
     return None
@@ -115,6 +115,6 @@ def _send(sign: signal.Signals, members: Iterable[psutil.Process]) -> None:
 
 
 async def _gone(members: Iterable[psutil.Process]) -> None:
-    # Not psutil's wait: of a child of ours it would take the exit code away from the event loop.
-    while any(_alive(process) for process in members):  # noqa: ASYNC110 - nobody sets an event for others' children
+    # Not psutil's wait: it would take the exit code of the worker's own child away from the event loop.
+    while any(_alive(process) for process in members):  # noqa: ASYNC110 - no event reports the end of these processes
         await sleep(_POLL_SECONDS)

@@ -1,7 +1,7 @@
 """The prompt of a command that takes plain text.
 
-With no system prompt and no history it is exactly the message. Otherwise it has up to three sections, those
-that are empty left out:
+With no system prompt and no history it is exactly the message. Otherwise it has up to three sections, without the empty
+ones:
 
     [System]
     You are terse.
@@ -14,8 +14,8 @@ that are empty left out:
     [Current message]
     How are you?
 
-This is for reading, not for parsing: a message may hold such a heading itself. A command that has to tell
-them apart takes `input = "json"`.
+This is for reading, not for parsing: a message may hold such a heading itself. A command that has to tell the sections
+apart takes `input = "json"`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from __future__ import annotations
 from shared.run.run import Turn
 from worker.agents.protocol import AgentInput
 
-_SPEAKERS = {"user": "User", "assistant": "Assistant", "tool": "Tool result"}
+_ROLES = {"user": "User", "assistant": "Assistant", "tool": "Tool result"}
 _PARAGRAPH = "\n\n"
 
 
@@ -39,4 +39,4 @@ def render(input: AgentInput) -> str:
 
 
 def _turn(turn: Turn) -> str:
-    return f"{_SPEAKERS[turn.role]}: {turn.in_words}"
+    return f"{_ROLES[turn.role]}: {turn.in_words}"

@@ -1,4 +1,4 @@
-"""What a command prints, as what it says: bytes in, said things out. No I/O happens here."""
+"""Turns a command's stdout into the agent's output: bytes in, events out. No I/O happens here."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Parser = Callable[[bytes], Iterable[AgentOutput]]
 
 
 class OutputParser(Protocol):
-    """The reading of one run's stdout. What is returned has to be iterated before the next call."""
+    """Parses the stdout of one run. The caller iterates each result before the next call."""
 
     def feed(self, chunk: bytes) -> Iterable[AgentOutput]:
         """Takes the next bytes. Raises RunError when they break the format."""
         ...
 
     def end(self) -> Iterable[AgentOutput]:
-        """Takes the end of stdout. Raises RunError likewise."""
+        """Takes the end of stdout. Raises RunError when it breaks the format."""
         ...
 
     def ended(self, code: int) -> None:
@@ -33,21 +33,21 @@ class OutputParser(Protocol):
 
 
 class Text:
-    """All of stdout is the answer. What is no UTF-8 becomes U+FFFD, wherever the bytes were cut."""
+    """All of stdout is the answer. Bytes that are not UTF-8 become U+FFFD, wherever the chunks were cut."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def feed(self, chunk: bytes) -> Iterator[AgentOutput]:
-        return self._said(self._decoder.decode(chunk))
+        return self._deltas(self._decoder.decode(chunk))
 
     def end(self) -> Iterator[AgentOutput]:
-        return self._said(self._decoder.decode(b"", final=True))
+        return self._deltas(self._decoder.decode(b"", final=True))
 
     def ended(self, code: int) -> None:
         check_exit(code)
 
-    def _said(self, text: str) -> Iterator[AgentOutput]:
+    def _deltas(self, text: str) -> Iterator[AgentOutput]:
         if text:
             yield Delta(delta=text)
 
@@ -79,29 +79,29 @@ class LineSplitter:
 
 
 class Lines:
-    """Each line of stdout is parsed by itself, also an unfinished last one. Blank lines are skipped."""
+    """Parses each line of stdout by itself, also an unfinished last one. Skips blank lines."""
 
     def __init__(self, parse: Parser, *, max_line: int = MAX_LINE) -> None:
         self._parse = parse
-        self._cutter = LineSplitter(max_line=max_line)
+        self._splitter = LineSplitter(max_line=max_line)
 
     def feed(self, chunk: bytes) -> Iterator[AgentOutput]:
-        for line in self._cutter.feed(chunk):
-            yield from self._said(line)
+        for line in self._splitter.feed(chunk):
+            yield from self._parsed(line)
 
     def end(self) -> Iterator[AgentOutput]:
-        return self._said(self._cutter.end())
+        return self._parsed(self._splitter.end())
 
     def ended(self, code: int) -> None:
         check_exit(code)
 
-    def _said(self, line: bytes) -> Iterator[AgentOutput]:
+    def _parsed(self, line: bytes) -> Iterator[AgentOutput]:
         if line.strip():
             yield from self._parse(line)
 
 
 def check_exit(code: int) -> None:
-    """Raises RunError for another exit code than 0."""
+    """Raises RunError when the exit code is not 0."""
     if code > 0:
         raise RunError(ErrorCode.AGENT_FAILED, f"The agent exited with code {code}.")
     if code < 0:

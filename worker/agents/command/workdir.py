@@ -1,9 +1,9 @@
 """The directory of a session, where a command works and finds its files again in the session's next run.
 
-Whoever works in one holds a shared lock on it, and whoever removes one holds an exclusive lock. The kernel lets go of a
-lock when its process ends, however it ends, and workers that share the root, in containers of their own as well, see
-each other's. That the lock is held says nothing yet: the directory may have been removed before it was got. So both
-look again, once they hold it, whether the path still leads there.
+A run that works in a directory holds a shared lock on it, and a worker that removes a directory holds an exclusive
+lock. The kernel releases a lock when its process ends, however it ends. Workers that share the root see each other's
+locks, also from separate containers. The lock alone is not enough: another worker may have removed the directory before
+the lock was acquired. So the holder of a lock checks again that the path still leads to the directory.
 """
 
 from __future__ import annotations
@@ -21,22 +21,23 @@ import anyio
 from shared.run.errors import ErrorCode, RunError
 from shared.run.sessions import is_fresh
 
-ROOT = Path(".runrelay/work")  # beside what else is kept between starts
+ROOT = Path(".runrelay/work")  # `.runrelay` holds all files that are kept between starts
 
-_FRESH = "fresh-"  # begins the name of a directory that no later request can ask for
+_FRESH = "fresh-"  # begins the name of a directory that no later request can use
 _NAME = re.compile(rf"({_FRESH})?[0-9a-f]{{64}}")
-_TICK_SECONDS = 0.005  # the exclusive lock is held for a few calls of the kernel
+_TICK_SECONDS = 0.005  # the exclusive lock lasts for a few system calls
 
 
 @asynccontextmanager
 async def session_folder(root: Path, session_key: str) -> AsyncIterator[Path]:
-    """The session's directory, made if it is not there, and nobody's to remove until the end of the block.
+    """The session's directory, made if it is missing. No worker removes it before the end of the block.
 
-    Readable by this user only. Left empty, it is removed. Raises RunError when it cannot be had.
+    Only this user can read it. It is removed at the end if it is empty. Raises RunError when it cannot be made or
+    locked.
     """
     folder = root / folder_name(session_key)
     try:
-        while (descriptor := _held(folder)) is None:  # noqa: ASYNC110 - the other one is another process
+        while (descriptor := _held(folder)) is None:  # noqa: ASYNC110 - another process holds the lock
             await anyio.sleep(_TICK_SECONDS)
     except OSError as error:
         raise RunError(ErrorCode.AGENT_FAILED, "The agent has no directory to work in.", detail=str(error)) from error
@@ -47,7 +48,7 @@ async def session_folder(root: Path, session_key: str) -> AsyncIterator[Path]:
 
 
 def folder_name(session_key: str) -> str:
-    """A hash: a session key is a client's text, which may hold `/` or `..`, and a listing need not show it."""
+    """A hash: a session key is a client's text, which may hold `/` or `..` and does not belong into a listing."""
     return (_FRESH if is_fresh(session_key) else "") + sha256(session_key.encode()).hexdigest()
 
 
@@ -56,12 +57,12 @@ def is_session_folder(name: str) -> bool:
 
 
 def is_fresh_folder(name: str) -> bool:
-    """Of a session that ends with its run."""
+    """Whether the directory belongs to a session that ends with its run."""
     return name.startswith(_FRESH)
 
 
 def _held(folder: Path) -> int | None:
-    """A descriptor that holds the lock; None when it has to be tried again."""
+    """A descriptor that holds the shared lock; None when the caller has to try again."""
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
@@ -76,7 +77,7 @@ def _held(folder: Path) -> int | None:
 
 
 def _let_go(folder: Path, descriptor: int) -> None:
-    with suppress(OSError):  # it is not empty, which is no failure of the run, or not ours any more
+    with suppress(OSError):  # the directory is not empty, which is no failure of the run, or it is not ours any more
         os.utime(descriptor)
         if lock(descriptor, fcntl.LOCK_EX):
             folder.rmdir()
@@ -84,7 +85,7 @@ def _let_go(folder: Path, descriptor: int) -> None:
 
 
 def open_folder(folder: Path) -> int:
-    """A descriptor that no child inherits. A symbolic link is not followed but an OSError."""
+    """A descriptor that no child inherits. Raises OSError for a symbolic link instead of following it."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
     try:
         return os.open(folder, flags)
@@ -95,7 +96,7 @@ def open_folder(folder: Path) -> int:
 
 
 def lock(descriptor: int, kind: int) -> bool:
-    """Whether the lock was to be had at once."""
+    """Whether the lock was free. Does not wait for it."""
     with suppress(BlockingIOError):
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         return True

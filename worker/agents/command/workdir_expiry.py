@@ -1,8 +1,9 @@
-"""Removes the directories of sessions that nobody has used for long.
+"""Removes the directories of sessions that no run has used for long.
 
-Any number of workers may do so in one root, while runs begin and end in it. A directory that is in use stays, however
-long its run takes, and counts as used until then. What is to go is first moved out of its session's reach, in one act,
-and then deleted, which may take long: a run that begins meanwhile gets a new one.
+Any number of workers may do so in one root, while runs begin and end in it. A directory in use stays, however long its
+run takes, and its time counts from the end of that run. The worker first moves an expired directory out of its
+session's reach, in one system call, and then deletes it, which may take long. A run that begins meanwhile gets a new
+directory.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ from worker.agents.command.workdir import is_fresh_folder, is_session_folder, le
 logger = structlog.get_logger()
 
 SWEEP_SECONDS = 600.0
-FRESH_TTL_SECONDS = 3_600.0  # of a session that ends with its run: for another attempt, and for somebody who looks
+FRESH_TTL_SECONDS = 3_600.0  # of a session that ends with its run: for another attempt or an operator's look
 
-_REMOVED = "removed-"  # begins the name of what is being deleted
+_REMOVED = "removed-"  # begins the name of a directory that is being deleted
 
 
 @dataclass(frozen=True)
 class Expiry:
-    """`ttl_seconds` is counted from the last use; 0 keeps everything."""
+    """`ttl_seconds` counts from a directory's last use; 0 keeps every directory."""
 
     root: Path
     ttl_seconds: float
@@ -44,14 +45,14 @@ class Expiry:
             await anyio.sleep(min(SWEEP_SECONDS, self.ttl_seconds))
 
     async def sweep(self) -> None:
-        """One directory after the other, so that a worker that is told to stop waits for one at most."""
+        """Removes one directory after the other, so that a worker that stops waits for one at most."""
         for folder in await to_thread.run_sync(self._expired):
             await to_thread.run_sync(self._remove, folder)
 
     def _expired(self) -> list[Path]:
         try:
             with os.scandir(self.root) as entries:
-                # What a link leads to is not ours.
+                # The target of a link is not ours.
                 folders = [Path(entry) for entry in entries if entry.is_dir(follow_symlinks=False)]
             return [folder for folder in folders if self._over(folder)]
         except FileNotFoundError:  # no session has had a directory yet
@@ -80,14 +81,14 @@ class Expiry:
             logger.warning("workdir.left", folder=folder.name, why=_why(left))
 
     def _moved(self, folder: Path) -> Path | None:
-        """Where it is to be deleted; None when it is in use, or was just now."""
+        """The path after the move, ready to be deleted; None when the directory is in use or was used just now."""
         if folder.name.startswith(_REMOVED):
             return folder
         with suppress(FileNotFoundError):
             descriptor = open_folder(folder)
             try:
                 if not lock(descriptor, fcntl.LOCK_EX):
-                    os.utime(descriptor)  # a use lasts until its end, of which a killed worker tells nothing
+                    os.utime(descriptor)  # in use until now; a killed worker could not record the end of its use
                 elif self._unused(folder.name, os.fstat(descriptor)) and leads_to(folder, descriptor):
                     return folder.rename(self.root / f"{_REMOVED}{uuid4().hex}")
             finally:
@@ -96,14 +97,14 @@ class Expiry:
 
 
 def delete(folder: Path) -> None:
-    """Follows no link. Raises OSError or CalledProcessError when something is left of it.
+    """Deletes the directory and follows no link. Raises OSError or CalledProcessError when a part of it is left.
 
-    By `rm`, which does not mind how deep an agent's directories are, as `shutil.rmtree` does.
+    It runs `rm`, which has no limit for the depth of directories; `shutil.rmtree` has one.
     """
     try:
         _run("rm", "-rf", folder)
     except CalledProcessError:
-        _run("chmod", "-R", "u+rwx", folder)  # an agent can take rights from itself
+        _run("chmod", "-R", "u+rwx", folder)  # an agent may have removed its own rights
         _run("rm", "-rf", folder)
 
 

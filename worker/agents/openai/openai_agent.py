@@ -23,35 +23,35 @@ logger = structlog.get_logger()
 
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 600.0  # a model may think for long; the run's own timeout is usually shorter
-NO_KEY = "no-key-needed"  # the client insists on a key, local servers ignore it
+NO_KEY = "no-key-needed"  # the `openai` client requires a key; local servers ignore it
 
-_SAME = ({"max_tokens", "max_completion_tokens"},)  # two names of one thing
+_SYNONYMS = ({"max_tokens", "max_completion_tokens"},)  # two names of one field
 
 
 class OpenAIAgent:
-    """Asks the model with the conversation and says its answer. What the server refuses is a RunError.
+    """Sends the conversation to the model and yields the events of its answer. A refusal of the server is a RunError.
 
-    The client asks again after a failure before the first byte of an answer, so nothing is said twice.
+    The `openai` client repeats a request only before the first byte of an answer, so no event comes twice.
     """
 
     def __init__(self, client: AsyncOpenAI, config: OpenAIConfig) -> None:
         self._client = client
         self._config = config
-        self._counted = True  # whether usage is asked for: not of servers that refuse to be asked
+        self._counted = True  # whether the agent requests usage; False for a server that refuses that request
 
     async def run(self, input: AgentInput) -> AsyncGenerator[AgentEvent, None]:
         answer, key = UpstreamAnswerParser(), self._client.api_key
         with upstream_errors(key, answering=False):
-            stream = await self._asked(input)
+            stream = await self._request(input)
         with upstream_errors(key, answering=True):
             async with stream:
                 async for chunk in stream:
-                    for spoken in answer.feed(chunk):
-                        yield spoken
-        for spoken in answer.end():
-            yield spoken
+                    for event in answer.feed(chunk):
+                        yield event
+        for event in answer.end():
+            yield event
 
-    async def _asked(self, input: AgentInput) -> AsyncStream[ChatCompletionChunk]:
+    async def _request(self, input: AgentInput) -> AsyncStream[ChatCompletionChunk]:
         try:
             return await self._create(input)
         except (openai.BadRequestError, openai.UnprocessableEntityError) as refused:
@@ -79,7 +79,7 @@ async def open_openai(config: OpenAIConfig, environment: Mapping[str, str]) -> A
     async with AsyncOpenAI(
         api_key=_key(config, environment), base_url=config.base_url, max_retries=config.max_retries, timeout=timeout
     ) as client:
-        # The client takes these from the process's environment; they are no business of another upstream.
+        # The `openai` client reads these from the process's environment; they do not concern another upstream.
         client.organization = client.project = None
         yield OpenAIAgent(client, config)
 
@@ -94,13 +94,13 @@ def _key(config: OpenAIConfig, environment: Mapping[str, str]) -> str:
 
 
 def fields_of(input: AgentInput, config: OpenAIConfig) -> JsonObject:
-    """What is asked beside the conversation: what the client says as far as it may, and what the operator says, which
-    counts more."""
+    """The fields of the request besides the conversation: the client's, as far as the configuration allows them, and
+    the operator's, which override them."""
     allowed, fixed = set(config.allowed_params), config.params
-    for names in _SAME:
+    for names in _SYNONYMS:
         allowed -= names if names & fixed.keys() else set()
-    said = {name: value for name, value in input.params.items() if name in allowed}
+    given = {name: value for name, value in input.params.items() if name in allowed}
     if TOOLS in allowed and input.tools:
-        said[TOOLS] = [*input.tools]
-    asked = {**said, **fixed}
-    return asked if asked.get(TOOLS) else {name: asked[name] for name in asked if name not in TOOL_PARAMS}
+        given[TOOLS] = [*input.tools]
+    fields = {**given, **fixed}
+    return fields if fields.get(TOOLS) else {name: fields[name] for name in fields if name not in TOOL_PARAMS}

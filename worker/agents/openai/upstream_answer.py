@@ -1,8 +1,8 @@
-"""A streamed chat completion as what an agent says: chunks in, said things out. Pure.
+"""Turns a streamed chat completion into the agent's events: chunks in, events out. Pure.
 
-Servers that call themselves compatible are so in different ways. Theirs that are known: calls without an index, or all
-with the same; without an id, or with another in each piece; id and name told again in each piece; the reason `stop`
-where there are calls; usage in every chunk; text as a list of parts.
+Servers that call themselves compatible differ. The parser accepts these known differences: calls without an index, or
+all with the same index; calls without an id, or with another id in each piece; the id and name again in each piece; the
+reason `stop` for an answer with calls; usage in every chunk; text as a list of parts.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ class UpstreamAnswerParser:
         self._reason: str | None = None
 
     def feed(self, chunk: ChatCompletionChunk) -> Iterator[AgentEvent]:
-        self._usage = chunk.usage or self._usage  # some servers count along: the last one counts
+        self._usage = chunk.usage or self._usage  # some servers send it with every chunk: the last one counts
         for choice in chunk.choices or ():
-            if not choice.index and choice.delta is not None:  # one answer was asked for
-                yield from self._said(choice)
+            if not choice.index and choice.delta is not None:  # the request was for one answer
+                yield from self._events(choice)
 
     def end(self) -> Iterator[AgentEvent]:
         """Raises RunError when the answer was cut off: it must not look whole."""
@@ -61,7 +61,7 @@ class UpstreamAnswerParser:
             raise _failure(NO_FORMAT, "a tool call without the name of a function")
         yield Finished(reason=_REASONS.get(self._reason.lower(), FinishReason.STOP))
 
-    def _said(self, choice: Choice) -> Iterator[AgentEvent]:
+    def _events(self, choice: Choice) -> Iterator[AgentEvent]:
         extra = choice.delta.model_extra or {}
         reasoning = extra.get("reasoning_content") or extra.get("reasoning")  # vLLM, DeepSeek; Ollama, OpenRouter
         if reasoning and isinstance(reasoning, str):
@@ -76,7 +76,7 @@ class UpstreamAnswerParser:
 
 @dataclass
 class _Open:
-    """A call as far as it has come. It is told as soon as its name is known; until then its pieces are held."""
+    """A call that may get more pieces. It is emitted as soon as its name is known; until then it holds its pieces."""
 
     id: str
     name: str = ""
@@ -86,16 +86,16 @@ class _Open:
 
 
 class _Calls:
-    """Calls numbered from 0, with what is told once told once."""
+    """The calls of an answer, numbered from 0. Each emits its id and its name once."""
 
     def __init__(self) -> None:
         self._open: list[_Open] = []
         self._by_index: dict[int, _Open] = {}
-        self._told = 0
+        self._emitted = 0
 
     @property
     def nameless(self) -> bool:
-        return self._told < len(self._open)
+        return self._emitted < len(self._open)
 
     def feed(self, piece: ChoiceDeltaToolCall) -> Iterator[ToolCallDelta]:
         name = (piece.function and piece.function.name) or ""
@@ -105,7 +105,7 @@ class _Calls:
         if not call.name:
             call.arguments, call.extra = arguments, extra
         elif call.number is None:
-            call.number, self._told = self._told, self._told + 1
+            call.number, self._emitted = self._emitted, self._emitted + 1
             id, name = well_formed(call.id), well_formed(call.name)
             yield ToolCallDelta(index=call.number, id=id, name=name, arguments=arguments, extra=extra)
             call.arguments, call.extra = "", {}
@@ -113,7 +113,7 @@ class _Calls:
             yield ToolCallDelta(index=call.number, arguments=arguments, extra=extra)
 
     def _known(self, index: int | None, id: str, name: str) -> _Open | None:
-        """The call that a piece goes on with. Another id and a name begin another call, whatever the index says."""
+        """The call that a piece continues. Another id with a name begins another call, even at the same index."""
         if index in self._by_index:
             call = self._by_index[index]
             return None if call.name and name and id and id != call.id else call
@@ -138,7 +138,7 @@ def _arguments(piece: ChoiceDeltaToolCall) -> str:
 
 
 def _extra(piece: ChoiceDeltaToolCall) -> JsonObject:
-    """What the server has added of its own, such as Gemini's signatures, which it wants back with the result."""
+    """The server's own fields, such as Gemini's signatures, which it requires with the result."""
     extra: JsonObject = json.loads(well_formed(json.dumps(piece.model_extra or {}, ensure_ascii=False)))
     return {} if too_deep(extra) else extra
 
@@ -155,10 +155,10 @@ def _text(content: object) -> str:
 
 
 def _counted(usage: CompletionUsage) -> Usage:
-    told = {
+    counts = {
         name: token_count(getattr(usage, name, None)) for name in ("prompt_tokens", "completion_tokens", "total_tokens")
     }
-    return Usage.model_validate({name: number for name, number in told.items() if number})
+    return Usage.model_validate({name: number for name, number in counts.items() if number})
 
 
 def _failure(refusal: Refusal, detail: str = "") -> RunError:

@@ -1,7 +1,7 @@
-"""The errors of the `openai` client, as the error of a run.
+"""Turns the errors of the `openai` client into the error of a run.
 
-What a client can mend it is told, in the words of the model's server: a request that is refused, a conversation that is
-too long. Of all else clients read our words and operators the server's, without the key.
+For an error in its request the client of the run gets the text of the model's server, so that it can mend the request.
+For every other error it gets our own message. Operators get the server's text, without the key.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from worker.agents.refusal import (
     without_secrets,
 )
 
-_DETAIL = 2_000  # characters of a server's own words kept for operators
-_SHOWN = 400  # of them, where a client gets to see them
+_DETAIL = 2_000  # characters of a server's text that operators get
+_SHOWN = 400  # characters of it that a client gets
 
-# By what servers call it, in `code` or `type`; the first that is in it counts.
+# By a part of the name that servers give the error, in `code` or `type`; the first match counts.
 _BY_NAME = {
     "context_length": TOO_LONG,
     "exceed_context": TOO_LONG,
@@ -49,7 +49,7 @@ _BY_NAME = {
 
 @contextmanager
 def upstream_errors(key: str, *, answering: bool) -> Iterator[None]:
-    """Turns them into RunError. `answering`: the server has begun to answer."""
+    """Raises RunError for an error of the `openai` client. `answering`: the server has begun to answer."""
     try:
         yield
     except openai.APIError as error:
@@ -75,13 +75,14 @@ def _refusal(error: openai.APIError, key: str, *, answering: bool) -> Refusal:
 
 
 def _refused(words: str) -> Refusal:
-    """The request is wrong, as the server says."""
-    said = without_secrets(" ".join(words.split()))[:_SHOWN]
-    return Refusal(ErrorCode.INVALID_REQUEST, f"The model's server refused the request: {said}")
+    """The refusal of a wrong request, with the server's text."""
+    shown = without_secrets(" ".join(words.split()))[:_SHOWN]
+    return Refusal(ErrorCode.INVALID_REQUEST, f"The model's server refused the request: {shown}")
 
 
 def _status(code: object) -> int:
-    """Of an error that came in the midst of an answer: some servers put it there, as a number or in digits."""
+    """The status of an error that came during an answer; 0 without one. Some servers put it into `code`, as a number or
+    as digits."""
     text = str(code)
     return int(text) if text.isascii() and text.isdigit() and len(text) == 3 else 0
 

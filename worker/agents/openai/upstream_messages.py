@@ -1,4 +1,4 @@
-"""A conversation as the messages of a chat completion request. Pure."""
+"""Turns a conversation into the messages of a chat completion request. Pure."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from worker.agents.protocol import AgentInput
 
 def messages(input: AgentInput) -> list[ChatCompletionMessageParam]:
     system: JsonObject = {"role": "system", "content": input.extra_system_prompt}
-    said = [system] if input.extra_system_prompt else []
-    said += map(_message, paired(input.conversation))
-    # Parts and calls are what a client has written: what of it is wrong, the server says.
-    return cast(list[ChatCompletionMessageParam], said)
+    sent = [system] if input.extra_system_prompt else []
+    sent += map(_message, paired(input.conversation))
+    # Parts and calls come from a client unchecked: the server reports their errors.
+    return cast(list[ChatCompletionMessageParam], sent)
 
 
 def paired(turns: Iterable[Turn]) -> Iterator[Turn]:
-    """With each result right behind its call, and no call without a result: servers refuse anything else.
+    """The turns with each result right behind its call, and no call without a result: servers refuse other orders.
 
-    A conversation may be otherwise: a user has spoken before the result was there, or has turned to something else and
-    never sent one, or a transcript has forgotten its beginning. A result without its call stays, as words.
+    A conversation may have another order: a user wrote before the result came, or changed the subject and never sent a
+    result, or a transcript has lost its beginning. A result without its call stays, as text.
     """
-    answer: list[Turn] = []  # an assistant's turns, and what followed up to the next of them
+    answer: list[Turn] = []  # an assistant's turns, and all turns up to the next assistant's turn
     for turn in turns:
         if turn.role == "assistant" and answer and answer[-1].role != "assistant":
             yield from _paired(answer)

@@ -1,8 +1,8 @@
-"""Event loops for other people's code, each in a thread of its own.
+"""Event loops for the code of agents, each in a thread of its own.
 
-Whatever is done there, such as blocking it for a minute, the event loop of the worker goes on: leases are renewed, runs
-are claimed, events are written. One such loop serves all runs, as clients and pools of connections, which agents share,
-belong to one loop. Only when it is found blocked, by somebody who could not stop a run there, another takes its place.
+When an agent blocks such a loop, for example for a minute, the event loop of the worker goes on: it renews leases,
+claims runs and writes events. One loop serves all agents, because clients and pools of connections, which agents share,
+belong to one loop. Another loop replaces it only when it is found blocked because a run in it could not be stopped.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from shared.observe.logging import log_errors_of
 logger = structlog.get_logger()
 
 MOST = 4  # loops at once: when as many are blocked, later runs wait for the last
-CLOSE_SECONDS = 2.0  # given at the end to what is left in a loop
+CLOSE_SECONDS = 2.0  # for the tasks that are left in a loop at its end
 
 
 class Loop:
-    """Starts its thread, a daemon: one that is blocked does not keep a stopping worker alive."""
+    """An event loop in a daemon thread: a blocked one does not keep a stopping worker alive."""
 
     def __init__(self, name: str) -> None:
-        self.blocked = False  # it was called and has not reacted; noted by those who call it
+        self.blocked = False  # the loop has not reacted to a call; set by the caller
         self._loop = uvloop.new_event_loop()
         log_errors_of(self._loop)
         self._running = 0  # tasks
@@ -44,30 +44,30 @@ class Loop:
         return self._thread.is_alive()
 
     def call(self, function: Callable[[], None], *, context: Context | None = None) -> None:
-        """Has the loop call it, as soon as the loop gets to it. Calls keep their order."""
-        with suppress(RuntimeError):  # it was retired and is closed by now: nobody is left there
+        """Has the loop call `function` as soon as it can. Calls keep their order."""
+        with suppress(RuntimeError):  # the loop was retired and is closed: no task is left in it
             self._loop.call_soon_threadsafe(function, context=context)
 
     def create_task(self, work: Coroutine[object, object, None], *, name: str) -> asyncio.Task[None]:
-        """For what is called in the loop."""
+        """Starts a task. May be called only in the loop's own thread."""
         task = self._loop.create_task(work, name=name)
         self._running += 1
         task.add_done_callback(self._count_down)
         return task
 
     def retire(self) -> None:
-        """It ends when its tasks have ended; no others will come."""
+        """Ends the loop when its tasks have ended. It gets no more tasks."""
         self._retired = True
         self.call(self._end_if_idle)
 
     def place(self) -> str:
-        """Where its thread is: the innermost calls."""
+        """The place in the code where the loop's thread is: its innermost calls."""
         frame = sys._current_frames().get(self._thread.ident or 0)
         calls = traceback.extract_stack(frame, limit=3) if frame else []
         return " > ".join(f"{call.filename}:{call.lineno} {call.name}" for call in calls)
 
     async def close(self) -> None:
-        """Cancels what is left there. Does not wait for a blocked one."""
+        """Cancels the tasks that are left. Does not wait for a blocked loop."""
         self.call(self._end)
         if not self.blocked:
             await to_thread.run_sync(self._thread.join, CLOSE_SECONDS)
@@ -78,7 +78,7 @@ class Loop:
                 try:
                     runner.get_loop().run_forever()
                 except (SystemExit, KeyboardInterrupt) as exit:
-                    # Raised in a task that an agent has started. It would end the loop, and with it all runs there.
+                    # From a task that an agent has started. It would end the loop, and with the loop all its runs.
                     logger.error("agent.exits", exc_info=exit)
 
     def _count_down(self, _: asyncio.Task[None]) -> None:
@@ -95,13 +95,13 @@ class Loop:
 
 
 class Loops:
-    """All of a worker. None is made before it is needed."""
+    """All loops of a worker. It makes none before a run needs one."""
 
     def __init__(self) -> None:
         self._loops: list[Loop] = []  # the last one is in use
 
     def current(self) -> Loop:
-        """For the next run."""
+        """The loop for the next run."""
         self._loops = [loop for loop in self._loops if loop.alive]
         if not self._loops:
             self._loops.append(Loop("agents"))
@@ -117,7 +117,7 @@ class Loops:
 
 @asynccontextmanager
 async def opened_loops() -> AsyncIterator[Loops]:
-    """To be left when the runs have ended."""
+    """The loops of a worker. The block has to outlast the runs."""
     loops = Loops()
     try:
         yield loops

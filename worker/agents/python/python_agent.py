@@ -25,11 +25,11 @@ Call = Callable[[], object]
 
 
 class PythonAgent:
-    """Calls a function with the input and says what it returns or yields: text, or what `jsonl` describes.
+    """Calls a function with the input and yields the events of its results: text, or values as `jsonl` describes.
 
-    An async function or async generator runs in one of `loops`, anything else in a thread. When it is stopped, the
-    former is cancelled and has CLOSE_SECONDS for its cleanup; the latter is left to itself. What the function raises
-    is raised.
+    An async function or async generator runs in one of `loops`, any other function in a thread. When the run is
+    stopped, the former is cancelled and has CLOSE_SECONDS for its cleanup; the latter is left to itself. The agent
+    raises the exceptions of the function.
     """
 
     def __init__(self, function: Function, loops: Loops, *, close_seconds: float = CLOSE_SECONDS) -> None:
@@ -39,11 +39,11 @@ class PythonAgent:
         self._close_seconds = close_seconds
 
     async def run(self, input: AgentInput) -> AsyncGenerator[AgentEvent, None]:
-        speech = AgentEventParser()
+        parser = AgentEventParser()
         async with aclosing(self._values(input)) as values:
             async for value in values:
-                for spoken in speech.value(value):
-                    yield spoken
+                for event in parser.parse_value(value):
+                    yield event
 
     def _values(self, input: AgentInput) -> AsyncGenerator[object, None]:
         name = f"agent {input.agent_id} {input.run_id}"
@@ -56,7 +56,7 @@ class PythonAgent:
     async def _in_thread(self, call: Call, name: str) -> AsyncGenerator[object, None]:
         async with aclosing(in_thread(_results(call), name=name)) as results:
             async for result in results:
-                if isinstance(result, Awaitable | AsyncIterator):  # asynchronous after all
+                if isinstance(result, Awaitable | AsyncIterator):  # an ordinary function may return either
                     async with aclosing(self._in_loop(partial(_same, result), name)) as values:
                         async for value in values:
                             yield value
@@ -65,10 +65,10 @@ class PythonAgent:
 
 
 def imported(entry: str) -> Function:
-    """What `module:attribute` names, as a function: itself, or one that runs an agent of a known framework. Raises
-    SettingsError.
+    """The function that `module:attribute` names, or one that runs the named agent of a known framework.
 
-    The current directory is searched too, and stays on the module path: agents live beside the service.
+    It also searches the current directory, which stays on the module path: agents live beside the service. Raises
+    SettingsError.
     """
     module, _, attribute = entry.partition(":")
     here = str(Path.cwd())
@@ -78,8 +78,8 @@ def imported(entry: str) -> Function:
         found: object = attrgetter(attribute)(importlib.import_module(module))
         function = adapted(found) or found
     except (ImportError, SyntaxError, AttributeError) as error:
-        told = " ".join(str(error).split())
-        raise SettingsError(f"entry: {entry} cannot be imported: {told}{missing(error)}") from error
+        reason = " ".join(str(error).split())
+        raise SettingsError(f"entry: {entry} cannot be imported: {reason}{missing(error)}") from error
     except SettingsError as wrong:
         raise SettingsError(f"entry: {entry} {wrong}") from wrong
     if not callable(function):
@@ -102,7 +102,7 @@ def _results(call: Call) -> Generator[object, None, None]:
 
 
 async def _flat(call: Call) -> AsyncGenerator[object, None]:
-    """The result, awaited and iterated where it can be."""
+    """The result, awaited if it is an awaitable, and iterated if it is an async iterator."""
     with _no_exit():
         result = call()
         value = await result if isinstance(result, Awaitable) else result
@@ -120,7 +120,7 @@ def _same(result: object) -> object:
 
 @contextmanager
 def _no_exit() -> Iterator[None]:
-    """Let through, the exception would end more than this run."""
+    """Turns an exit of the agent into RunError: the exception itself would end more than this run."""
     try:
         yield
     except (SystemExit, KeyboardInterrupt) as exit:

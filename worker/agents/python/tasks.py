@@ -1,4 +1,4 @@
-"""Somebody else's asynchronous code, at arm's length: in a task of its own, in an event loop of its own."""
+"""Runs an agent's asynchronous code apart from the worker: in a task of its own, in an event loop of its own."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ async def in_task(
 ) -> AsyncGenerator[Item, None]:
     """Iterates `items` in a task, not far ahead of the reader. Raises what `items` raises.
 
-    When the reader goes, the task is cancelled once, as asyncio does it. anyio's scopes, which stop our runs, would
+    When the reader leaves, the task is cancelled once, as asyncio does it. anyio's scopes, which stop our runs, would
     cancel each `await` of its cleanup again. A task that has not ended after `close_seconds` is left to itself, and
-    `agent.stuck` is logged; if it blocks its loop, the loop is left to it, too.
+    `agent.stuck` is logged. If the task blocks its loop, no further run uses that loop.
 
-    `items` is made, iterated and closed in one and the same task, so that it may hold task groups and scopes open.
+    One task makes, iterates and closes `items`, so that `items` may hold task groups and scopes open.
     """
-    speaker = _TaskProducer(items, loops.current(), name)
+    producer = _TaskProducer(items, loops.current(), name)
     try:
-        async for item in speaker.channel.read():
+        async for item in producer.channel.read():
             yield item
     finally:
-        await to_its_end(speaker.stop(close_seconds), name=f"end of {name}")
+        await to_its_end(producer.stop(close_seconds), name=f"end of {name}")
 
 
 class _TaskProducer(Generic[Item]):
-    """A task in another loop. What begins with an underscore happens there."""
+    """Produces items in a task of another loop. The methods that begin with an underscore run in that loop."""
 
     def __init__(self, items: AsyncGenerator[Item, None], loop: Loop, name: str) -> None:
         self.channel = ThreadChannel[Item](lambda: loop.call(self._room.release))
@@ -59,20 +59,20 @@ class _TaskProducer(Generic[Item]):
         self.channel.forget()
         if not ended:
             self._loop.blocked = True
-            if self._reacted:  # looked at last: it may do so just now
+            if self._reacted:  # checked after `blocked` is set, because the loop may react just now
                 self._loop.blocked = False
             at = self._loop.place() if self._loop.blocked else ""
             logger.error("agent.stuck", task=self._name, blocks=self._loop.blocked, at=at)
 
     def _begin(self) -> None:
-        self._task = self._loop.create_task(self._speak(), name=self._name)
+        self._task = self._loop.create_task(self._produce(), name=self._name)
         self._task.add_done_callback(self._end)
 
     def _cancel(self) -> None:
         self._reacted, self._loop.blocked = True, False
         self._task.cancel()
 
-    async def _speak(self) -> None:
+    async def _produce(self) -> None:
         async with aclosing(self._items) as items:
             async for item in items:
                 if self.channel.left:

@@ -1,7 +1,7 @@
-"""Items on their way from another thread to a reader in this event loop.
+"""A channel for items from a producer in another thread to a reader in this event loop.
 
-What was said while the reader was busy it takes at once, so that a fast speaker costs a wake-up per batch and not per
-item. The speaker may be AHEAD items ahead of what was taken; then it waits until they are.
+The reader takes all items that came while it was busy at once, so that a fast producer costs one wake-up for each batch
+and not for each item. The producer may be AHEAD items ahead; then it waits until the reader has taken them.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ Item = TypeVar("Item")
 
 
 class ThreadChannel(Generic[Item]):
-    """Made by the reader, in its event loop. There is one speaker, which may be in any thread."""
+    """The reader makes it, in its event loop. There is one producer, which may be in any thread."""
 
     def __init__(self, make_room: Callable[[], None]) -> None:
-        """`make_room` is called, by the reader, once for each `put` that has answered False."""
+        """The reader calls `make_room` once for each `put` that returned False."""
         self._make_room = make_room
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
@@ -31,37 +31,37 @@ class ThreadChannel(Generic[Item]):
         self._error: BaseException | None = None
         self._left = self._gone = False
 
-    # --- the speaker's side -------------------------------------------------------------------------------------------
+    # --- the producer's side ------------------------------------------------------------------------------------------
 
     @property
     def left(self) -> bool:
-        """Whether nobody reads any more: the speaker should stop."""
+        """Whether the reader has left: the producer should stop."""
         return self._left
 
     def put(self, item: Item) -> bool:
-        """Whether there is room for another one. If not, the speaker has to wait for it."""
+        """Adds an item. Returns whether there is room for another one; if not, the producer has to wait for room."""
         with self._lock:
             if self._left:
                 return True
             self._items.append(item)
             if len(self._items) == 1:
-                self._tell()
+                self._wake_reader()
             return len(self._items) < AHEAD
 
     def end(self, error: BaseException | None) -> None:
-        """The last call: nothing follows, or only this error, which is for the reader to raise."""
+        """The producer's last call. The reader raises `error`, if there is one, after the last item."""
         with self._lock:
             self._ended, self._error = True, error
-            self._tell()
+            self._wake_reader()
 
-    def _tell(self) -> None:
+    def _wake_reader(self) -> None:
         if not self._gone:
             self._loop.call_soon_threadsafe(self._news.set)
 
     # --- the reader's side --------------------------------------------------------------------------------------------
 
     async def read(self) -> AsyncGenerator[Item, None]:
-        """Raises the error that the speaker ended with."""
+        """The items, until the producer's end. Raises the error that the producer ended with."""
         while True:
             self._news.clear()
             items, ended = self._take()
@@ -75,18 +75,18 @@ class ThreadChannel(Generic[Item]):
             raise self._error
 
     def leave(self) -> None:
-        """Nothing is read any more. What the speaker still says is dropped."""
+        """The reader leaves. The channel drops all further items."""
         with self._lock:
             self._left = True
         self._take()
 
     def forget(self) -> None:
-        """From now on the speaker keeps away from this event loop, which may be closed soon."""
+        """From now on the producer does not call this event loop, which may be closed soon."""
         with self._lock:
             self._gone = True
 
     async def end_within(self, seconds: float) -> bool:
-        """Whether the speaker ends in this time. Nothing else is waited for: `leave` comes before."""
+        """Whether the producer ends within this time. The reader calls `leave` first, so that no item wakes it."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while not self._ended:

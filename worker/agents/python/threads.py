@@ -1,4 +1,4 @@
-"""Blocking code beside the event loop."""
+"""Runs an agent's blocking code in a thread beside the event loop."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Item = TypeVar("Item")
 async def in_thread(items: Generator[Item, None, None], *, name: str) -> AsyncGenerator[Item, None]:
     """Iterates `items` in a thread of its own, not far ahead of the reader. Raises what `items` raises.
 
-    A thread cannot be killed. When the reader goes, the thread is left to itself: at its next item it closes
-    `items` and ends. It is a daemon, and none of a pool's, so that until then it takes no other run's place
-    and does not keep a stopping worker alive.
+    A thread cannot be killed. When the reader leaves, the thread is left to itself: at its next item it closes `items`
+    and ends. Until then it takes no other run's place, because it belongs to no pool, and it does not keep a stopping
+    worker alive, because it is a daemon.
     """
     room = threading.Semaphore(0)
     channel = ThreadChannel[Item](room.release)
-    speaker = _ThreadProducer(channel, room)
-    threading.Thread(target=copy_context().run, args=(speaker.say, items), name=name, daemon=True).start()
+    producer = _ThreadProducer(channel, room)
+    threading.Thread(target=copy_context().run, args=(producer.produce, items), name=name, daemon=True).start()
     try:
         async for item in channel.read():
             yield item
@@ -34,13 +34,13 @@ async def in_thread(items: Generator[Item, None, None], *, name: str) -> AsyncGe
 
 
 class _ThreadProducer(Generic[Item]):
-    """The thread's side: hands over the items, and then the error, if that was the end of them."""
+    """The thread's side: puts the items into the channel, and then the error, if one ended them."""
 
     def __init__(self, channel: ThreadChannel[Item], room: threading.Semaphore) -> None:
         self._channel = channel
         self._room = room
 
-    def say(self, items: Generator[Item, None, None]) -> None:
+    def produce(self, items: Generator[Item, None, None]) -> None:
         with self, closing(items):
             for item in items:
                 if self._channel.left:
@@ -54,5 +54,5 @@ class _ThreadProducer(Generic[Item]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> Literal[True]:
-        self._channel.end(error)  # whatever it is, it is for the reader to raise
+        self._channel.end(error)  # of any class: the reader raises it
         return True

@@ -1,6 +1,6 @@
-"""A CLI that keeps its conversations in its directory, and speaks as Claude Code does.
+"""A CLI that keeps its conversations in its directory, and prints in the format of Claude Code.
 
-It answers with all prompts of the conversation, as JSON. Run as a program, with `--resume ID` or `--forget`.
+It answers with all prompts of the conversation, as JSON. The tests run it with `--resume ID` or `--forget`.
 """
 
 from __future__ import annotations

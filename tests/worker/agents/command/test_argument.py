@@ -32,7 +32,7 @@ def test_the_prompt_stands_where_it_was_asked_for(command: list[str], filled: li
     ],
 )
 def test_a_prompt_that_begins_with_a_dash_is_never_an_option(command: list[str], filled: list[str]) -> None:
-    """Exact where the command line protects it, and with a space before it where it does not."""
+    """It is exact where the command line protects it, and has a space in front where it does not."""
     assert with_prompt(command, "-rf /") == filled
 
 

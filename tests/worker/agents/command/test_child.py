@@ -55,7 +55,7 @@ async def test_no_stdin_is_an_empty_one() -> None:
 
 
 async def test_much_in_and_much_out_at_once() -> None:
-    """Whoever writes all before he reads hangs here: neither side's pipe holds a megabyte."""
+    """A worker that wrote everything before it read would hang here: neither pipe holds a megabyte."""
     much = b"x" * 4_000_000
     async with started("cat", stdin=much) as it:
         assert await rest(it) == much
@@ -81,7 +81,7 @@ async def test_an_open_stdin_is_written_to_as_often_as_one_likes() -> None:
 
 
 async def test_writing_does_not_wait_for_the_child() -> None:
-    """It may be busy writing itself: whoever waits for the other here waits for ever."""
+    """The child may be busy with its own output: then each side would wait for the other for ever."""
     much = b"x" * 4_000_000
     async with started("cat", stdin="open") as it:
         it.write(much)
@@ -160,7 +160,7 @@ async def test_what_the_child_left_behind_does_not_hold_the_run_and_is_ended(opt
 
 
 async def test_a_leftover_that_prints_for_ever_is_ended_while_the_child_is_read() -> None:
-    """A reader that is always given something would never come to the end by itself."""
+    """A reader that always gets more bytes would never reach the end by itself."""
     source = LEFTOVER.format(command=["yes"], options="").replace("print(p.pid", "print(p.pid, file=sys.stderr")
     async with python(source) as it:
         await rest(it)
@@ -169,7 +169,7 @@ async def test_a_leftover_that_prints_for_ever_is_ended_while_the_child_is_read(
 
 
 async def test_whom_we_cannot_find_does_not_hold_the_run() -> None:
-    """It dropped its group, its parents and its mark, and holds stdout: it lives on, the run ends."""
+    """The process dropped its group, its parents and its mark, and holds stdout: it lives on, and the run ends."""
     async with python(LEFTOVER.format(command=SLEEP, options="start_new_session=True, env={}")) as it:
         pid = int(await rest(it))
         assert not gone(pid)
@@ -177,7 +177,7 @@ async def test_whom_we_cannot_find_does_not_hold_the_run() -> None:
 
 
 async def test_a_slow_reader_misses_nothing() -> None:
-    """The time after the child's end is for silence, not for reading: Redis may be away just then."""
+    """The time after the child's end limits silence, not reading: Redis may be away just then."""
     size = 150_000  # fits into the pipe and the buffer behind it, so that the child can end before it is read
     source = f"sys.stdout.write('x' * {size})"
     async with python(f"{LEFTOVER.format(command=SLEEP, options='')}; {source}") as it:
@@ -217,7 +217,7 @@ async def test_a_cancelled_scope_leaves_no_process() -> None:
 
 
 async def test_a_child_that_cannot_be_ended_does_not_hold_the_run() -> None:
-    """Such as one of another user, or one that hangs in the kernel."""
+    """Examples are a child of another user, and one that hangs in the kernel."""
 
     async def powerless(family: ProcessFamily, *, grace: float) -> None:
         pass

@@ -1,4 +1,4 @@
-"""The CLIs here are made up; tests/agents has the real ones."""
+"""These tests use made-up CLIs; tests/agents has the real ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shared.run.errors import ErrorCode, RunError
 from shared.run.events import Delta, Tokens, Usage
 from shared.run.run import Turn
 from tests.worker.agents.asking import asked
-from worker.agents.command.cli_conversation import is_id, is_place_of_id, resume_or_restart, untold, with_options
+from worker.agents.command.cli_conversation import is_id, is_place_of_id, resume_or_restart, unsent, with_options
 from worker.agents.protocol import AgentConversation, AgentInput, AgentOutput, EarlierConversation
 
 OLD, NEW = AgentConversation(id="old"), AgentConversation(id="new")
@@ -19,13 +19,14 @@ GONE = RunError(ErrorCode.AGENT_FAILED, "No conversation found.")
 HISTORY = (Turn(role="user", content="Before"),)
 
 
-def resuming(*, told: bool = True) -> AgentInput:
-    earlier = EarlierConversation(id="old", place="", system_told=told)
+def resuming(*, has_system: bool = True) -> AgentInput:
+    earlier = EarlierConversation(id="old", place="", has_system_prompt=has_system)
     return asked(system="Be brief.", history=HISTORY, named_session=True, earlier=earlier)
 
 
 class Cli:
-    """Says this, or raises it, when it is to go on, and "new" in a conversation of its own when it is asked anew."""
+    """A CLI that yields or raises the given outputs when it should continue a conversation. Started again without one,
+    it yields "new" in another conversation."""
 
     def __init__(self, *goes_on: AgentOutput | RunError) -> None:
         self._goes_on = goes_on
@@ -90,7 +91,7 @@ async def test_any_other_is_asked_anew_and_nothing_of_that_is_said(goes_on: tupl
 async def test_tokens_of_earlier_runs_are_not_counted_again(
     spent: Tokens, counted: tuple[int, int], own: tuple[int, int]
 ) -> None:
-    earlier = EarlierConversation(id="old", place="", spent=spent, system_told=True)
+    earlier = EarlierConversation(id="old", place="", spent=spent, has_system_prompt=True)
     usage = Usage(prompt_tokens=counted[0], completion_tokens=counted[1])
     *_, last = await heard(Cli(OLD, usage), asked(earlier=earlier))
     assert last == Usage(prompt_tokens=own[0], completion_tokens=own[1])
@@ -102,9 +103,9 @@ async def test_without_an_earlier_conversation_it_is_asked_once() -> None:
     assert cli.inputs == [asked()]
 
 
-@pytest.mark.parametrize(("told", "system"), [(True, ""), (False, "Be brief.")])
-def test_only_what_is_new_is_told(told: bool, system: str) -> None:
-    new = untold(resuming(told=told))
+@pytest.mark.parametrize(("has_system", "system"), [(True, ""), (False, "Be brief.")])
+def test_only_what_is_new_is_told(has_system: bool, system: str) -> None:
+    new = unsent(resuming(has_system=has_system))
     assert (new.message, new.extra_system_prompt, new.history) == ("Hi", system, ())
 
 

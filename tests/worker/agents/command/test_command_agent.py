@@ -57,7 +57,7 @@ async def test_json_is_one_line_with_the_documented_names() -> None:
 
 @pytest.mark.parametrize("message", ["-n", "--help", "; rm -rf /", "$(id) `id` $HOME", "a\nb 'c' \"d\" *"])
 async def test_a_message_as_argument_is_data(message: str) -> None:
-    """`printf` takes options and knows no mercy; there is no shell to take anything else."""
+    """`printf` takes every option that it gets, and no shell interprets the rest."""
     agent = command_agent("printf", "%s|", "--", input="argument")
     assert await answer(agent, asked(message)) == f"--|{message}|"
     agent = command_agent("printf", "--", "{prompt}", input="argument")
@@ -71,7 +71,7 @@ async def test_a_message_that_is_too_long_for_an_argument_is_told() -> None:
 
 
 async def test_nothing_but_the_allowed_environment_reaches_the_command() -> None:
-    """And what names the run: a variable that the worker has and the list has not is a secret."""
+    """It also gets the variables that name the run. Any other variable of the worker may be a secret."""
     environment = {"PATH": "/usr/bin:/bin", "HOME": "/home/x", "API_TOKENS": "secret", "LANG": "C"}
     agent = command_agent("env", environment=environment, env=["PATH", "HOME", "NOT_SET"])
     lines = dict(line.split("=", 1) for line in (await answer(agent)).splitlines())
@@ -135,14 +135,14 @@ def test_a_directory_that_is_not_there_is_told_at_the_start() -> None:
 
 
 async def test_text_is_said_as_it_comes() -> None:
-    async with aclosing(script(f"print('first', flush=True); {FOREVER}").run(asked())) as speech:
-        assert text([await anext(speech)]).startswith("first\n")
+    async with aclosing(script(f"print('first', flush=True); {FOREVER}").run(asked())) as events:
+        assert text([await anext(events)]).startswith("first\n")
 
 
 @settings(max_examples=5, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.text().filter(str.strip))
 async def test_any_text_comes_back(message: str) -> None:
-    """Byte by byte, so that every character is cut."""
+    """It comes byte by byte, so that every character is cut."""
     source = "import os, sys\nfor byte in sys.stdin.buffer.read(): os.write(1, bytes([byte]))"
     assert await answer(script(source), asked(message)) == message
 
@@ -202,7 +202,7 @@ RESUME = ("--resume", "{conversation}")
 
 
 class Session:
-    """One session of an agent that keeps its conversations in the session's directory, asked turn by turn."""
+    """One session of an agent that keeps its conversations in the session's directory. Each call is a turn."""
 
     def __init__(self, folder: Path, *, workdir: str = "{session}", resume: Sequence[str] = RESUME) -> None:
         self.agent = command_agent(
@@ -218,11 +218,11 @@ class Session:
         self.earlier: EarlierConversation | None = None
 
     async def __call__(self, message: str, *, history: tuple[Turn, ...] = (), named: bool = True) -> list[str]:
-        """The prompts of the conversation in which it answers."""
-        spoken = await heard(self.agent, asked(message, history=history, named_session=named, earlier=self.earlier))
-        own = [one for one in spoken if isinstance(one, AgentConversation)]
-        self.earlier = EarlierConversation(id=own[-1].id, place=own[-1].place, system_told=True) if own else None
-        prompts: list[str] = json.loads(text(spoken))
+        """The prompts of the conversation in which the agent answers."""
+        outputs = await heard(self.agent, asked(message, history=history, named_session=named, earlier=self.earlier))
+        own = [one for one in outputs if isinstance(one, AgentConversation)]
+        self.earlier = EarlierConversation(id=own[-1].id, place=own[-1].place, has_system_prompt=True) if own else None
+        prompts: list[str] = json.loads(text(outputs))
         return prompts
 
     def files(self) -> list[Path]:
@@ -287,10 +287,10 @@ async def test_what_is_no_id_never_reaches_the_command_line(tmp_path: Path) -> N
 
 async def test_another_exit_code_than_0_is_a_failure() -> None:
     source = "import sys; print('partly', flush=True); sys.stderr.write('/secret/path\\n'); sys.exit(3)"
-    async with aclosing(script(source).run(asked())) as speech:
-        assert await anext(speech) == Delta(delta="partly\n")
+    async with aclosing(script(source).run(asked())) as events:
+        assert await anext(events) == Delta(delta="partly\n")
         with pytest.raises(RunError) as failed:
-            await anext(speech)
+            await anext(events)
     assert failed.value.code is ErrorCode.AGENT_FAILED
     assert failed.value.message == "The agent exited with code 3."
     assert failed.value.detail == "/secret/path"
@@ -318,20 +318,20 @@ async def test_an_agent_that_says_nothing_says_nothing() -> None:
 
 
 async def test_a_closed_run_leaves_no_process() -> None:
-    async with aclosing(script(FOREVER).run(asked())) as speech:
-        spoken = await anext(speech)
-    assert isinstance(spoken, Delta)
-    assert gone(int(spoken.delta))
+    async with aclosing(script(FOREVER).run(asked())) as events:
+        event = await anext(events)
+    assert isinstance(event, Delta)
+    assert gone(int(event.delta))
 
 
 async def test_a_cancelled_run_leaves_no_process() -> None:
     heard: list[Delta] = []
 
     async def listen() -> None:
-        async with aclosing(script(FOREVER).run(asked())) as speech:
-            async for spoken in speech:
-                assert isinstance(spoken, Delta)
-                heard.append(spoken)
+        async with aclosing(script(FOREVER).run(asked())) as events:
+            async for event in events:
+                assert isinstance(event, Delta)
+                heard.append(event)
 
     task = asyncio.create_task(listen())
     await until(lambda: heard)

@@ -17,13 +17,13 @@ from tests.worker.agents.asking import gone, until
 STAY = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
 DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {STAY}"
 
-# A worker with one command, which has started a process in a session of its own. It ends as it is told.
+# A worker with one command, which has started a process in a session of its own. Its stdin decides how it ends.
 WORKER = """
 import os, subprocess, sys
 from worker.agents.command.process_family import MARK
-from worker.agents.command.guardian import guarded
+from worker.agents.command.guardian import with_guardian
 _, mark, command = sys.argv
-with guarded(mark):
+with with_guardian(mark):
     subprocess.Popen([sys.executable, "-c", command], env={**os.environ, MARK: mark + "1"}, start_new_session=True)
     if sys.stdin.readline() == "crash":
         raise RuntimeError
@@ -38,7 +38,7 @@ def command(offspring: str) -> str:
 class Worker:
     def __init__(self, offspring: str) -> None:
         self.popen = subprocess.Popen(
-            [sys.executable, "-c", WORKER, f"test-{uuid4().hex}-", command(offspring)],  # no mark that workers sweep
+            [sys.executable, "-c", WORKER, f"test-{uuid4().hex}-", command(offspring)],  # a mark that no worker sweeps
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -50,11 +50,11 @@ class Worker:
         self._stdin, self._stdout = self.popen.stdin, self.popen.stdout
         self.commands = [int(self._stdout.readline()) for _ in range(2)]
         children = psutil.Process(self.popen.pid).children()
-        self.guardian = next(child for child in children if "worker.guardian" in child.cmdline())
+        self.guardian = next(child for child in children if "worker.agents.command.guardian" in child.cmdline())
 
-    def end(self, word: str = "") -> int:
-        """Its exit code."""
-        self._stdin.write(word)
+    def end(self, line: str = "") -> int:
+        """Ends the worker and returns its exit code."""
+        self._stdin.write(line)
         self._stdin.close()
         return self.popen.wait()
 
@@ -90,7 +90,7 @@ def worker() -> Iterator[Worker]:
 
 
 async def test_a_killed_worker_leaves_nothing_behind(worker: Worker) -> None:
-    """Not even a process that has left the group; nor the guardian."""
+    """The guardian also ends a process that has left the group, and then ends itself."""
     worker.kill()
     await until(worker.all_gone)
 
@@ -114,7 +114,7 @@ async def test_a_worker_that_crashes_leaves_nothing_behind(worker: Worker) -> No
 
 
 def test_with_a_worker_that_has_ended_the_guardian_ends_at_once(worker: Worker) -> None:
-    """It does not even look: such a worker has ended its commands itself. The one of this test has not."""
+    """It searches for no command: such a worker has ended its commands itself. The worker of this test has not."""
     assert worker.end() == 0
     assert gone(worker.guardian.pid)
     assert not gone(*worker.commands)
@@ -129,7 +129,7 @@ async def test_it_outlives_what_is_sent_to_the_group_and_to_itself(worker: Worke
 
 @pytest.mark.skipif(not psutil.LINUX, reason="looks into /proc")
 def test_it_has_nothing_of_the_workers_open(worker: Worker) -> None:
-    """Neither connections nor the pipes that somebody reads the worker's output from."""
+    """It holds neither the worker's connections nor the pipes of the worker's output."""
     files = [Path(f"/proc/{worker.guardian.pid}/fd/{number}").readlink() for number in (1, 2)]
     assert files == [Path(os.devnull), Path(os.devnull)]
     assert (worker.guardian.num_fds(), worker.guardian.net_connections()) == (3, [])

@@ -54,7 +54,7 @@ async def test_what_is_not_limited_is_as_it_is_for_the_worker() -> None:
 
 
 async def test_more_than_the_worker_may_use_is_what_the_worker_may_use() -> None:
-    """Only root could be given more, and the limit is an upper one."""
+    """Only root can raise a limit, and a configured limit must never allow more than the worker's own."""
     own = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     assert json.loads(await answer(limited(TOLD, open_files=1_000_000)))[3] == [min(own, 1_000_000)] * 2
 
@@ -119,7 +119,7 @@ async def test_too_large_a_file_fails_the_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limits", "source", "told"),
+    ("limits", "source", "expected"),
     [
         ({"memory_mb": 100}, "x = bytearray(200 << 20)", "MemoryError"),
         ({"open_files": 20}, "files = [open('/dev/null') for _ in range(20)]", "Too many open files"),
@@ -127,17 +127,17 @@ async def test_too_large_a_file_fails_the_run(tmp_path: Path) -> None:
     ],
 )
 async def test_a_limit_that_is_an_error_of_the_program_stands_beside_its_words(
-    limits: Mapping[str, int], source: str, told: str
+    limits: Mapping[str, int], source: str, expected: str
 ) -> None:
     failed = await failure(limited(source, **limits))
     assert failed.message == "The agent exited with code 1."
-    assert told in failed.detail
+    assert expected in failed.detail
     ((name, value),) = limits.items()
     assert failed.detail.endswith(f"\nlimits: {name} = {value}")
 
 
 async def test_memory_that_is_only_reserved_is_free() -> None:
-    """As the runtimes of JavaScript and others reserve gigabytes of it."""
+    """The runtimes of JavaScript and other languages reserve gigabytes that they never use."""
     source = "import mmap; mmap.mmap(-1, 8 << 30, prot=mmap.PROT_READ, flags=mmap.MAP_PRIVATE); print('fine')"
     assert await answer(limited(source, memory_mb=100)) == "fine\n"
 
@@ -146,7 +146,7 @@ async def test_memory_that_is_only_reserved_is_free() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "told"),
+    ("written", "expected"),
     [
         ({"cpu_secs": 1}, "cpu_secs: unknown limit; did you mean cpu_seconds?"),
         ({"x": 1}, "x: unknown limit; known are cpu_seconds, memory_mb, file_mb, open_files, processes"),
@@ -158,7 +158,7 @@ async def test_memory_that_is_only_reserved_is_free() -> None:
         ({"file_mb": 10**7}, "less than or equal to 1000000"),
     ],
 )
-def test_a_limit_that_makes_no_sense_is_refused(written: dict[str, object], told: str) -> None:
+def test_a_limit_that_makes_no_sense_is_refused(written: dict[str, object], expected: str) -> None:
     with pytest.raises(ValidationError) as wrong:
         Limits.model_validate(written)
-    assert told in wrong.value.errors()[0]["msg"]
+    assert expected in wrong.value.errors()[0]["msg"]

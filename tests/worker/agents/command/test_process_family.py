@@ -13,7 +13,7 @@ import pytest
 from tests.worker.agents.asking import gone, until
 from worker.agents.command.process_family import MARK, ProcessFamily, end_family
 
-# Each part prints its pid when it is ready, and stays.
+# Each process prints its pid when it is ready, and stays.
 STAY = "import os, signal, sys, time; print(os.getpid(), flush=True); time.sleep(600)"
 DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {STAY}"
 
@@ -25,7 +25,7 @@ def parent(of: str, *, own_session: bool, stays: bool = True, environment: str =
 
 
 class Started:
-    """A leader of a group, and the pids that were printed."""
+    """The leader of a group, and the pids that its family printed."""
 
     def __init__(self, source: str, pids: int, mark: str) -> None:
         self.popen = subprocess.Popen(
@@ -89,7 +89,7 @@ def test_orphans_belong_to_the_family(source: str) -> None:
 
 
 def test_an_orphan_that_dropped_group_and_mark_is_lost() -> None:
-    """The limit that the module names. A test, so that whoever lifts it finds the words to change."""
+    """The module's docstring names this limit. A developer who lifts it has to change the docstring and this test."""
     with started(parent(STAY, own_session=True, stays=False, environment="{}")) as it:
         it.popen.wait()
         assert pids(it.family) == set()
@@ -102,7 +102,7 @@ def test_nobody_else_belongs_to_the_family() -> None:
 
 
 async def test_a_zombie_is_no_member() -> None:
-    """Nobody but its parent can end it: where nobody reaps, waiting for it would last for ever."""
+    """Only its parent can remove it: if the parent never does, waiting for it would last for ever."""
     with started("import os; print(os.getpid(), flush=True)") as it:
         await until(lambda: psutil.Process(it.popen.pid).status() == psutil.STATUS_ZOMBIE)
         assert pids(it.family) == set()
@@ -129,7 +129,7 @@ async def test_ending_kills_whom_asking_does_not_move() -> None:
 
 
 async def test_ending_finds_what_was_started_meanwhile() -> None:
-    """Such as what a program starts because it was asked to end."""
+    """For example a program may start another process when it gets SIGTERM."""
     heir = parent(DEAF, own_session=True, stays=False)
     source = (
         "import os, signal, subprocess, sys, time\n"
@@ -140,7 +140,7 @@ async def test_ending_finds_what_was_started_meanwhile() -> None:
     with started(source) as it:
         await end_family(it.family, grace=1)
         assert it.popen.stdout is not None
-        heirs = [int(line) for line in it.popen.stdout]  # ends when nobody holds it
+        heirs = [int(line) for line in it.popen.stdout]  # ends when no process holds it
         assert gone(*it.pids, *heirs)
 
 

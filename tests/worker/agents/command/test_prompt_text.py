@@ -21,7 +21,7 @@ def test_everything_has_its_section() -> None:
 
 
 def test_the_documented_example_is_true() -> None:
-    """The docstring is what users read; it shows exactly what is sent."""
+    """The docstring documents the prompt for users, so it has to show exactly the text that the command gets."""
     history = (Turn(role="user", content="Hello"), Turn(role="assistant", content="Hi."))
     rendered = render(asked("How are you?", system="You are terse.", history=history))
     assert prompt_text.__doc__ is not None

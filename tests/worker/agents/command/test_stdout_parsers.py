@@ -20,7 +20,7 @@ def cut(data: bytes, places: Iterable[int]) -> Iterator[bytes]:
 
 
 def read(output: OutputParser, chunks: Iterable[bytes]) -> list[AgentOutput]:
-    return [*(spoken for chunk in chunks for spoken in output.feed(chunk)), *output.end()]
+    return [*(event for chunk in chunks for event in output.feed(chunk)), *output.end()]
 
 
 def shout(line: bytes) -> list[AgentOutput]:
@@ -67,7 +67,7 @@ def test_a_line_at_the_bound_passes() -> None:
 
 @pytest.mark.parametrize("ending", [b"", b"\n"])
 def test_a_line_over_the_bound_fails_the_run_after_what_came_before(ending: bytes) -> None:
-    """Also when its end never comes: memory is bounded."""
+    """It fails even before the end of the line comes, so that memory is bounded."""
     said = Lines(shout).feed(b"first\n" + b"x" * (MAX_LINE + 1) + ending)
     assert next(said) == Delta(delta="<first>")
     with pytest.raises(RunError) as failure:

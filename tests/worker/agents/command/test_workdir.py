@@ -19,7 +19,7 @@ ANN = "agent:main:openai-user:ann"
 
 @contextmanager
 def sleeper() -> Iterator[None]:
-    """A process that inherits all that may be inherited."""
+    """A process that inherits every inheritable descriptor."""
     with subprocess.Popen(["sleep", "600"], close_fds=False) as process:
         yield
         process.kill()
@@ -38,7 +38,7 @@ async def test_sessions_do_not_share(tmp_path: Path) -> None:
 
 
 async def test_attempts_at_one_session_share(tmp_path: Path) -> None:
-    """A lost worker may still be at it while another one has begun."""
+    """A lost worker may still run the agent while another worker has begun."""
     async with session_folder(tmp_path, ANN) as folder:
         async with session_folder(tmp_path, ANN) as same:
             assert folder == same
@@ -53,7 +53,7 @@ async def test_only_this_user_may_look(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", ["../../etc", "/etc", "a/b", ".", "\u2028 \U0001f600"])
 async def test_a_key_is_no_path(tmp_path: Path, key: str) -> None:
-    """A client chooses the key; whatever is in it, the directory lies in the root."""
+    """A client chooses the key. For any key, the directory is inside the root."""
     async with session_folder(tmp_path, key) as folder:
         assert folder.parent == tmp_path
 
@@ -65,7 +65,8 @@ async def test_what_was_left_empty_is_not_kept(tmp_path: Path) -> None:
 
 
 async def test_the_last_use_is_seen_at_the_directory(tmp_path: Path) -> None:
-    """At its begin, because a killed worker tells no end; and at its end, whatever the agent has unpacked there."""
+    """The begin of a use sets the time, because a killed worker cannot record the end. The end sets it again, although
+    the agent may have unpacked files with old times there."""
     async with session_folder(tmp_path, ANN) as folder:
         (folder / "note").touch()
         os.utime(folder, (0, 0))
@@ -76,7 +77,7 @@ async def test_the_last_use_is_seen_at_the_directory(tmp_path: Path) -> None:
 
 
 async def test_what_is_started_in_it_does_not_keep_the_lock(tmp_path: Path) -> None:
-    """Only its end lets go of what it inherited, and it may have been left behind."""
+    """A process keeps the descriptors that it inherited until it ends, and it may outlive its run."""
     with ExitStack() as stack:
         async with session_folder(tmp_path, ANN) as folder:
             stack.enter_context(sleeper())
@@ -118,8 +119,8 @@ anyio.run(work)
 
 
 def test_workers_come_and_go_at_once_and_each_has_it_while_it_works(tmp_path: Path) -> None:
-    """Each leaves it empty, so that it is removed whenever nobody is there. Of processes, because only they get in
-    between two calls of the kernel."""
+    """Each worker leaves the directory empty, so that it is removed whenever no worker is in it. The workers are
+    processes, because only processes can act between two system calls of another."""
     commands = [[sys.executable, "-c", COME_AND_GO, str(tmp_path), name] for name in "abc"]
     with ExitStack() as stack:
         workers = [stack.enter_context(subprocess.Popen(command)) for command in commands]

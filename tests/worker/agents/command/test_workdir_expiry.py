@@ -90,7 +90,7 @@ async def test_a_root_that_cannot_be_read_is_told_and_ends_no_worker(tmp_path: P
 
 
 async def test_what_is_in_use_stays_however_long_and_counts_as_used(tmp_path: Path) -> None:
-    """By another worker, which says no end when it is killed."""
+    """Another worker uses it, and it cannot record the end of that use when it is killed."""
     source = (
         "import anyio, sys; from pathlib import Path; from worker.agents.command.workdir import session_folder\n"
         "async def work():\n"
@@ -113,7 +113,7 @@ async def test_what_is_in_use_stays_however_long_and_counts_as_used(tmp_path: Pa
 
 
 async def test_a_run_that_begins_in_the_middle_of_a_sweep_has_a_directory(tmp_path: Path) -> None:
-    """Two sweepers for which everything is old, and sessions that come and go: nobody loses what he works with."""
+    """Two sweepers remove every directory while sessions come and go. No session loses one in which it works."""
     going = True
 
     async def sweep() -> None:
@@ -181,7 +181,7 @@ async def test_what_a_stopped_worker_had_begun_to_delete_is_deleted(tmp_path: Pa
 
 
 async def test_directories_of_any_depth_are_deleted(tmp_path: Path) -> None:
-    """Deeper than Python's stack, and longer than a path may be."""
+    """This one is deeper than Python's stack, and its path is longer than the kernel allows."""
     folder = await used(tmp_path)
     source = "import os\nfor _ in range(3000): os.mkdir('deep'); os.chdir('deep')"
     await run_process([sys.executable, "-c", source], cwd=folder)
@@ -192,7 +192,7 @@ async def test_directories_of_any_depth_are_deleted(tmp_path: Path) -> None:
 
 @pytest.fixture
 def no_root() -> Iterator[Path]:
-    """A directory of a user whom the kernel refuses something."""
+    """A directory of a user to whom permissions apply, which is not the case for root."""
     folder = Path(tempfile.mkdtemp())
     if as_root := os.geteuid() == 0:
         os.chown(folder, 65534, -1)

@@ -189,7 +189,7 @@ async def test_how_often_is_bounded_and_said() -> None:
 
 
 async def test_an_answer_that_is_cut_in_the_midst_broke_off() -> None:
-    """The connection ends, in place of the answer."""
+    """The connection ends instead of the answer."""
     async with upstream() as up, agent_of(up.url) as agent:
         up.cut(f"data: {json.dumps(chunk(content='Hi'))}\n\n")
         with pytest.raises(RunError) as failed:
@@ -200,10 +200,10 @@ async def test_an_answer_that_is_cut_in_the_midst_broke_off() -> None:
 
 async def test_an_error_in_mid_answer_is_not_tried_again() -> None:
     frames = [f"data: {json.dumps(chunk(content='Hi'))}\n\n", f'data: {{"error": {{"message": "{KEY}"}}}}\n\n']
-    async with talking(events(frames)) as (agent, up), aclosing(agent.run(asked())) as speech:
-        assert await anext(speech) == Delta(delta="Hi")
+    async with talking(events(frames)) as (agent, up), aclosing(agent.run(asked())) as outputs:
+        assert await anext(outputs) == Delta(delta="Hi")
         with pytest.raises(RunError, match="failed while it answered") as failed:
-            await anext(speech)
+            await anext(outputs)
     assert failed.value.detail == "***"
     assert len(up.asked) == 1
 
@@ -241,14 +241,14 @@ async def test_silence_is_bounded() -> None:
 
 
 async def test_a_cancelled_run_hangs_up() -> None:
-    """So that the upstream stops making, and counting, tokens that nobody reads."""
+    """So the upstream stops producing, and charging, tokens without a reader."""
     async with upstream() as up, agent_of(up.url) as agent:
         up.hang(f"data: {json.dumps(chunk(content='Hi'))}\n\n")
         heard = asyncio.Event()
 
         async def listen() -> None:
-            async with aclosing(agent.run(asked())) as speech:
-                async for _ in speech:
+            async with aclosing(agent.run(asked())) as outputs:
+                async for _ in outputs:
                     heard.set()
 
         task = asyncio.create_task(listen())

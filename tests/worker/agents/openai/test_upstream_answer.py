@@ -24,26 +24,26 @@ DONE = chunk(finish="stop")
 COUNTS: Mapping[str, int] = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
 
 
-def said(*chunks: JsonValue) -> list[AgentEvent]:
-    """As the official client hands them over: it checks nothing."""
-    answer, spoken = UpstreamAnswerParser(), list[AgentEvent]()
+def events_of(*chunks: JsonValue) -> list[AgentEvent]:
+    """The events for chunks as the official client passes them on: it checks nothing."""
+    answer, events = UpstreamAnswerParser(), list[AgentEvent]()
     for one in chunks:
-        spoken += answer.feed(construct_type(type_=ChatCompletionChunk, value=one))  # type: ignore[arg-type]
-    return [*spoken, *answer.end()]
+        events += answer.feed(construct_type(type_=ChatCompletionChunk, value=one))  # type: ignore[arg-type]
+    return [*events, *answer.end()]
 
 
 def called(*chunks: JsonValue) -> tuple[ToolCall, ...]:
-    """The calls, told as an agent may tell them."""
-    speech, calls = AgentEventParser(), ToolCallAssembler()
-    for one in said(*chunks):
-        for checked in speech.value(one):
+    """The events of the calls, checked by the rules for every agent."""
+    parser, calls = AgentEventParser(), ToolCallAssembler()
+    for one in events_of(*chunks):
+        for checked in parser.parse_value(one):
             if isinstance(checked, ToolCallDelta):
                 calls.add(checked)
     return calls.whole
 
 
 def test_text_is_said_as_it_comes() -> None:
-    assert said(chunk(role="assistant", content=""), chunk(content="Hel"), chunk(content="lo"), DONE) == [
+    assert events_of(chunk(role="assistant", content=""), chunk(content="Hel"), chunk(content="lo"), DONE) == [
         Delta(delta="Hel"),
         Delta(delta="lo"),
         Finished(reason=FinishReason.STOP),
@@ -52,48 +52,48 @@ def test_text_is_said_as_it_comes() -> None:
 
 def test_an_upstream_that_counts_along_is_counted_once() -> None:
     counted = [chunk(content="a", usage={**COUNTS, "total_tokens": total}) for total in (5, 6, 7)]
-    assert [one for one in said(*counted, DONE) if isinstance(one, Usage)] == [Usage(**COUNTS)]
+    assert [one for one in events_of(*counted, DONE) if isinstance(one, Usage)] == [Usage(**COUNTS)]
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("sent", "expected"),
     [
         ({"prompt_tokens": 3, "completion_tokens": 4}, Usage(**COUNTS)),
         ({"prompt_tokens": "3", "completion_tokens": -1, "total_tokens": None}, Usage()),
         ({}, Usage()),
     ],
 )
-def test_counts_that_are_none_are_zero(told: dict[str, JsonValue], expected: Usage) -> None:
-    assert said(chunk(choices=False, usage={"x": 1, **told}), DONE)[0] == expected
+def test_counts_that_are_none_are_zero(sent: dict[str, JsonValue], expected: Usage) -> None:
+    assert events_of(chunk(choices=False, usage={"x": 1, **sent}), DONE)[0] == expected
 
 
 @pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
 def test_reasoning_is_no_part_of_the_answer(name: str) -> None:
-    spoken = said(
+    events = events_of(
         chunk(extra={name: "hm"}), chunk(extra={name: ""}), chunk(extra={name: ["?"]}), chunk(content="Yes"), DONE
     )
-    assert spoken[:-1] == [Reasoning(delta="hm"), Delta(delta="Yes")]
+    assert events[:-1] == [Reasoning(delta="hm"), Delta(delta="Yes")]
 
 
 def test_a_refusal_is_an_answer() -> None:
-    assert text(said(chunk(refusal="I would rather not."), DONE)) == "I would rather not."
+    assert text(events_of(chunk(refusal="I would rather not."), DONE)) == "I would rather not."
 
 
 def test_text_may_be_a_list_of_parts() -> None:
     parts: list[JsonValue] = [{"type": "thinking", "thinking": []}, {"type": "text", "text": "Hi"}, 1]
-    assert text(said(chunk(content=parts), DONE)) == "Hi"
+    assert text(events_of(chunk(content=parts), DONE)) == "Hi"
 
 
 def test_only_one_answer_was_asked_for() -> None:
     second: JsonValue = {"index": 1, "delta": {"content": "b"}, "finish_reason": "length"}
-    assert said({"choices": [second]}, chunk(content="a"), DONE, {"choices": None}) == [
+    assert events_of({"choices": [second]}, chunk(content="a"), DONE, {"choices": None}) == [
         Delta(delta="a"),
         Finished(reason=FinishReason.STOP),
     ]
 
 
 @pytest.mark.parametrize(
-    ("told", "reason"),
+    ("sent", "reason"),
     [
         ("stop", "stop"),
         ("length", "length"),
@@ -107,8 +107,8 @@ def test_only_one_answer_was_asked_for() -> None:
         ("of a later release", "stop"),
     ],
 )
-def test_the_reason_to_finish_is_one_of_openais(told: str, reason: str) -> None:
-    assert said(chunk(content="a", finish=told))[-1] == Finished(reason=FinishReason(reason))
+def test_the_reason_to_finish_is_one_of_openais(sent: str, reason: str) -> None:
+    assert events_of(chunk(content="a", finish=sent))[-1] == Finished(reason=FinishReason(reason))
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_the_reason_to_finish_is_one_of_openais(told: str, reason: str) -> None:
 )
 def test_an_answer_that_was_cut_off_does_not_look_whole(chunks: list[JsonValue], refusal: Refusal) -> None:
     with pytest.raises(RunError) as failed:
-        said(*chunks)
+        events_of(*chunks)
     assert (failed.value.code, failed.value.message) == (refusal.code, refusal.message)
 
 
@@ -202,10 +202,10 @@ def test_what_no_reader_of_ours_could_read_is_left_out() -> None:
 def test_calls_are_the_same_however_they_are_split(calls: list[tuple[str, int]], again: bool) -> None:
     chunks = list[JsonValue]()
     for number, (arguments, size) in enumerate(calls):
-        told: dict[str, JsonValue] = {"id": f"c{number}", "name": f"f{number}"}
-        chunks.append(piece(number, **told, arguments=""))
+        sent: dict[str, JsonValue] = {"id": f"c{number}", "name": f"f{number}"}
+        chunks.append(piece(number, **sent, arguments=""))
         pieces: Iterable[str] = (arguments[i : i + size] for i in range(0, len(arguments), size))
-        chunks += [piece(number, **(told if again else {}), arguments=one) for one in pieces]
+        chunks += [piece(number, **(sent if again else {}), arguments=one) for one in pieces]
     assert [(call.id, call.arguments) for call in called(*chunks, DONE)] == [
         (f"c{number}", arguments) for number, (arguments, _) in enumerate(calls)
     ]

@@ -27,7 +27,7 @@ KEY = "sk-very-secret"
 
 
 async def failure(answer: Response) -> RunError:
-    """What becomes of an answer that the official client raises an error for."""
+    """The run's error for a response that makes the official client raise an error."""
     async with upstream(answer) as up, AsyncOpenAI(api_key=KEY, base_url=up.url, max_retries=0) as client:
         with pytest.raises(RunError) as failed, upstream_errors(KEY, answering=False):
             async with await client.chat.completions.create(model="m", messages=[], stream=True) as stream:
@@ -76,12 +76,12 @@ async def test_what_the_server_refuses_is_told_in_our_words(
 
 @pytest.mark.parametrize("status", [400, 422])
 async def test_a_request_that_is_wrong_is_told_in_the_servers_words(status: int) -> None:
-    """The client has said it, so the client has to know: here it is its `temperature`."""
+    """The client's request is wrong, so the client has to know why: here it is its `temperature`."""
     words = f"temperature must be at most 2,\n  see http://10.0.0.1/doc or /srv/model/limits, key {KEY}"
     failed = await failure(refusal(status, words))
     assert failed.code is ErrorCode.INVALID_REQUEST
-    told = "The model's server refused the request: temperature must be at most 2, see … or …, key ***"
-    assert failed.message == told
+    shown = "The model's server refused the request: temperature must be at most 2, see … or …, key ***"
+    assert failed.message == shown
     assert "10.0.0.1" in failed.detail
 
 

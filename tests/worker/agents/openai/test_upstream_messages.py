@@ -121,20 +121,20 @@ turns = st.lists(
 
 @given(turns)
 def test_whatever_the_conversation_no_server_has_to_refuse_its_order(conversation: list[Turn]) -> None:
-    """Checked as servers do: after calls come their results, all of them, and nowhere else is a result."""
-    said = list(paired(conversation))
-    assert unanswered(said) == []
-    assert words(said) == words(conversation)
+    """Servers check this: all results of calls come right after their calls, and no result is anywhere else."""
+    sent = list(paired(conversation))
+    assert unanswered(sent) == []
+    assert words(sent) == words(conversation)
 
 
 def words(conversation: Iterable[Turn]) -> list[str]:
-    """Results move; what others say keeps its order."""
+    """The texts without the results: results move, and all other messages keep their order."""
     return [turn.content for turn in conversation if turn.role != "tool" and turn.content]
 
 
-def unanswered(said: Iterable[Turn]) -> list[str]:
+def unanswered(sent: Iterable[Turn]) -> list[str]:
     open_calls, faults = list[str](), list[str]()
-    for turn in said:
+    for turn in sent:
         if turn.tool_call_id:
             if turn.tool_call_id in open_calls:
                 open_calls.remove(turn.tool_call_id)

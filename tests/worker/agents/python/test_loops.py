@@ -16,7 +16,7 @@ def names() -> set[str]:
 
 
 async def called(loop: Loop, function: Callable[[], object]) -> object:
-    """What the function returns in the loop."""
+    """The result of the function, called in the loop."""
     results: list[object] = []
     loop.call(lambda: results.append(function()))
     await until(lambda: results)
@@ -38,12 +38,12 @@ async def test_no_thread_is_started_before_it_is_needed_and_none_is_left() -> No
 
 
 async def test_a_blocked_loop_is_replaced_and_ends_when_its_tasks_have_ended(loops: Loops) -> None:
-    """Not used again: connections that agents share belong to the loop that made them."""
+    """It is not used again: connections that agents share belong to the loop that made them."""
     may_end, ended = threading.Event(), threading.Event()
     first = loops.current()
 
     async def works() -> None:
-        while not may_end.is_set():  # noqa: ASYNC110 - it is set in another thread
+        while not may_end.is_set():  # noqa: ASYNC110 - another thread sets it
             await asyncio.sleep(0.001)
         ended.set()
 

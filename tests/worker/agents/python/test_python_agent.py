@@ -43,7 +43,7 @@ async def returns_a_stream(input: AgentInput) -> AsyncIterator[str]:
 
 
 def decorated(input: AgentInput) -> object:
-    """What a decorator makes of an async function that it does not know to be one."""
+    """An async function inside a decorator's ordinary function, which does not look asynchronous."""
     return awaits(input)
 
 
@@ -128,7 +128,7 @@ async def test_an_agent_that_exits_does_not_end_the_worker(in_loop: bool, loops:
 
 @pytest.mark.parametrize("in_loop", [True, False])
 async def test_a_blocking_function_does_not_block_the_worker(in_loop: bool, loops: Loops) -> None:
-    """It can only end because the event loop of the worker goes on: that one has to let it."""
+    """The function waits for the worker's event loop, so it ends only because that loop goes on."""
     may_end = threading.Event()
 
     def blocks(_: AgentInput) -> str:
@@ -166,7 +166,7 @@ async def test_a_cancelled_blocking_function_is_left_to_itself(loops: Loops) -> 
 
 
 class Careful:
-    """An async generator that cleans up, which takes a moment."""
+    """An async generator whose cleanup takes a moment."""
 
     def __init__(self) -> None:
         self.begun, self.cleaned = threading.Event(), False
@@ -183,8 +183,8 @@ class Careful:
 
 async def test_a_closed_agent_has_cleaned_up(loops: Loops) -> None:
     careful = Careful()
-    async with aclosing(PythonAgent(careful.speak, loops).run(asked())) as speech:
-        assert await anext(speech) == Delta(delta="a")
+    async with aclosing(PythonAgent(careful.speak, loops).run(asked())) as events:
+        assert await anext(events) == Delta(delta="a")
     assert careful.cleaned
 
 
@@ -199,7 +199,7 @@ async def test_a_cancelled_agent_has_cleaned_up(loops: Loops) -> None:
 
 
 async def test_an_agent_in_a_cancelled_scope_has_cleaned_up(loops: Loops) -> None:
-    """So our worker stops runs; the agent's author may never have heard of it."""
+    """The worker stops runs by cancelling a scope, and an agent's author need not know anyio's rules for it."""
     careful = Careful()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(said, PythonAgent(careful.speak, loops))
@@ -209,7 +209,7 @@ async def test_an_agent_in_a_cancelled_scope_has_cleaned_up(loops: Loops) -> Non
 
 
 async def test_an_async_agent_may_start_processes(loops: Loops) -> None:
-    """Its event loop is not the main thread's, which alone gets signals."""
+    """Only the main thread gets signals, and the agent's event loop is in another one."""
 
     async def starts(_: AgentInput) -> str:
         done = await anyio.run_process(["/bin/echo", "started"])
@@ -224,16 +224,16 @@ async def test_an_agent_is_found_beside_the_service(tmp_path: Path, loops: Loops
 
 
 @pytest.mark.parametrize(
-    ("entry", "told"),
+    ("entry", "expected"),
     [
         ("no_such_module:reply", "No module named 'no_such_module'"),
         ("examples.python.echo:repyl", "no attribute 'repyl'"),
         ("examples.python.echo:__doc__", "not callable but of type str"),
     ],
 )
-def test_an_entry_that_cannot_be_used_is_told_in_one_line(entry: str, told: str) -> None:
+def test_an_entry_that_cannot_be_used_is_told_in_one_line(entry: str, expected: str) -> None:
     with pytest.raises(SettingsError) as wrong:
         imported(entry)
-    assert told in str(wrong.value)
+    assert expected in str(wrong.value)
     assert str(wrong.value).startswith(f"entry: {entry} ")
     assert "\n" not in str(wrong.value)

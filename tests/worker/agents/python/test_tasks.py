@@ -28,7 +28,7 @@ async def test_the_task_is_not_far_ahead_of_its_reader(loops: Loops) -> None:
     made: list[int] = []
     async with aclosing(in_task(endless(made), loops=loops, name="agent")) as items:
         assert [await anext(items) for _ in range(3 * AHEAD)] == list(range(3 * AHEAD))
-        assert len(made) <= 5 * AHEAD  # those read, those taken with them, and those that wait
+        assert len(made) <= 5 * AHEAD  # the items read, those taken with them, and those that wait
 
 
 async def test_what_is_raised_there_is_raised_here_after_what_was_said(loops: Loops) -> None:
@@ -44,7 +44,7 @@ async def test_what_is_raised_there_is_raised_here_after_what_was_said(loops: Lo
 
 
 async def test_a_stray_cancellation_there_is_raised_here(loops: Loops) -> None:
-    """As when the agent awaits a task of its own that was cancelled."""
+    """It comes when the agent awaits a task of its own that was cancelled."""
 
     async def strays() -> AsyncGenerator[str, None]:
         yield "first"
@@ -68,7 +68,7 @@ async def test_the_context_goes_with_it(loops: Loops) -> None:
 
 @pytest.mark.parametrize("read", [1, 3])
 async def test_a_task_group_may_be_open_while_items_are_yielded(read: int, loops: Loops) -> None:
-    """anyio wants it left in the task that entered it, which a generator read from anywhere cannot promise."""
+    """anyio requires one task to enter and to leave a group. A generator that any task may read cannot promise that."""
 
     async def grouped() -> AsyncGenerator[int, None]:
         async with anyio.create_task_group() as tasks:
@@ -136,7 +136,7 @@ async def blocking(begun: threading.Event, may_end: threading.Event) -> AsyncGen
 
 
 async def test_a_blocked_loop_costs_its_own_runs_and_no_later_one(loops: Loops) -> None:
-    """The run that is stopped ends without it; another one there goes on as soon as it can."""
+    """The stopped run ends although its loop is blocked. Another run in that loop goes on as soon as the loop does."""
     begun, may_end, blocked = threading.Event(), threading.Event(), loops.current()
     stopped = asyncio.create_task(all_of(blocking(begun, may_end), loops, close_seconds=0.01))
     await until(begun.is_set)
@@ -161,5 +161,5 @@ async def says() -> AsyncGenerator[str, None]:
 
 
 async def all_of(items: AsyncGenerator[str, None], loops: Loops, *, close_seconds: float = 5) -> list[str]:
-    async with aclosing(in_task(items, loops=loops, name="agent", close_seconds=close_seconds)) as heard:
-        return [item async for item in heard]
+    async with aclosing(in_task(items, loops=loops, name="agent", close_seconds=close_seconds)) as received:
+        return [item async for item in received]

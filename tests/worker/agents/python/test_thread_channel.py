@@ -22,13 +22,13 @@ async def test_items_come_in_order_and_then_the_end() -> None:
 
 
 async def test_an_error_comes_after_what_was_said() -> None:
-    channel, heard = ThreadChannel[str](never), []
+    channel, received = ThreadChannel[str](never), []
     channel.put("first")
     channel.end(LookupError("there"))
     with pytest.raises(LookupError, match="there"):
         async for item in channel.read():
-            heard.append(item)
-    assert heard == ["first"]
+            received.append(item)
+    assert received == ["first"]
 
 
 async def test_a_waiting_reader_is_woken_by_another_thread() -> None:
@@ -50,15 +50,15 @@ async def _next(items: object, *default: None) -> object:
 
 
 async def test_a_speaker_that_is_far_ahead_is_told_once_when_there_is_room() -> None:
-    told: list[int] = []
-    channel = ThreadChannel[int](lambda: told.append(1))
+    calls: list[int] = []
+    channel = ThreadChannel[int](lambda: calls.append(1))
     assert [channel.put(number) for number in range(AHEAD)] == [True] * (AHEAD - 1) + [False]
     async with aclosing(channel.read()) as items:
         assert await anext(items) == 0
-        assert told == [1]
+        assert calls == [1]
         assert channel.put(AHEAD)
         assert [await anext(items) for _ in range(AHEAD)] == list(range(1, AHEAD + 1))
-    assert told == [1]
+    assert calls == [1]
 
 
 async def test_nothing_is_lost_between_two_threads_however_they_meet() -> None:

@@ -15,7 +15,7 @@ spoken_language = ContextVar("spoken_language", default="none")
 
 
 async def test_everything_happens_in_one_other_thread() -> None:
-    """Thread-locals, and a database connection that belongs to its thread, work as anywhere else."""
+    """So thread-locals work, and so does a database connection that belongs to its thread."""
 
     def threads() -> Generator[int, None, None]:
         for _ in range(3):
@@ -36,7 +36,7 @@ async def test_the_thread_is_not_far_ahead_of_its_reader() -> None:
 
     async with aclosing(in_thread(numbers(), name="agent")) as items:
         assert await anext(items) == 0
-        assert len(made) <= 2 * AHEAD + 1  # those taken, those that wait, and one being made
+        assert len(made) <= 2 * AHEAD + 1  # the items taken, those that wait, and one being made
 
 
 async def test_what_is_raised_there_is_raised_here_after_what_was_said() -> None:

@@ -1,9 +1,10 @@
 """Claude Code: `claude -p --output-format stream-json --verbose --include-partial-messages`.
 
-Each line has a `type`. A `stream_event` is one of the model API's own events; `assistant` repeats a part of the message
-as a whole, and is all there is without `--include-partial-messages`; `user` holds the results of tools; `result` comes
-last. What belongs to a subagent has the id of its tool call in `parent_tool_use_id`: its tools are told, its text is
-not the answer's. A message of the model `<synthetic>` is made up by the CLI to show an error, which `result` has too.
+Each line has a `type`. A `stream_event` is one of the model API's own events. `assistant` repeats a part of the message
+as a whole; without `--include-partial-messages` the CLI prints no other text. `user` holds the results of tools.
+`result` comes last. A line of a subagent has the id of its tool call in `parent_tool_use_id`: the format reads its
+tools, and its text is not part of the answer. The CLI makes up a message of the model `<synthetic>` to show an error,
+which `result` has too.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ _LIMITS = {
 
 class Claude:
     def __init__(self) -> None:
-        self._message = ""  # id of the assistant message that is being told
-        self._cut_off = False  # the model met its limit: the CLI lets it go on in a message of its own
+        self._message = ""  # id of the current assistant message
+        self._cut_off = False  # the model met its limit: the CLI has it continue in another message
         self._streamed = False  # whether the message came in pieces
         self._text = GrowingText()  # of the current part of the message
         self._thought = GrowingText()
-        self._said = False
+        self._has_text = False
         self._tools: dict[str, str] = {}  # name by id, for results
         self._done = False
 
@@ -71,7 +72,7 @@ class Claude:
             case {"type": "content_block_start"}:
                 self._text, self._thought = GrowingText(), GrowingText()
             case {"type": "content_block_delta", "delta": {"type": "text_delta", "text": str(text)}}:
-                yield from self._say(self._text.add(text))
+                yield from self._new_text(self._text.add(text))
             case {"type": "content_block_delta", "delta": {"type": "thinking_delta", "thinking": str(text)}}:
                 yield Reasoning(delta=self._thought.add(text))
             case {"type": "message_delta", "delta": {"stop_reason": reason}}:
@@ -88,22 +89,22 @@ class Claude:
         parts = objects(message.get("content"))
         if message.get("model") != "<synthetic>" and not subagent:
             yield from self._begin(str(message.get("id")))
-            yield from (heard for part in parts for heard in self._part(part))
+            yield from (event for part in parts for event in self._part(part))
         yield from (tool for part in parts for tool in self._call_of_tool(part))
 
     def _part(self, part: Object) -> Iterator[FormatEvent]:
-        """A part as a whole; of a message in pieces only what the pieces have left out."""
+        """The text of a whole part. If the message came in pieces, only the text that the pieces left out."""
         if not self._streamed:
             self._text, self._thought = GrowingText(), GrowingText()
         match part:
             case {"type": "text", "text": str(text)}:
-                yield from self._say(self._text.snapshot(text))
+                yield from self._new_text(self._text.snapshot(text))
             case {"type": "thinking", "thinking": str(text)} if rest := self._thought.snapshot(text):
                 yield Reasoning(delta=rest)
 
-    def _say(self, text: str) -> Iterator[FormatEvent]:
+    def _new_text(self, text: str) -> Iterator[FormatEvent]:
         if text:
-            self._said = True
+            self._has_text = True
             yield text
 
     def _call_of_tool(self, part: Object) -> Iterator[FormatEvent]:
@@ -126,7 +127,7 @@ class Claude:
         self._done = True
         yield finished(printed.get("stop_reason"))
         text = printed.get("result")
-        if isinstance(text, str) and not self._said:  # such as what a slash command answers
+        if isinstance(text, str) and not self._has_text:  # such as the answer of a slash command
             yield text
 
 

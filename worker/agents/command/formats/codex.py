@@ -1,8 +1,8 @@
 """Codex: `codex exec --json`.
 
-A thread has turns, ours exactly one, and a turn has items, which are started, updated and completed. Text comes by
-whole messages: this CLI tells no pieces. An `error` line may be a retry, and an item of type `error` is a warning; only
-`turn.failed` is the end. Tokens are counted from the beginning of the thread, which may be an earlier run's.
+A thread has turns, ours exactly one, and a turn has items, which are started, updated and completed. The CLI prints
+text in whole messages, never in pieces. An `error` line may be a retry, and an item of type `error` is a warning; only
+`turn.failed` is the end. The CLI counts tokens from the beginning of the thread, which may be an earlier run's.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from worker.agents.command.formats.format_errors import agent_error, incomplete
 from worker.agents.command.formats.growing_text import GrowingText
 from worker.agents.protocol import AgentConversation
 
-# The items that are tools, with what of them is given to the tool. The rest is what comes of it.
+# The items that are tools, with the fields that are the tool's input. The other fields are its result.
 _TOOLS: dict[str, tuple[str, ...]] = {
     "command_execution": ("command",),
     "file_change": ("changes",),
@@ -32,14 +32,14 @@ class Codex:
     def __init__(self) -> None:
         self._texts: dict[str, GrowingText] = defaultdict(GrowingText)  # by item
         self._started: set[str] = set()  # tools, by item
-        self._error = ""  # the last one, which may have been overcome
+        self._error = ""  # the last one; the CLI may have recovered from it
         self._done = False
         self._thread = ""
 
     def read(self, printed: Object) -> Iterator[FormatEvent]:
         match printed:
-            case {"type": "item.started" | "item.updated" | "item.completed" as act, "item": dict(item)}:
-                yield from self._item(act.removeprefix("item."), str(item.get("id")), item)
+            case {"type": "item.started" | "item.updated" | "item.completed" as phase, "item": dict(item)}:
+                yield from self._item(phase.removeprefix("item."), str(item.get("id")), item)
             case {"type": "turn.completed"}:
                 self._done = True
                 yield from self._counted(printed.get("usage"))
@@ -70,7 +70,7 @@ class Codex:
                     yield AgentConversation(id=self._thread, spent=Tokens(**spent.model_dump()))
                 yield spent
 
-    def _item(self, act: str, name: str, item: Object) -> Iterator[FormatEvent]:
+    def _item(self, phase: str, name: str, item: Object) -> Iterator[FormatEvent]:
         match item:
             case {"type": "agent_message", "text": str(text)}:
                 if name not in self._texts:
@@ -80,22 +80,22 @@ class Codex:
                 if rest := self._texts[name].snapshot(text):
                     yield Reasoning(delta=rest)
             case {"type": str(tool)} if tool in _TOOLS:
-                yield from self._tool(act, name, tool, item)
+                yield from self._tool(phase, name, tool, item)
             case {"type": "error"}:
                 pass
             case _:
                 yield skipped({"type": "item", "item": item.get("type")}, "item")
 
-    def _tool(self, act: str, name: str, tool: str, item: Object) -> Iterator[FormatEvent]:
-        """Some tools are told only when they are completed."""
+    def _tool(self, phase: str, name: str, tool: str, item: Object) -> Iterator[FormatEvent]:
+        """Some tools have no line before `item.completed`."""
         given = {key: value for key, value in item.items() if key in _TOOLS[tool]}
         outcome = {key: value for key, value in item.items() if key not in {"id", "type", *_TOOLS[tool]}}
         if name not in self._started:
             self._started.add(name)
             yield ToolUse(phase="start", name=tool, tool_call_id=name, args=given)
-        if act == "updated":
+        if phase == "updated":
             yield ToolUse(phase="update", name=tool, tool_call_id=name, result=outcome or given)
-        if act == "completed":
+        if phase == "completed":
             yield ToolUse(phase="result", name=tool, tool_call_id=name, result=outcome or given)
 
 

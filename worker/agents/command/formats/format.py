@@ -1,7 +1,7 @@
-"""The seam between `Reading`, which all CLIs share, and the formats, one file for each CLI.
+"""The seam between `FormatParser`, which all CLIs share, and the formats, one file for each CLI.
 
-A format takes the JSON objects that its CLI prints, in order, and says what they mean. It is pure, trusts no shape,
-and raises nothing but RunError: what it does not know it yields as `Skipped`.
+A format takes the JSON objects that its CLI prints, in order, and yields the events that they mean. It is pure, trusts
+no shape, and raises nothing but RunError. It yields `Skipped` for an object that it does not know.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ Object = Mapping[str, object]
 
 @dataclass(frozen=True)
 class NewMessage:
-    """What follows belongs to another assistant message. Without text it leaves no trace."""
+    """The text that follows belongs to another assistant message. Without text it leaves no trace."""
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """An object that the format does not know. `kind` is what it calls itself."""
+    """An object that the format does not know. `kind` is the object's own name for its type."""
 
     kind: str
 
@@ -36,25 +36,25 @@ FormatEvent = str | NewMessage | ToolUse | Reasoning | Usage | Finished | AgentC
 
 
 class Format(Protocol):
-    """The meaning of what one run of a CLI prints."""
+    """Reads the output of one run of a CLI."""
 
     def read(self, printed: Object) -> Iterable[FormatEvent]:
-        """Takes the next object. Raises RunError when the CLI tells that it has failed for good."""
+        """Takes the next object. Raises RunError when the object reports a final failure."""
         ...
 
     def failure(self, code: int) -> RunError | None:
-        """Why there is no whole answer, when the CLI has ended with exit code `code`; None when there is one, or
-        when the code says all that is known."""
+        """Why the answer is not complete after the CLI ended with exit code `code`. None when it is complete, or when
+        the format knows no more than the code."""
         ...
 
 
 def skipped(printed: Object, *names: str) -> Skipped:
-    """`printed` by its `type`, and by what else it is called."""
+    """`printed` as skipped, by its `type` and its fields `names`."""
     return Skipped(" ".join(str(printed.get(name))[:40] for name in ("type", *names)))
 
 
 def finished(reason: object) -> Finished:
-    """Why the model has stopped, in the words of its API; `stop` where it is of no concern to a client."""
+    """The finish reason for the one that the model's API gave; `stop` for a reason that does not concern clients."""
     return Finished(reason=_REASONS.get(reason, FinishReason.STOP) if isinstance(reason, str) else FinishReason.STOP)
 
 
@@ -67,12 +67,12 @@ _REASONS = {
 
 
 def objects(value: object) -> list[Object]:
-    """The objects of a list; none of what is no list."""
+    """The objects in a list; none if `value` is not a list."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def token_count(value: object) -> int:
-    """A number of tokens, 0 for what is none."""
+    """A number of tokens; 0 if `value` is not one."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**53 else 0
 
 

@@ -1,7 +1,7 @@
-"""A CLI's own words about its failure, as the error of a run.
+"""Turns a CLI's error text into the error of a run.
 
-That the model's server refused is told in our words, which are the same for every agent. Other words are shown to the
-client, without the paths, addresses and keys in them. Operators get all of a CLI's words.
+For a refusal of the model's server the client gets our own message, which is the same for every agent. For other errors
+the client gets the CLI's text, without the paths, addresses and keys in it. Operators get the whole text.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from shared.run.errors import ErrorCode, RunError
 from shared.run.text import well_formed
 from worker.agents.refusal import LIMITED, refusal, without_secrets
 
-_SHOWN = 1_000  # characters of a CLI's words that a client gets to see
-_KEPT = 2_000  # characters of them kept for operators
+_SHOWN = 1_000  # characters of a CLI's text that a client gets
+_KEPT = 2_000  # characters of it that operators get
 
 _STATUS = re.compile(r"(?:^|\b(?:status|error|code|HTTP)\b\W{1,4}(?:code\W{1,4})?)([45]\d\d)\b", re.IGNORECASE)
 _LIMITED = re.compile(r"too many requests|rate.?limit|resource.?exhausted", re.IGNORECASE)
@@ -21,20 +21,20 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")  # colours and the like
 
 
 def agent_error(words: str, status: int = 0) -> RunError:
-    """`status` is of the model's server, 0 when the CLI does not tell it apart from its words."""
+    """`status` is that of the model's server, 0 when the CLI prints none apart from its text."""
     words = _clean(words)
     refused = refusal(status or _status(words), words) or (LIMITED if _LIMITED.search(words) else None)
     return RunError(refused.code, refused.message, words[:_KEPT]) if refused else quoted(words)
 
 
 def quoted(words: str) -> RunError:
-    """For words that are not about the model's server."""
+    """The error for a text that is not about the model's server."""
     words = _clean(words)
     return RunError(ErrorCode.AGENT_FAILED, without_secrets(words)[:_SHOWN] or "The agent failed.", words[:_KEPT])
 
 
 def incomplete() -> RunError:
-    """The CLI has ended as if all were well, without saying that its answer is whole."""
+    """The error for a CLI that exits with 0 before the end of its answer."""
     return RunError(ErrorCode.AGENT_PROTOCOL_ERROR, "The agent ended without the end of its answer.")
 
 

@@ -1,4 +1,4 @@
-"""The reading of a CLI that prints JSON: bytes in, said things out, by the CLI's format."""
+"""Parses the output of a CLI that prints JSON, with the CLI's format: bytes in, events out."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ logger = structlog.get_logger()
 
 MAX_LINE = 16_777_216  # bytes; a CLI may print a whole conversation, with images in it, as one line
 
-_KINDS = 20  # that are told apart in the log
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # half a character: JavaScript prints those, and no log takes them
+_KINDS = 20  # of skipped lines that are counted apart
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # half a character: JavaScript prints those, and no event log takes them
 
 
 def lines(parse: Parser) -> OutputParser:
@@ -31,22 +31,22 @@ def lines(parse: Parser) -> OutputParser:
 
 
 class FormatParser:
-    """One run of the CLI `name`. `split` says where an object begins and ends: each is a line, if nothing else is said.
+    """Parses one run of the CLI `name`. `split` finds the beginning and end of each object; by default each is a line.
 
-    Banners and objects that the format does not know are skipped, counted, and told to the log once.
+    It skips and counts banners and objects that the format does not know, and writes the counts to the logging once.
     """
 
     def __init__(self, name: str, format: Format, split: Callable[[Parser], OutputParser] = lines) -> None:
         self._name = name
         self._format = format
         self._output = split(self._parsed)
-        self._speech = AgentEventParser()
+        self._events = AgentEventParser()
         self._conversation: AgentConversation | None = None
         self._skipped = Counter[str]()
 
     @property
     def skipped(self) -> dict[str, int]:
-        """How many lines of each kind were skipped so far."""
+        """How many lines of each kind the parser has skipped so far."""
         return dict(self._skipped)
 
     def feed(self, chunk: bytes) -> Iterable[AgentOutput]:
@@ -54,7 +54,7 @@ class FormatParser:
 
     def end(self) -> Iterator[AgentOutput]:
         yield from self._output.end()
-        self._tell()
+        self._log_skipped()
 
     def ended(self, code: int) -> None:
         if failure := self._format.failure(code):
@@ -67,27 +67,27 @@ class FormatParser:
             self._skip("no JSON object")
             return
         try:
-            for heard in self._format.read(printed):
-                yield from self._said(heard)
-        except ValidationError:  # nested deeper than any reader of ours goes
+            for event in self._format.read(printed):
+                yield from self._outputs(event)
+        except ValidationError:  # nested deeper than our events may be
             self._skip("too deep")
         except RunError:
-            self._tell()
+            self._log_skipped()
             raise
 
-    def _said(self, heard: FormatEvent) -> Iterator[AgentOutput]:
-        match heard:
+    def _outputs(self, event: FormatEvent) -> Iterator[AgentOutput]:
+        match event:
             case NewMessage():
-                yield from self._speech.value({"message": True})
+                yield from self._events.parse_value({"message": True})
             case Skipped():
-                self._skip(heard.kind)
+                self._skip(event.kind)
             case AgentConversation():
-                yield from self._named(heard)
+                yield from self._named(event)
             case _:
-                yield from self._speech.value(heard)
+                yield from self._events.parse_value(event)
 
     def _named(self, own: AgentConversation) -> Iterator[AgentOutput]:
-        """Said again only when it has changed, however often the CLI says it."""
+        """Yields the conversation only when it has changed, however often the CLI prints it."""
         if not is_id(own.id):
             self._skip("strange conversation")
         elif own != self._conversation:
@@ -97,13 +97,13 @@ class FormatParser:
     def _skip(self, kind: str) -> None:
         self._skipped[kind if kind in self._skipped or len(self._skipped) < _KINDS else "other"] += 1
 
-    def _tell(self) -> None:
+    def _log_skipped(self) -> None:
         if self._skipped:
             logger.info("agent.skipped", format=self._name, lines=self.skipped)
 
 
 def object_of(line: bytes) -> Object | None:
-    """The JSON object of a line; None when it is none."""
+    """The JSON object of a line; None when the line is not one."""
     text = line.decode(errors="replace")
     try:
         printed: object = json.loads(text, parse_constant=_no_number)
@@ -115,4 +115,4 @@ def object_of(line: bytes) -> Object | None:
 
 
 def _no_number(name: str) -> None:
-    """NaN and the infinities, which are no JSON."""
+    """Turns NaN and the infinities into null: they are no JSON."""

@@ -1,4 +1,4 @@
-"""The formats by the names that `agents.toml` has for them."""
+"""The formats, by their names in `agents.toml`."""
 
 from __future__ import annotations
 

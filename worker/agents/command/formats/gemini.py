@@ -1,8 +1,8 @@
 """Gemini CLI: `gemini --output-format stream-json`.
 
 Text comes in pieces without the number of its message: a tool call is where one message ends and the next begins. The
-CLI tells no thoughts. Its exit codes have meanings, and for an error of the model's server the code is that of HTTP,
-cut to a byte; a `result` comes before it.
+CLI prints no thoughts. Its exit codes have meanings. For an error of the model's server it prints a `result`, and its
+exit code is the HTTP status, cut to a byte.
 """
 
 from __future__ import annotations

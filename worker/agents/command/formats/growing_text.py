@@ -1,10 +1,10 @@
-"""Text that only grows, told in pieces, in snapshots of the whole, or in both."""
+"""Text that only grows and comes in pieces, in snapshots of the whole, or in both."""
 
 from __future__ import annotations
 
 
 class GrowingText:
-    """What `add` and `snapshot` return adds up to the text."""
+    """The results of `add` and `snapshot` add up to the text."""
 
     def __init__(self) -> None:
         self._text = ""
@@ -14,5 +14,5 @@ class GrowingText:
         return piece
 
     def snapshot(self, whole: str) -> str:
-        """What `whole` adds. Nothing, when it does not go on where the text ends: what was said stays said."""
+        """The text that `whole` adds. Empty when `whole` does not continue the text: emitted text cannot change."""
         return self.add(whole[len(self._text) :]) if whole.startswith(self._text) else ""

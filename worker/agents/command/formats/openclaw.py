@@ -1,7 +1,7 @@
 """OpenClaw: `openclaw agent exec --json`, and `openclaw agent --local --json`.
 
-One object at the end, with the answer as `payloads`, of which each is a message. The second command has the counts in
-`meta`. The CLI tells neither pieces nor tools nor thoughts.
+The CLI prints one object at the end, with the answer as `payloads`, each of which is a message. The second command has
+the token counts in `meta`. The CLI prints neither pieces nor tools nor thoughts.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class OpenClaw:
                 yield from _counted(printed)
                 if failure := _failure(printed):
                     raise failure
-                yield from (heard for payload in objects(payloads) for heard in _text(payload))
+                yield from (event for payload in objects(payloads) for event in _text(payload))
                 self._done = True
             case _:
                 yield skipped(printed)

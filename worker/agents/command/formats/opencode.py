@@ -1,8 +1,8 @@
 """opencode: `opencode run --format json`.
 
 Each line has one part of a message: `text` and `reasoning` as a whole, when the part is complete; `tool_use` when the
-tool has ended; `step_finish` with what the step has cost. There is no line at the end of an answer: an exit code of 0
-after a step that was the last is that. Whatever follows an `error`, the CLI exits with 1.
+tool has ended; `step_finish` with the tokens of the step. No line ends an answer: an answer is complete when the CLI
+exits with 0 after its last step. After an `error` line the CLI exits with 1 in any case.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from worker.agents.protocol import AgentConversation
 
 class OpenCode:
     def __init__(self) -> None:
-        self._message = ""  # id of the assistant message that is being told
+        self._message = ""  # id of the current assistant message
         self._texts: dict[str, GrowingText] = defaultdict(GrowingText)  # by part
         self._prompt = 0  # tokens of all steps so far
         self._completion = 0

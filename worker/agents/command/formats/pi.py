@@ -1,8 +1,8 @@
 """pi: `pi --mode json -p`.
 
-A message is started, updated and ended. Each update holds the message so far besides what is new; the new is what is
-read, and the end says what was left out. The CLI exits with 0 whatever happens: an answer whose `stopReason` is `error`
-has failed, unless the CLI tries again.
+A message is started, updated and ended. Each update holds the message so far and the new text. The format reads the new
+text, and takes text that was left out from the end. The CLI always exits with 0: an answer whose `stopReason` is
+`error` has failed, unless the CLI tries again.
 """
 
 from __future__ import annotations

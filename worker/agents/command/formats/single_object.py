@@ -1,4 +1,4 @@
-"""A CLI that prints one JSON object, over many lines, when it is done."""
+"""Parses the output of a CLI that prints one JSON object, over many lines, at its end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_BYTES = 16_777_216
 
 
 class SingleObjectParser:
-    """All of stdout is parsed at its end, from the first line that begins with `{`: before it there may be a banner."""
+    """Parses stdout at its end, from the first line that begins with `{`: a banner may come before that line."""
 
     def __init__(self, parse: Parser) -> None:
         self._parse = parse

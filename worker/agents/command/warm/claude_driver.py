@@ -1,8 +1,8 @@
 """Claude Code: `claude -p --input-format stream-json --output-format stream-json …`.
 
-A turn is a line `user`, and ends with a line `result`. There is nothing in either that says which belongs to which.
-Some commands (`/clear`, `/compact`) are done without a `result`, unless nothing follows: then the CLI says that it is
-done and ends. So a turn that begins with `/` is a process's last.
+A turn is a line `user`, and ends with a line `result`. Neither line has an id that relates it to the other. Some
+commands (`/clear`, `/compact`) print no `result` while stdin stays open. When stdin ends, the CLI prints one and exits.
+So a turn that begins with `/` is a process's last.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class ClaudeDriver:
         return ClaudeTurn(prompt)
 
     def is_unsolicited(self, printed: Object) -> bool:
-        """Such as what it does when a command in the background has ended, or a wake-up it has asked for is due."""
+        """The CLI works by itself when a command in the background has ended, or when a wake-up that it set is due."""
         return printed.get("type") in _OF_A_TURN
 
 
@@ -33,7 +33,7 @@ class ClaudeTurn:
     def __init__(self, prompt: str) -> None:
         self.over = False
         self.last = prompt.lstrip().startswith("/")
-        self.asking: list[Object] = [{"type": "user", "message": {"role": "user", "content": prompt}}]
+        self.outgoing: list[Object] = [{"type": "user", "message": {"role": "user", "content": prompt}}]
         self._format = Claude()
 
     def read(self, printed: Object) -> Iterator[FormatEvent]:

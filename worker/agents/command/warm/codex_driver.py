@@ -1,8 +1,9 @@
 """Codex: `codex app-server`, JSON-RPC over lines.
 
-A process has a thread, which is started in the directory of its session with the first turn; a turn ends with
-`turn/completed`. It tells text in pieces, which `codex exec` does not. Its items are those of `codex exec`, named in
-another case; tools are read by that format. What happens in other threads, those of subagents, is not the answer's.
+A process has a thread, which the first turn starts in the directory of the session. A turn ends with `turn/completed`.
+The app server prints text in pieces, which `codex exec` does not. Its items are those of `codex exec` with names in
+camelCase, so the format of `codex exec` reads the tools. Other threads belong to subagents, and their events are not
+part of the answer.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from worker.agents.command.formats.format import NEW_MESSAGE, FormatEvent, Objec
 from worker.agents.command.formats.format_errors import agent_error, incomplete
 from worker.agents.command.formats.growing_text import GrowingText
 
-_NOT_SUPPORTED = {"code": -32601, "message": "Nobody is there to be asked."}
+_NOT_SUPPORTED = {"code": -32601, "message": "No user is there to answer."}
 
-# What `codex exec` tells of a tool.
-_TOLD = {
+# The fields of a tool that `codex exec` prints.
+_TOOL_FIELDS = {
     "commandExecution": ("command", "aggregatedOutput", "exitCode", "status"),
     "fileChange": ("changes", "status"),
     "mcpToolCall": ("server", "tool", "arguments", "result", "error", "status"),
@@ -62,42 +63,42 @@ class CodexTurn:
         self._begun: set[str] = set()  # messages, by item
         self._tools = Codex()
         self._completed = False
-        self.asking: list[Object] = []
-        self._asked: set[int] = set()  # ids of requests
+        self.outgoing: list[Object] = []
+        self._requests: set[int] = set()  # ids of requests
         if driver.thread:
             self._start()
         else:
             where = {"cwd": str(folder.absolute())} if folder else {}
-            self._ask("thread/start", {**where, "ephemeral": True})
+            self._request("thread/start", {**where, "ephemeral": True})
 
     def read(self, printed: Object) -> Iterator[FormatEvent]:
         match printed:
             case {"id": name, "method": str()}:
-                self.asking.append({"id": name, "error": _NOT_SUPPORTED})
-            case {"id": int(name), "error": dict(error)} if name in self._asked:
+                self.outgoing.append({"id": name, "error": _NOT_SUPPORTED})
+            case {"id": int(name), "error": dict(error)} if name in self._requests:
                 raise agent_error(str(error.get("message")))
-            case {"id": int(name), "result": {"thread": {"id": str(thread)}}} if name in self._asked:
+            case {"id": int(name), "result": {"thread": {"id": str(thread)}}} if name in self._requests:
                 self._driver.thread = thread
                 self._start()
             case {"method": str(method), "params": dict(params)} if params.get("threadId") == self._driver.thread:
-                yield from self._told(method, params)
+                yield from self._notification(method, params)
 
     def failure(self, code: int) -> RunError | None:
         return None if code or self._completed else incomplete()
 
     def _start(self) -> None:
         text = {"type": "text", "text": self._prompt}
-        self._ask("turn/start", {"threadId": self._driver.thread, "input": [text]})
+        self._request("turn/start", {"threadId": self._driver.thread, "input": [text]})
 
-    def _ask(self, method: str, params: Object) -> None:
+    def _request(self, method: str, params: Object) -> None:
         name = next(self._driver.ids)
-        self._asked.add(name)
-        self.asking.append({"id": name, "method": method, "params": params})
+        self._requests.add(name)
+        self.outgoing.append({"id": name, "method": method, "params": params})
 
-    def _told(self, method: str, params: Object) -> Iterator[FormatEvent]:
+    def _notification(self, method: str, params: Object) -> Iterator[FormatEvent]:
         match method, params:
             case "item/agentMessage/delta", {"itemId": str(item), "delta": str(text)}:
-                yield from self._say(item, self._texts[item].add(text))
+                yield from self._message_text(item, self._texts[item].add(text))
             case "item/reasoning/summaryTextDelta", {"itemId": str(item), "delta": str(text)}:
                 yield Reasoning(delta=self._texts[item].add(text))
             case "item/reasoning/summaryPartAdded", {"itemId": str(item), "summaryIndex": int(index)} if index:
@@ -109,19 +110,19 @@ class CodexTurn:
             case "turn/completed", {"turn": dict(turn)}:
                 self._end(turn)
 
-    def _item(self, act: str, name: str, item: Object) -> Iterator[FormatEvent]:
+    def _item(self, phase: str, name: str, item: Object) -> Iterator[FormatEvent]:
         match item:
             case {"type": "agentMessage", "text": str(text)}:
-                yield from self._say(name, self._texts[name].snapshot(text))
+                yield from self._message_text(name, self._texts[name].snapshot(text))
             case {"type": "reasoning", "summary": list(parts)}:
                 if rest := self._texts[name].snapshot("\n\n".join(map(str, parts))):
                     yield Reasoning(delta=rest)
-            case {"type": str(kind)} if kind in _TOLD:
-                told = {_snake(key): item[key] for key in _TOLD[kind] if key in item}
-                tool = {**told, "type": _snake(kind).replace("_agent_", "_"), "id": name}
-                yield from self._tools.read({"type": f"item.{act}", "item": tool})
+            case {"type": str(kind)} if kind in _TOOL_FIELDS:
+                fields = {_snake(key): item[key] for key in _TOOL_FIELDS[kind] if key in item}
+                tool = {**fields, "type": _snake(kind).replace("_agent_", "_"), "id": name}
+                yield from self._tools.read({"type": f"item.{phase}", "item": tool})
 
-    def _say(self, item: str, text: str) -> Iterator[FormatEvent]:
+    def _message_text(self, item: str, text: str) -> Iterator[FormatEvent]:
         if text and item not in self._begun:
             self._begun.add(item)
             yield NEW_MESSAGE

@@ -1,6 +1,7 @@
-"""The seam between warm processes, which are alike for all CLIs, and how each CLI is talked to, one file for each.
+"""The seam between warm processes, which are alike for all CLIs, and the drivers, one file for each CLI.
 
-It is pure: objects in, objects out. Each is a line of JSON on the CLI's stdin and stdout.
+A driver knows its CLI's protocol. It is pure: objects in, objects out. Each object is a line of JSON on the CLI's stdin
+or stdout.
 """
 
 from __future__ import annotations
@@ -14,40 +15,41 @@ from worker.agents.command.formats.format import Format, Object
 
 
 class CliTurn(Format, Protocol):
-    """One turn: what the CLI is asked, and the format of what it answers."""
+    """One turn: the lines to send to the CLI, and the format of the lines that it prints."""
 
-    asking: list[Object]  # what is to be written now; whoever writes it takes it out
+    outgoing: list[Object]  # the lines to send now; `WarmProcess` writes them and clears the list
 
     @property
     def over(self) -> bool:
-        """Whether the whole answer was told. The CLI waits for its next turn."""
+        """Whether the answer is complete. The CLI waits for its next turn."""
         ...
 
     @property
     def last(self) -> bool:
-        """Whether the CLI shall end after it."""
+        """Whether the CLI shall end after this turn."""
         ...
 
 
 class CliDriver(Protocol):
-    """With one process, from its start to its end. One turn at a time."""
+    """Drives one process, from its start to its end. One turn at a time."""
 
     def opening(self) -> Sequence[Object]:
-        """What is written before there is any turn."""
+        """The lines to send before the first turn."""
         ...
 
     def turn(self, prompt: str, folder: Path | None) -> CliTurn:
-        """`folder` is where a CLI that moves shall work; None: where it was started. The others were started there."""
+        """Begins a turn. A CLI that can change its directory works in `folder`, or with None where it started. Other
+        CLIs always work where they started."""
         ...
 
     def is_unsolicited(self, printed: Object) -> bool:
-        """Whether `printed`, which came between two turns, belongs to something that the CLI does of its own accord."""
+        """Whether `printed`, which came between two turns, shows that the CLI works without a request."""
         ...
 
 
 @dataclass(frozen=True)
 class DriverSpec:
-    """How a CLI is talked to. `moves`: it can be told where to work after it was started."""
+    """The driver of a CLI. `can_change_folder`: the CLI can change its working directory after its start."""
 
     driver: Callable[[], CliDriver]
     can_change_folder: bool = False

@@ -1,4 +1,4 @@
-"""How the CLIs are talked to, by the names of their formats."""
+"""The drivers of the CLIs, by the names of their formats."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from worker.agents.command.warm.codex_driver import CodexDriver
 from worker.agents.command.warm.driver import DriverSpec
 from worker.agents.command.warm.pi_driver import PiDriver
 
-# A new one is a file beside this one, one entry here, and the command line in `presets.py`.
+# A new driver is a file beside this one, one entry here, and the command line in `presets.py`.
 DRIVERS: Mapping[str, DriverSpec] = {
     "claude": DriverSpec(ClaudeDriver),
     "codex": DriverSpec(CodexDriver, can_change_folder=True),

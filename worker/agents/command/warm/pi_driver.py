@@ -1,8 +1,8 @@
 """pi: `pi --mode rpc`.
 
-A turn is a command `prompt`. The CLI says `agent_end` also when it will try again, or compact the conversation first.
-So after each one it is asked for its state, and the turn is over when it is idle. Whatever was printed before the
-prompt was accepted belongs to no turn of ours.
+A turn is a command `prompt`. The CLI prints `agent_end` also when it will try again, or compact the conversation first.
+So the driver requests the CLI's state after each `agent_end`, and the turn is over when the CLI is idle. Lines that the
+CLI printed before it accepted the prompt belong to no turn of ours.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class PiDriver:
         return PiTurn(prompt)
 
     def is_unsolicited(self, printed: Object) -> bool:
-        """Such as the turn that an extension has begun."""
+        """The CLI works by itself when an extension has begun a turn."""
         return printed.get("type") in ("agent_start", "message_start", "tool_execution_start")
 
 
@@ -35,7 +35,7 @@ class PiTurn:
 
     def __init__(self, prompt: str) -> None:
         self.over = False
-        self.asking: list[Object] = [{"type": "prompt", "message": prompt}]
+        self.outgoing: list[Object] = [{"type": "prompt", "message": prompt}]
         self._format = Pi()
         self._accepted = False
         self._working = False  # between `agent_start` and `agent_end`, or about to be again
@@ -43,10 +43,10 @@ class PiTurn:
     def read(self, printed: Object) -> Iterator[FormatEvent]:
         match printed:
             case {"type": "response"}:
-                self._answer(printed)
+                self._response(printed)
             case {"type": "extension_ui_request", "id": name, "method": method}:
-                if method in _DIALOGS:  # nobody is there to be asked
-                    self.asking.append({"type": "extension_ui_response", "id": name, "cancelled": True})
+                if method in _DIALOGS:  # no user is there to answer
+                    self.outgoing.append({"type": "extension_ui_response", "id": name, "cancelled": True})
             case _ if self._accepted:
                 yield from self._format.read(printed)
                 self._follow(printed)
@@ -54,11 +54,11 @@ class PiTurn:
     def failure(self, code: int) -> RunError | None:
         return self._format.failure(code)
 
-    def _answer(self, response: Object) -> None:
+    def _response(self, response: Object) -> None:
         match response:
             case {"command": "prompt", "success": True}:
                 self._accepted = True
-                self._ask_for_state()  # a command of an extension is done already
+                self._request_state()  # a command of an extension is done already
             case {"command": "get_state", "success": True, "data": dict(state)}:
                 busy = state.get("isStreaming") or state.get("isCompacting") or state.get("pendingMessageCount")
                 self.over = self._accepted and not busy and not self._working
@@ -71,10 +71,10 @@ class PiTurn:
                 self._working = True
             case {"type": "agent_end" | "compaction_end"}:
                 self._working = False
-                self._ask_for_state()
+                self._request_state()
             case {"type": "auto_retry_end", "success": False}:
                 self._working = False
-                self._ask_for_state()
+                self._request_state()
 
-    def _ask_for_state(self) -> None:
-        self.asking.append({"type": "get_state"})
+    def _request_state(self) -> None:
+        self.outgoing.append({"type": "get_state"})

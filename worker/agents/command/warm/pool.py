@@ -1,8 +1,8 @@
-"""The processes of one agent that wait: those ready for any session, and those kept for the session they belong to.
+"""The waiting processes of one agent: those ready for any session, and those kept for their own session.
 
-Rule 1: a process that has had a turn belongs to that session for good. It leaves `take_kept` for no other, and there is
-no way back to the ready ones.
-Rule 2: whoever takes a process owns it, and gives it to `keep` or closes it.
+Rule 1: a process that has had a turn belongs to the session of that turn for good. `take_kept` returns it to no other
+session, and it never becomes one of the ready processes again.
+Rule 2: the caller that takes a process owns it, and passes it to `keep` or closes it.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from worker.agents.config import Warm
 
 logger = structlog.get_logger()
 
-REST_SECONDS = 1.0  # before the next start: the process that was just taken needs the processor more
-MOST_PATIENCE = 60.0  # seconds between two starts, when one process after the other ends by itself
+REST_SECONDS = 1.0  # before the next start: the process that a run has just taken needs the CPU more
+MOST_PATIENCE = 60.0  # seconds between two starts at most, when one process after the other ends by itself
 
 Key = tuple[str, str]  # agent and session
 
 
 class _Waiting:
-    """A process with somebody who watches it."""
+    """A process, and the task that watches it."""
 
     def __init__(self, process: WarmProcess) -> None:
         self.process = process
@@ -53,21 +53,21 @@ class _Waiting:
 
 
 class Pool:
-    """`run` has to be running beside its use. Processes that wait are ended with it."""
+    """Works while `run` runs in a task of its own. Waiting processes end with `run`."""
 
     def __init__(
         self, name: str, warm: Warm, start: Callable[[], Awaitable[WarmProcess]], *, rest: float = REST_SECONDS
     ) -> None:
-        """`start` makes a process that belongs to no session; it may raise RunError or OSError."""
+        """`start` returns a process that belongs to no session; it may raise RunError or OSError."""
         self._name = name
         self._warm = warm
         self._start = start
         self._rest = rest
-        self._took = False  # a process since the last start
+        self._took = False  # whether a run took a process since the last start
         self._ready: list[_Waiting] = []
         self._kept: OrderedDict[Key, _Waiting] = OrderedDict()  # the one used last comes last
         self._missing = anyio.Event()
-        self._failures = 0  # in a row: processes that could not be started, or ended before they were used
+        self._failures = 0  # in a row: processes that did not start, or ended before their first turn
         self._watchers: TaskGroup
 
     @property
@@ -79,7 +79,7 @@ class Pool:
         return len(self._kept)
 
     async def run(self) -> None:
-        """Keeps as many processes ready as there shall be, until cancelled. Then ends all that wait."""
+        """Keeps as many processes ready as the settings demand, until it is cancelled. Then ends all that wait."""
         async with anyio.create_task_group() as self._watchers:
             while True:
                 self._missing = anyio.Event()
@@ -117,24 +117,24 @@ class Pool:
         return await waiting.take() if waiting else None
 
     async def keep(self, key: Key, process: WarmProcess) -> None:
-        """Keeps a process for its session, or closes it: no longer usable, or with turns enough. The process that has
-        waited longest makes room."""
+        """Keeps a process for its session. Closes it if it is not usable any more or has had its last turn. The process
+        that has waited longest makes room."""
         if not process.usable or process.turns >= self._warm.turns or not self._warm.kept:
             await process.close()
             return
         if earlier := await self.take_kept(key):
             await earlier.close()
         waiting = self._kept[key] = _Waiting(process)
-        self._watchers.start_soon(self._instrumentation, waiting, self._warm.idle_seconds, name=f"kept {self._name}")
+        self._watchers.start_soon(self._watch, waiting, self._warm.idle_seconds, name=f"kept {self._name}")
         if len(self._kept) > self._warm.kept:
             self._kept.popitem(last=False)[1].scope.cancel()
 
     def _wait(self, waiting: _Waiting) -> None:
         self._ready.append(waiting)
-        self._watchers.start_soon(self._instrumentation, waiting, None, name=f"ready {self._name}")
+        self._watchers.start_soon(self._watch, waiting, None, name=f"ready {self._name}")
 
-    async def _instrumentation(self, waiting: _Waiting, seconds: float | None) -> None:
-        """Until the process is taken, not usable any more, or has waited for `seconds`."""
+    async def _watch(self, waiting: _Waiting, seconds: float | None) -> None:
+        """Watches a process until it is taken, is not usable any more, or has waited for `seconds`."""
         try:
             with waiting.scope, anyio.move_on_after(seconds):
                 await waiting.process.idle()

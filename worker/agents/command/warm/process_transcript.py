@@ -1,4 +1,4 @@
-"""What a process has been told and has answered: its own conversation, to be compared with the session's."""
+"""The conversation that a process has had, with its prompts and answers, to compare with the session's."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from worker.agents.protocol import AgentInput
 
 @dataclass(frozen=True)
 class ProcessTranscript:
-    """Turns as digests of what was said in words, which is all that a CLI is told: a conversation may be long."""
+    """Turns as digests of their text, because a conversation may be long. A CLI gets nothing but the text."""
 
     system: str
     turns: tuple[bytes, ...]
 
     @classmethod
     def before(cls, input: AgentInput) -> ProcessTranscript:
-        """What the prompt tells of the conversation so far."""
+        """The conversation that the first prompt holds: the turns before the current one."""
         return cls(input.extra_system_prompt, _digests(input.history))
 
     def and_then(self, input: AgentInput, answer: str) -> ProcessTranscript:
@@ -27,10 +27,10 @@ class ProcessTranscript:
         return replace(self, turns=(*self.turns, *_digests((*new, Turn(role="assistant", content=answer)))))
 
     def is_continued_by(self, input: AgentInput) -> bool:
-        """Whether only the message of `input` is new.
+        """Whether only the message of `input` is new to the process.
 
-        Its history has to be how this conversation ends: the beginning of a long one is forgotten by the session. It
-        cannot be empty: then the session has forgotten all of it, and so shall its agent.
+        This conversation has to end with the history of `input`: a session forgets the beginning of a long one. An
+        empty history continues nothing: the session has forgotten the whole conversation, and so must its agent.
         """
         history = _digests(input.history)
         return input.extra_system_prompt == self.system and bool(history) and self.turns[-len(history) :] == history

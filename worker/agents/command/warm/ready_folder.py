@@ -1,8 +1,8 @@
 """The directory of a process that was started before its session was known.
 
-It becomes the session's when the process does: it gets the session's name, and its old one is a link to it from then
-on, because the CLI may have written that path down. It stays locked until then. So the workers that share a root can
-tell what a killed one has left: the kernel lets go of a lock when its process ends.
+It becomes the session's when the process does: it gets the session's name, and a link takes its old name, because the
+CLI may have stored the old path. The worker keeps the directory locked until then. So the workers that share a root can
+find the directories of a killed worker: the kernel releases a lock when its process ends.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _NAME = "ready-"
 
 class ReadyFolder:
     def __init__(self, root: Path) -> None:
-        """Makes it, readable by this user only. Raises OSError."""
+        """Makes the directory, readable by this user only. Raises OSError."""
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path = root / f"{_NAME}{uuid4().hex}"
         self.path.mkdir(mode=0o700)
@@ -27,8 +27,8 @@ class ReadyFolder:
         self._lasting = False
 
     def become(self, name: str, *, lasting: bool) -> bool:
-        """Gives it to a session, which may be back after `close` if it is `lasting`. False when that has a directory
-        already."""
+        """Gives the directory to a session. Returns False when the session has a directory already. A `lasting` session
+        may have more turns after `close`."""
         with suppress(OSError):
             self.path.rename(self.path.with_name(name))
             self.path.symlink_to(name)
@@ -38,7 +38,7 @@ class ReadyFolder:
         return False
 
     def close(self) -> None:
-        """Leaves nothing but a lasting session's directory and the link to it."""
+        """Removes the directory or the link to it. A lasting session keeps both."""
         os.close(self._lock)
         if not self.path.is_symlink():
             shutil.rmtree(self.path, ignore_errors=True)
@@ -47,9 +47,9 @@ class ReadyFolder:
 
 
 def sweep(root: Path) -> None:
-    """Removes what killed workers have left, and links to directories of sessions that are gone."""
+    """Removes the directories of killed workers, and links to directories of sessions that are gone."""
     for path in root.glob(f"{_NAME}*"):
-        with suppress(OSError):  # somebody has it locked, or has removed it just now
+        with suppress(OSError):  # another worker has it locked, or has removed it just now
             if not path.is_symlink():
                 lock = _locked(path)
                 shutil.rmtree(path)

@@ -1,8 +1,8 @@
-"""Agents of kind `command` with `warm`: the CLI is started before it is needed, and kept for its session's next turn.
+"""Agents of kind `command` with `warm`: the CLI starts before a run needs it, and waits for its session's next turn.
 
-Nothing is shared between sessions: no process and no directory. A process that fails, is stopped, or knows something
-else than its session's history says, is ended, and another one is told the whole conversation. A session's turns may
-well be done by different workers: the history shows a process that it has missed one.
+Sessions share nothing: no process and no directory. The agent ends a process that fails, is stopped, or knows another
+conversation than its session's history, and another process gets the whole conversation. Different workers may do the
+turns of one session: the history shows when a process has missed a turn.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ from worker.agents.config import CommandConfig, Warm
 from worker.agents.presets import SESSION_WORKDIR
 from worker.agents.protocol import AgentEvent, AgentInput
 
-SWEEP_SECONDS = 3_600.0  # at least, between two looks for what others have left
+SWEEP_SECONDS = 3_600.0  # at least, between two searches for directories of killed workers
 
 
 class Starter:
     """Starts processes, each in a directory where no other session has worked.
 
-    A process has no variables that name its run or session: when it starts it may have none, and later ones cannot be
-    told.
+    A process has no variables that name its run or session: it may have no session when it starts, and the environment
+    of a running process cannot change.
     """
 
     def __init__(self, command: CommandAgent, config: CommandConfig, work_root: Path) -> None:
         self._command = command
         self._format = config.output
         self._limits = config.limits
-        self._language = DRIVERS[config.output]
+        self._spec = DRIVERS[config.output]
         self._swept_at = -math.inf
         self._root = work_root if config.workdir == SESSION_WORKDIR else None  # None: all work in the same directory
 
     async def ahead(self) -> WarmProcess:
-        """For a session that is not known yet. Raises OSError besides RunError."""
+        """A process for a session that is not known yet. Raises OSError besides RunError."""
         async with AsyncExitStack() as holds:
             fresh = holds.enter_context(closing(await self._fresh(self._root))) if self._root else None
             return await self._start(holds, None, fresh)
@@ -63,16 +63,17 @@ class Starter:
             return await self._start(holds, await self._folder(holds, input), None)
 
     def can_assign(self, input: AgentInput) -> bool:
-        """Whether a process that was started ahead may serve the session: it cannot work in a directory that is
-        already there, unless it can be told."""
-        return self._root is None or self._language.can_change_folder or not (self._root / _name(input)).exists()
+        """Whether a process that was started ahead may serve the session. When the session has a directory already,
+        only a CLI that can change its directory may."""
+        return self._root is None or self._spec.can_change_folder or not (self._root / _name(input)).exists()
 
-    async def settle(self, process: WarmProcess, input: AgentInput) -> bool:
-        """Makes a process that was started ahead the session's. False when the session has a directory meanwhile."""
+    async def assign_to_session(self, process: WarmProcess, input: AgentInput) -> bool:
+        """Gives a process that was started ahead to the session. Returns False when the session got a directory
+        meanwhile."""
         lasting = input.named_session
         if (
             process.fresh
-            and not self._language.can_change_folder
+            and not self._spec.can_change_folder
             and not process.fresh.become(_name(input), lasting=lasting)
         ):
             return False
@@ -83,7 +84,7 @@ class Starter:
         return await self._command.explained(failure, process.child)
 
     async def _folder(self, holds: AsyncExitStack, input: AgentInput) -> Path | None:
-        """The session's, which stays in use until the process has ended."""
+        """The session's directory, which stays in use until the process has ended."""
         if self._root is None:
             return None
         return await holds.enter_async_context(session_folder(self._root, input.session_key))
@@ -92,7 +93,7 @@ class Starter:
         command = self._command.start(stdin="open", folder=fresh.path if fresh else folder)
         async with AsyncExitStack() as running:
             child = await running.enter_async_context(command)
-            driver = self._language.driver()
+            driver = self._spec.driver()
             return WarmProcess(
                 child,
                 driver,
@@ -110,7 +111,7 @@ def _name(input: AgentInput) -> str:
 
 
 class WarmAgent:
-    """Fails as a `CommandAgent` does."""
+    """Runs each turn in a process of its session. Fails as a `CommandAgent` does."""
 
     def __init__(self, starter: Starter, pool: Pool) -> None:
         self._starter = starter
@@ -119,35 +120,35 @@ class WarmAgent:
     async def run(self, input: AgentInput) -> AsyncGenerator[AgentEvent, None]:
         process = await self._process(input)
         try:
-            async with aclosing(process.turn(input)) as speech:
-                async for spoken in speech:
-                    yield spoken
+            async with aclosing(process.turn(input)) as events:
+                async for event in events:
+                    yield event
         except RunError as failure:
             raise await self._starter.explained(failure, process) from None
         finally:
             await to_its_end(self._leave(process, input), name=f"end of turn {input.run_id}")
 
     async def _process(self, input: AgentInput) -> WarmProcess:
-        """One that knows the session's history, or nothing."""
+        """A process that knows the session's history, or that knows nothing yet."""
         kept = await self.pool.take_kept(_key(input))
         if kept and kept.usable and kept.transcript and kept.transcript.is_continued_by(input):
             return kept
         if kept:
             await kept.close()  # before another one works in its directory
         ready = await self.pool.take_ready() if self._starter.can_assign(input) else None
-        if ready and await self._settled(ready, input):
+        if ready and await self._assigned(ready, input):
             return ready
         return await self._starter.for_session(input)
 
-    async def _settled(self, ready: WarmProcess, input: AgentInput) -> bool:
-        """Whether a process has become the session's. Otherwise it is ended."""
-        settled = False
+    async def _assigned(self, ready: WarmProcess, input: AgentInput) -> bool:
+        """Whether the process belongs to the session now. Otherwise it is ended."""
+        assigned = False
         try:
-            settled = await self._starter.settle(ready, input)
+            assigned = await self._starter.assign_to_session(ready, input)
         finally:
-            if not settled:
+            if not assigned:
                 await to_its_end(ready.close(), name=f"end of a process that was ready for {input.run_id}")
-        return settled
+        return assigned
 
     async def _leave(self, process: WarmProcess, input: AgentInput) -> None:
         if input.named_session:
@@ -170,7 +171,7 @@ async def open_warm(
     *,
     rest: float = REST_SECONDS,
 ) -> AsyncIterator[WarmAgent]:
-    """On leaving, no process is left."""
+    """The agent, while the block lasts. No process is left at its end."""
     starter = Starter(command, config, work_root)
     pool = Pool(name, warm, starter.ahead, rest=rest)
     # Not a task group: it would wrap what is raised while the agent is open.

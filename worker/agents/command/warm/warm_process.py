@@ -1,4 +1,4 @@
-"""A CLI that has been started and waits: for its first turn, or for the next one of its session."""
+"""A started CLI that waits for its first turn, or for the next turn of its session."""
 
 from __future__ import annotations
 
@@ -37,10 +37,11 @@ class WarmProcess:
         fresh: ReadyFolder | None,
         check: Callable[[int], None],
     ) -> None:
-        """`name` is the format's. `running` ends the child, and `holds` lets go of what it needs until then.
+        """`name` is the format's. `running` ends the child, and `holds` releases its directory after that.
 
-        `folder` is where its session works; None: where all do, or not known yet. `fresh` is where it was started then.
-        `check` raises RunError for an exit code that says more than the format knows.
+        `folder` is the directory of the session. It is None when all sessions share one, or when the session is not
+        known yet; in the latter case the process was started in `fresh`. `check` raises RunError for an exit code that
+        shows more than the format knows.
         """
         self.child = child
         self.folder = folder
@@ -53,39 +54,41 @@ class WarmProcess:
         self._name = name
         self._running = running
         self._check = check
-        self._cutter = LineSplitter(max_line=MAX_LINE)
+        self._splitter = LineSplitter(max_line=MAX_LINE)
         self._lines: deque[bytes] = deque()
         self._write(driver.opening())
 
     async def turn(self, input: AgentInput) -> AsyncGenerator[AgentEvent, None]:
-        """Asks, and says what is answered. Afterwards the process is usable if it can take another turn.
+        """Sends a prompt and yields the events of the answer. Afterwards the process is usable if it can take another
+        turn.
 
-        The first time it is told the whole conversation, later the message only. Raises RunError as any command does.
+        The first prompt holds the whole conversation, a later one only the message. Raises RunError as any command
+        does.
         """
         self.usable = False
-        told = self.transcript or ProcessTranscript.before(input)
+        before = self.transcript or ProcessTranscript.before(input)
         turn = self._driver.turn(input.message if self.transcript else render(input), self.folder)
-        reading, flat, answer = FormatParser(self._name, turn), FlatText(), list[str]()
-        self._write_all(turn.asking)
+        parser, flat, answer = FormatParser(self._name, turn), FlatText(), list[str]()
+        self._send(turn.outgoing)
         if turn.last:
             self.child.end_input()
         while not turn.over and (line := await self._line()):
-            for heard in reading.feed(line):
-                if isinstance(heard, Delta):
-                    answer.append(flat.add(heard))
-                if not isinstance(heard, AgentConversation):  # it ends with the process
-                    yield heard
-            self._write_all(turn.asking)
-        list(reading.end())  # tells what was skipped; there is no unfinished line
+            for output in parser.feed(line):
+                if isinstance(output, Delta):
+                    answer.append(flat.add(output))
+                if not isinstance(output, AgentConversation):  # the CLI's conversation ends with the process
+                    yield output
+            self._send(turn.outgoing)
+        list(parser.end())  # logs the skipped lines; there is no unfinished line
         code = 0 if turn.over else await self.child.exit_code()
         self._check(code)
-        reading.ended(code)
+        parser.ended(code)
         self.turns += 1
-        self.transcript = told.and_then(input, "".join(answer))
+        self.transcript = before.and_then(input, "".join(answer))
         self.usable = turn.over and not turn.last
 
     async def idle(self) -> None:
-        """Returns when the process has ended, or does something that nobody has asked for: it is not usable then."""
+        """Returns when the process has ended or works without a request. It is not usable then."""
         with suppress(RunError):  # a line without end
             while line := await self._line():
                 printed = object_of(line)
@@ -94,23 +97,23 @@ class WarmProcess:
         self.usable = False
 
     async def close(self) -> None:
-        """Ends the process and whatever it started."""
+        """Ends the process and all processes that it started."""
         self.usable = False
         async with self.holds:
             await self._running.aclose()
 
     async def _line(self) -> bytes:
-        """The next line with its end; an unfinished last one is left out. None left: empty."""
+        """The next line with its end; empty when stdout has ended. An unfinished last line is left out."""
         while not self._lines:
             chunk = await self.child.read()
             if not chunk:
                 return b""
-            self._lines.extend(self._cutter.feed(chunk))
+            self._lines.extend(self._splitter.feed(chunk))
         return self._lines.popleft() + b"\n"
 
-    def _write_all(self, asking: list[Object]) -> None:
-        self._write(asking)
-        asking.clear()
+    def _send(self, outgoing: list[Object]) -> None:
+        self._write(outgoing)
+        outgoing.clear()
 
     def _write(self, objects: Iterable[Object]) -> None:
         for one in objects:

@@ -1,4 +1,4 @@
-"""What adapters say: values as a Python agent may yield them (`worker/agents/jsonl.py`)."""
+"""The events of adapters: values as a Python agent may yield them (`worker/agents/jsonl.py`)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def tool(phase: Literal["start", "result"], name: object, call_id: object, **wha
 
 
 def arguments(written: object) -> object:
-    """Of a tool call, as models write them: JSON, if they do it well."""
+    """The arguments of a tool call, parsed. A model writes them as JSON; text that is not JSON stays as it is."""
     try:
         return from_json(written) if isinstance(written, str) else written
     except ValueError:
@@ -42,8 +42,8 @@ def as_text(output: object) -> str:
     return output if isinstance(output, str) else _json(output).decode()
 
 
-def nobody_to_ask(framework: str) -> RunError:
-    """The agent has stopped for somebody to approve or answer something."""
+def pending_request(framework: str) -> RunError:
+    """The error of an agent that has stopped to wait for a user's approval or answer."""
     return RunError(
         ErrorCode.AGENT_FAILED,
         "The agent waits for an approval or an answer, which nobody can give here.",

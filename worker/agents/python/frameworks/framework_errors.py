@@ -1,8 +1,8 @@
-"""Errors out of a framework, as the error of a run.
+"""Turns the errors of a framework into the error of a run.
 
-What went wrong between a framework and its model is told in the words that other agents use for it. It is known by the
-names of the errors' classes: the clients of OpenAI, Anthropic, Groq and others are made by one generator and name them
-alike, and not all of those that may be raised here are installed.
+For an error between a framework and its model the client gets the message that other agents use for it. The adapter
+finds such an error by the name of its class: one generator makes the clients of OpenAI, Anthropic, Groq and others, so
+they use the same names, and not every client whose errors may come is installed here.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ _BY_NAME = {
     "ModelRateLimitError": LIMITED,
     "ModelQuotaExceededError": LIMITED,
 }
-_KEYS = re.compile(r"\b(?:sk|AIza|key|gsk|xai)[-_]?[\w*.-]{8,}")  # some servers say the key that they refuse
-_KEPT = 2_000  # characters of a server's own words kept for operators
+_KEYS = re.compile(r"\b(?:sk|AIza|key|gsk|xai)[-_]?[\w*.-]{8,}")  # some servers repeat the key that they refuse
+_KEPT = 2_000  # characters of a server's text that operators get
 
 
 class FrameworkErrors:
-    """Within it, errors of a model's client and the framework's own ones become RunError; others are the agent's bugs.
+    """Turns errors of a model's client and of the framework into RunError. Other errors are the agent's bugs and pass.
 
-    Not an `except`, as it cannot name what it catches.
+    It is not an `except`, because the classes that it catches may not be importable.
     """
 
     def __init__(self, *own: type[Exception]) -> None:
-        """`own` are those whose words were meant for whoever uses the agent."""
+        """`own` are the framework's errors whose texts are meant for the user of the agent."""
         self._own = own
 
     def __enter__(self) -> None: ...
@@ -57,7 +57,7 @@ class FrameworkErrors:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, ExceptionGroup):
-            error = error.exceptions[-1]  # of models that were tried one after the other
+            error = error.exceptions[-1]  # one for each model that the framework tried, in turn
         if isinstance(error, Exception) and (failure := upstream_failure(error)) is not None:
             raise failure from error
         if isinstance(error, self._own):
@@ -65,12 +65,12 @@ class FrameworkErrors:
 
 
 def upstream_failure(error: Exception) -> RunError | None:
-    """None for an error that is not of a model's client."""
+    """The RunError for an error of a model's client; None for another error."""
     names = [base.__name__ for base in type(error).__mro__]
     if not _ROOTS & set(names):
         return None
     words = _KEYS.sub("***", well_formed(str(error)))
     status = getattr(error, "status_code", None)
     by_name = next((_BY_NAME[name] for name in names if name in _BY_NAME), None)
-    told = by_name or refusal(status if isinstance(status, int) else 0, words) or FAILED
-    return RunError(told.code, told.message, words[:_KEPT])
+    refused = by_name or refusal(status if isinstance(status, int) else 0, words) or FAILED
+    return RunError(refused.code, refused.message, words[:_KEPT])

@@ -1,6 +1,6 @@
-"""Objects of agent frameworks, as functions that an agent of kind `python` can call.
+"""Turns objects of agent frameworks into functions that an agent of kind `python` can call.
 
-They are known by the classes they descend from, so no framework is imported to find out that an object is none of it.
+It recognizes an object by the names of its base classes, so it need not import a framework to reject an object.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ _EXTRAS = {"pydantic_ai": "pydantic-ai", "agents": "openai-agents", "langgraph":
 
 
 def adapted(found: object) -> Callable[[AgentInput], object] | None:
-    """None for an object of no known framework. Raises SettingsError for one that cannot answer a message."""
-    # An adapter is imported here, as it imports its framework, which is there: the object comes from it.
+    """The function for an object; None if the object is of no known framework. Raises SettingsError when the object
+    cannot answer a message."""
+    # Each adapter imports its framework, so it is imported only here: an object's own framework is installed.
     match _framework(type(found)):
         case "pydantic_ai":
             from worker.agents.python.frameworks.pydantic_ai import pydantic_ai_adapter as pydantic_ai
@@ -34,7 +35,7 @@ def adapted(found: object) -> Callable[[AgentInput], object] | None:
 
 
 def missing(error: Exception) -> str:
-    """What to do about an import that failed for want of a framework; nothing for another failure."""
+    """A hint to install the framework whose import failed; empty for another failure."""
     module = error.name or "" if isinstance(error, ImportError) else ""
     extra = _EXTRAS.get(module.partition(".")[0])
     return f"; install the extra {extra}: pip install '.[{extra}]'" if extra else ""

@@ -1,4 +1,4 @@
-"""A compiled LangGraph graph whose state has `messages`."""
+"""Runs a compiled LangGraph graph whose state has `messages`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from worker.agents.python.frameworks.adapter_events import (
     NEW_MESSAGE,
     AdapterEvent,
     as_text,
-    nobody_to_ask,
+    pending_request,
     reasoning,
     tokens,
     tool,
@@ -36,16 +36,16 @@ def langgraph_adapter(graph: object) -> Callable[[AgentInput], AsyncIterator[Ada
 
     async def answer(input: AgentInput) -> AsyncIterator[AdapterEvent]:
         answer = _LangGraphTranslator()
-        # A graph with a checkpointer insists on a thread. The history is ours, so none is used twice.
+        # A graph with a checkpointer requires a thread. Each run gets a new one: the worker provides the history.
         config: RunnableConfig = {"configurable": {"thread_id": str(uuid4())}}
         with FrameworkErrors(GraphRecursionError):
             stream = graph.astream({"messages": _messages(input)}, config, stream_mode=["messages", "updates"])
             async with closing(stream) as parts:
                 async for mode, data in parts:
-                    for said in answer.read(mode, data):
-                        yield said
-        for said in answer.end():
-            yield said
+                    for event in answer.read(mode, data):
+                        yield event
+        for event in answer.end():
+            yield event
 
     return answer
 
@@ -61,30 +61,30 @@ def _message(message: Message) -> BaseMessage:
 
 
 def _piece(piece: str | Picture) -> str | dict[str, JsonValue]:
-    """In OpenAI's form, which LangChain takes for any model."""
+    """A piece in OpenAI's form, which LangChain accepts for every model."""
     if isinstance(piece, Picture):
         return {"type": "image_url", "image_url": {"url": piece.url}}
     return {"type": "text", "text": piece}
 
 
 class _LangGraphTranslator:
-    """The stream of one run in, what it says out.
+    """Turns the stream of one run into events.
 
     Text comes as `messages`: tokens of the models that nodes call, and the other messages that nodes return. Tools
-    come as `updates`: there, their calls are whole.
+    come as `updates`, which hold their calls whole.
     """
 
     def __init__(self) -> None:
-        self._message = ""  # id of the one that is being said
+        self._message = ""  # id of the current message
         self._prompt = self._completion = 0
         self._structured: object = None
 
     def read(self, mode: str, data: object) -> Iterator[AdapterEvent]:
         match mode, data:
             case "messages", (AIMessage() as message, _):
-                yield from self._said(message)
+                yield from self._blocks(message)
             case "updates", {"__interrupt__": _}:
-                raise nobody_to_ask("langgraph")
+                raise pending_request("langgraph")
             case "updates", dict():
                 for update in data.values():
                     yield from self._updated(update)
@@ -96,7 +96,7 @@ class _LangGraphTranslator:
             yield NEW_MESSAGE
             yield as_text(self._structured)
 
-    def _said(self, message: AIMessage) -> Iterator[AdapterEvent]:
+    def _blocks(self, message: AIMessage) -> Iterator[AdapterEvent]:
         if message.id != self._message:
             self._message = str(message.id)
             yield NEW_MESSAGE

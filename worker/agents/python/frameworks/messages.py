@@ -1,7 +1,7 @@
-"""The conversation of a run as every framework can take it: what was said, in words and pictures.
+"""The conversation of a run in a form that every framework accepts: text and pictures.
 
-Calls of a client's own tools are none of the agent's, and models refuse a result without a call that they know. So
-both are told in words.
+The agent does not know a client's own tools, and models refuse a result without a call that they know. So the calls of
+such tools and their results become text.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Literal
 from shared.run.run import Part, Turn
 from worker.agents.protocol import AgentInput
 
-# Some frameworks fetch a picture themselves, and would read from this machine or its network what a client names.
+# Some frameworks fetch a picture themselves, and a client's address could name a file or server of our own network.
 _PICTURE = re.compile(r"https://\S+|data:image/[\w.+-]+;base64,\S+", re.ASCII)
 _WORDS = {"image_url": "[image]", "input_audio": "[audio]", "file": "[file]"}
 
@@ -27,11 +27,11 @@ class Picture:
 @dataclass(frozen=True)
 class Message:
     role: Literal["user", "assistant"]
-    content: str | tuple[str | Picture, ...]  # the latter with a picture at least
+    content: str | tuple[str | Picture, ...]  # a tuple holds at least one picture
 
 
 def conversation(input: AgentInput) -> list[Message]:
-    """All of it; the last one is what the agent has to answer."""
+    """All messages. The agent has to answer the last one."""
     return [message for turn in input.conversation for message in _messages(turn)]
 
 

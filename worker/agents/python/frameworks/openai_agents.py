@@ -1,4 +1,4 @@
-"""An agent of the OpenAI Agents SDK."""
+"""Runs an agent of the OpenAI Agents SDK."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from worker.agents.python.frameworks.adapter_events import (
     AdapterEvent,
     arguments,
     as_text,
-    nobody_to_ask,
+    pending_request,
     reasoning,
     tokens,
     tool,
@@ -45,17 +45,17 @@ def openai_agents_adapter(agent: object) -> Callable[[AgentInput], AsyncIterator
             run = Runner.run_streamed(agent, _messages(input))
             async with closing(run.stream_events()) as events, _ended(run):
                 async for event in events:
-                    for said in answer.read(event):
-                        yield said
-            for said in answer.end(run):
-                yield said
+                    for adapted in answer.read(event):
+                        yield adapted
+            for adapted in answer.end(run):
+                yield adapted
 
     return answer
 
 
 @asynccontextmanager
 async def _ended(run: RunResultStreaming) -> AsyncIterator[None]:
-    """The run works in a task of its own. When its events are no longer read it would go on to its end."""
+    """Ends the SDK's run at the end of the block. It has a task of its own, which would go on without a reader."""
     try:
         yield
     finally:
@@ -85,10 +85,10 @@ def _piece(piece: str | Picture) -> responses.ResponseInputContentParam:
 
 
 class _OpenAIAgentsTranslator:
-    """Events of one run in, what it says out."""
+    """Turns the SDK's events of one run into adapter events."""
 
     def __init__(self) -> None:
-        self._told = False  # whether there is text since the model was last asked, or since it used a tool
+        self._has_text = False  # whether text came since the last request to the model, or since the last tool call
         self._tools: dict[str, str] = {}  # names by the ids of their calls
 
     def read(self, event: StreamEvent) -> Iterator[AdapterEvent]:
@@ -101,12 +101,12 @@ class _OpenAIAgentsTranslator:
     def _raw(self, event: TResponseStreamEvent) -> Iterator[AdapterEvent]:
         match event:
             case responses.ResponseCreatedEvent():
-                self._told = False
+                self._has_text = False
                 yield NEW_MESSAGE
             case responses.ResponseOutputItemAddedEvent(item=responses.ResponseOutputMessage()):
                 yield NEW_MESSAGE
             case responses.ResponseTextDeltaEvent(delta=text) | responses.ResponseRefusalDeltaEvent(delta=text):
-                self._told = True
+                self._has_text = True
                 yield text
             case (
                 responses.ResponseReasoningTextDeltaEvent(delta=text)
@@ -116,11 +116,11 @@ class _OpenAIAgentsTranslator:
 
     def _item(self, item: RunItem) -> Iterator[AdapterEvent]:
         match item:
-            case MessageOutputItem() if not self._told:  # of a model that does not stream
-                self._told = True
+            case MessageOutputItem() if not self._has_text:  # of a model that does not stream
+                self._has_text = True
                 yield ItemHelpers.text_message_output(item)
             case ToolCallItem(raw_item=call) | HandoffCallItem(raw_item=call):
-                self._told = False
+                self._has_text = False
                 name, call_id = _field(call, "name") or _field(call, "type"), _field(call, "call_id")
                 self._tools[call_id] = name
                 yield tool("start", name, call_id, args=arguments(_field(call, "arguments")))
@@ -132,12 +132,12 @@ class _OpenAIAgentsTranslator:
         usage = run.context_wrapper.usage
         yield tokens(usage.input_tokens, usage.output_tokens)
         if run.interruptions:
-            raise nobody_to_ask("openai-agents")
-        if not self._told and run.final_output is not None:
+            raise pending_request("openai-agents")
+        if not self._has_text and run.final_output is not None:
             yield NEW_MESSAGE
             yield as_text(run.final_output)
 
 
 def _field(item: object, name: str) -> str:
-    """Of an item that the SDK has as a dict or as an object, and that may not have it."""
+    """A field of an item, which the SDK has as a dict or as an object; empty if the item has no such field."""
     return str((item.get(name) if isinstance(item, dict) else getattr(item, name, None)) or "")

@@ -1,10 +1,10 @@
-"""A `pydantic_ai.Agent`."""
+"""Runs a `pydantic_ai.Agent`."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 
-from pydantic_ai import messages as said_by
+from pydantic_ai import messages as pydantic_messages
 from pydantic_ai.agent import AbstractAgent
 from pydantic_ai.capabilities import ReinjectSystemPrompt
 from pydantic_ai.exceptions import AgentRunError
@@ -17,7 +17,7 @@ from worker.agents.python.frameworks.adapter_events import (
     AdapterEvent,
     arguments,
     as_text,
-    nobody_to_ask,
+    pending_request,
     reasoning,
     tokens,
     tool,
@@ -25,7 +25,7 @@ from worker.agents.python.frameworks.adapter_events import (
 from worker.agents.python.frameworks.framework_errors import FrameworkErrors
 from worker.agents.python.frameworks.messages import Message, Picture, conversation
 
-Event = said_by.AgentStreamEvent | AgentRunResultEvent[object]
+Event = pydantic_messages.AgentStreamEvent | AgentRunResultEvent[object]
 
 
 def pydantic_ai_adapter(agent: object) -> Callable[[AgentInput], AsyncIterator[AdapterEvent]]:
@@ -39,82 +39,82 @@ def pydantic_ai_adapter(agent: object) -> Callable[[AgentInput], AsyncIterator[A
                 _content(message),
                 message_history=[*map(_message, history)],
                 instructions=input.extra_system_prompt or None,
-                capabilities=[ReinjectSystemPrompt(id=None)],  # with a history, `system_prompt` would be left out
+                capabilities=[ReinjectSystemPrompt(id=None)],  # with a history, the agent would omit `system_prompt`
             ) as events:
                 async for event in events:
-                    for said in answer.read(event):
-                        yield said
+                    for adapted in answer.read(event):
+                        yield adapted
 
     return answer
 
 
-def _message(message: Message) -> said_by.ModelMessage:
+def _message(message: Message) -> pydantic_messages.ModelMessage:
     content = _content(message)
     if message.role == "assistant" and isinstance(content, str):
-        return said_by.ModelResponse(parts=[said_by.TextPart(content)])
-    return said_by.ModelRequest(parts=[said_by.UserPromptPart(content)])
+        return pydantic_messages.ModelResponse(parts=[pydantic_messages.TextPart(content)])
+    return pydantic_messages.ModelRequest(parts=[pydantic_messages.UserPromptPart(content)])
 
 
-def _content(message: Message) -> str | list[said_by.UserContent]:
+def _content(message: Message) -> str | list[pydantic_messages.UserContent]:
     return message.content if isinstance(message.content, str) else [*map(_piece, message.content)]
 
 
-def _piece(piece: str | Picture) -> said_by.UserContent:
+def _piece(piece: str | Picture) -> pydantic_messages.UserContent:
     match piece:
         case str():
             return piece
         case Picture(url=url) if url.startswith("data:"):
-            return said_by.BinaryContent.from_data_uri(url)
+            return pydantic_messages.BinaryContent.from_data_uri(url)
         case Picture(url=url):
-            return said_by.ImageUrl(url)
+            return pydantic_messages.ImageUrl(url)
 
 
 class _PydanticAITranslator:
-    """Events of one run in, what it says out."""
+    """Turns the framework's events of one run into adapter events."""
 
     def __init__(self) -> None:
-        self._told = False  # whether there is text since the model was last asked, or since it used a tool
+        self._has_text = False  # whether text came since the last request to the model, or since the last tool call
 
     def read(self, event: Event) -> Iterator[AdapterEvent]:
         match event:
-            case said_by.PartStartEvent(index=index, part=part):
+            case pydantic_messages.PartStartEvent(index=index, part=part):
                 if index == 0:
-                    self._told = False
+                    self._has_text = False
                     yield NEW_MESSAGE
                 yield from self._part(part)
-            case said_by.PartDeltaEvent(delta=said_by.TextPartDelta(content_delta=text)):
+            case pydantic_messages.PartDeltaEvent(delta=pydantic_messages.TextPartDelta(content_delta=text)):
                 yield from self._text(text)
-            case said_by.PartDeltaEvent(delta=said_by.ThinkingPartDelta(content_delta=str(text))):
+            case pydantic_messages.PartDeltaEvent(delta=pydantic_messages.ThinkingPartDelta(content_delta=str(text))):
                 yield reasoning(text)
-            case said_by.PartEndEvent(part=said_by.NativeToolCallPart() as call):
+            case pydantic_messages.PartEndEvent(part=pydantic_messages.NativeToolCallPart() as call):
                 yield tool("start", call.tool_name, call.tool_call_id, args=arguments(call.args))
-            case said_by.FunctionToolCallEvent(part=call):
+            case pydantic_messages.FunctionToolCallEvent(part=call):
                 yield tool("start", call.tool_name, call.tool_call_id, args=arguments(call.args))
-            case said_by.FunctionToolResultEvent(part=result):
+            case pydantic_messages.FunctionToolResultEvent(part=result):
                 yield tool("result", result.tool_name, result.tool_call_id, result=result.content)
-            case said_by.OutputToolCallEvent():
-                self._told = False
+            case pydantic_messages.OutputToolCallEvent():
+                self._has_text = False
             case AgentRunResultEvent(result=result):
                 yield from self._end(result)
 
-    def _part(self, part: said_by.ModelResponsePart) -> Iterator[AdapterEvent]:
+    def _part(self, part: pydantic_messages.ModelResponsePart) -> Iterator[AdapterEvent]:
         match part:
-            case said_by.TextPart(content=text):
+            case pydantic_messages.TextPart(content=text):
                 yield from self._text(text)
-            case said_by.ThinkingPart(content=text):
+            case pydantic_messages.ThinkingPart(content=text):
                 yield reasoning(text)
-            case said_by.NativeToolReturnPart():
+            case pydantic_messages.NativeToolReturnPart():
                 yield tool("result", part.tool_name, part.tool_call_id, result=part.content)
 
     def _text(self, text: str) -> Iterator[AdapterEvent]:
         if text:
-            self._told = True
+            self._has_text = True
             yield text
 
     def _end(self, result: AgentRunResult[object]) -> Iterator[AdapterEvent]:
         yield tokens(result.usage.input_tokens, result.usage.output_tokens)
         if isinstance(result.output, DeferredToolRequests):
-            raise nobody_to_ask("pydantic_ai")
-        if not self._told and result.output is not None:
+            raise pending_request("pydantic_ai")
+        if not self._has_text and result.output is not None:
             yield NEW_MESSAGE
             yield as_text(result.output)

@@ -1,4 +1,4 @@
-"""What the real CLIs have printed (tests/agents/record.py), as the formats read it."""
+"""The recorded output of the real CLIs (tests/agents/record.py), as the formats read it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.run.errors import RunError
 from worker.agents.command.formats.format_registry import FORMATS
 from worker.agents.protocol import AgentConversation, AgentEvent, AgentOutput
 
-# What a run fails with that had a model's server refuse this.
+# The error of a run for each refusal of a model's server.
 CODES = {
     "refused-key": "upstream_error",
     "rate-limit": "rate_limit_exceeded",
@@ -33,18 +33,18 @@ class Record:
         self._printed = (FIXTURES / cli / f"{case}.jsonl").read_bytes()
 
     def heard(self) -> list[AgentOutput]:
-        """All of it, of a run that went well and printed nothing unknown."""
-        heard = [*self._reading.feed(self._printed), *self._reading.end()]
+        """All output of a run that succeeded and printed nothing unknown."""
+        outputs = [*self._reading.feed(self._printed), *self._reading.end()]
         self._reading.ended(self.code)
         assert self._reading.skipped == {}
-        return heard
+        return outputs
 
     def said(self) -> list[AgentEvent]:
-        """What readers get of it."""
+        """The output that readers get."""
         return _for_readers(self.heard())
 
     def failure(self) -> RunError:
-        """Why the run failed. Nothing was said of it."""
+        """Why the run failed. It had no text."""
         with pytest.raises(RunError) as failed:
             self.said()
         return failed.value
@@ -55,12 +55,12 @@ def said(cli: str, case: str) -> list[AgentEvent]:
 
 
 def conversations(cli: str, case: str) -> list[str]:
-    """What the CLI calls the conversation, as often as it is said."""
-    return [heard.id for heard in Record(cli, case).heard() if isinstance(heard, AgentConversation)]
+    """The CLI's ids of the conversation, as often as the parser yields one."""
+    return [output.id for output in Record(cli, case).heard() if isinstance(output, AgentConversation)]
 
 
 def failure(cli: str, case: str) -> tuple[str, str]:
-    """Its code, and what clients get to see."""
+    """The error's code, and the message for clients."""
     failed = Record(cli, case).failure()
     return failed.code, failed.message
 
@@ -70,12 +70,12 @@ def lines(printed: Iterable[Mapping[str, Any]]) -> bytes:
 
 
 def read(cli: str, *printed: Mapping[str, Any], code: int = 0) -> list[AgentEvent]:
-    """What a run says that has printed this."""
+    """The output for readers of a run that has printed these objects."""
     reading = FORMATS[cli]()
-    said = [*reading.feed(lines(printed)), *reading.end()]
+    outputs = [*reading.feed(lines(printed)), *reading.end()]
     reading.ended(code)
-    return _for_readers(said)
+    return _for_readers(outputs)
 
 
-def _for_readers(heard: Iterable[AgentOutput]) -> list[AgentEvent]:
-    return [said for said in heard if not isinstance(said, AgentConversation)]
+def _for_readers(outputs: Iterable[AgentOutput]) -> list[AgentEvent]:
+    return [output for output in outputs if not isinstance(output, AgentConversation)]

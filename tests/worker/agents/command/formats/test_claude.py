@@ -44,7 +44,7 @@ def test_thoughts() -> None:
 
 
 def test_a_message_that_met_its_limit_goes_on() -> None:
-    """The CLI asks the model to go on, in a message of its own."""
+    """The CLI has the model continue, in another message."""
     assert said("claude", "limit") == [
         Delta(delta="This answer "),
         Delta(delta="ends in the "),
@@ -89,7 +89,7 @@ STARTS = {"type": "stream_event", "event": {"type": "message_start", "message": 
 
 
 def test_messages_without_pieces() -> None:
-    """As they come without `--include-partial-messages`."""
+    """The CLI prints them so without `--include-partial-messages`."""
     lines = [message(text("a")), message(text("b")), message(text("c"), name="m2"), RESULT]
     assert read("claude", *lines) == [Delta(delta="a"), Delta(delta="b"), Delta(delta="c", message=1)]
 
@@ -118,15 +118,15 @@ def test_a_tool_that_failed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "reason"), [("max_tokens", FinishReason.LENGTH), ("refusal", FinishReason.CONTENT_FILTER)]
+    ("sent", "reason"), [("max_tokens", FinishReason.LENGTH), ("refusal", FinishReason.CONTENT_FILTER)]
 )
-def test_why_the_model_has_stopped_in_the_end(told: str, reason: FinishReason) -> None:
-    assert read("claude", message(text("a")), {**RESULT, "stop_reason": told})[-1] == Finished(reason=reason)
+def test_why_the_model_has_stopped_in_the_end(sent: str, reason: FinishReason) -> None:
+    assert read("claude", message(text("a")), {**RESULT, "stop_reason": sent})[-1] == Finished(reason=reason)
 
 
-@pytest.mark.parametrize("told", ["end_turn", "stop_sequence", None, 1, []])
-def test_other_reasons_are_none_of_a_clients(told: object) -> None:
-    assert read("claude", message(text("a")), {**RESULT, "stop_reason": told}) == [Delta(delta="a")]
+@pytest.mark.parametrize("sent", ["end_turn", "stop_sequence", None, 1, []])
+def test_other_reasons_are_none_of_a_clients(sent: object) -> None:
+    assert read("claude", message(text("a")), {**RESULT, "stop_reason": sent}) == [Delta(delta="a")]
 
 
 def test_an_answer_that_no_model_gave() -> None:
@@ -134,7 +134,7 @@ def test_an_answer_that_no_model_gave() -> None:
 
 
 @pytest.mark.parametrize(
-    ("result", "told"),
+    ("result", "sent"),
     [
         ({"subtype": "error_max_turns"}, "The agent has reached its limit of turns."),
         ({"subtype": "error_during_execution", "errors": ["no space left"]}, "no space left"),
@@ -142,7 +142,7 @@ def test_an_answer_that_no_model_gave() -> None:
         ({}, "The agent failed."),
     ],
 )
-def test_the_clis_own_failures(result: dict[str, object], told: str) -> None:
+def test_the_clis_own_failures(result: dict[str, object], sent: str) -> None:
     with pytest.raises(RunError) as failed:
         read("claude", {"type": "result", **result})
-    assert (failed.value.code, failed.value.message) == ("agent_failed", told)
+    assert (failed.value.code, failed.value.message) == ("agent_failed", sent)

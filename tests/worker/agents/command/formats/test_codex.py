@@ -65,9 +65,9 @@ DONE = {"type": "turn.completed"}
 @given(st.text(min_size=1), st.lists(st.integers(1, 20), max_size=4))
 def test_a_message_that_grows(whole: str, ends: list[int]) -> None:
     lines = [item("updated", type="agent_message", text=whole[:end]) for end in sorted(ends)]
-    heard = read("codex", *lines, item("completed", type="agent_message", text=whole), DONE)
-    assert "".join(said.delta for said in heard if isinstance(said, Delta)) == whole
-    assert {said.message for said in heard if isinstance(said, Delta)} == {0}
+    events = read("codex", *lines, item("completed", type="agent_message", text=whole), DONE)
+    assert "".join(event.delta for event in events if isinstance(event, Delta)) == whole
+    assert {event.message for event in events if isinstance(event, Delta)} == {0}
 
 
 def test_a_tool_that_is_told_only_at_its_end() -> None:

@@ -1,4 +1,4 @@
-"""What the CLIs call their conversations, and what they do when they are to go on in one that they do not have."""
+"""The CLIs' ids of their conversations, and their output when they should continue one that they do not have."""
 
 from __future__ import annotations
 

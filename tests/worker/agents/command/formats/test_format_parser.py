@@ -1,4 +1,4 @@
-"""What all formats have in common."""
+"""The rules that hold for all formats."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RECORDS = sorted(record for record in FIXTURES.glob("*/*.jsonl") if record.stat(
 
 
 class Parrot:
-    """Says each value of an object, and does not know other keys than `say`."""
+    """A format that yields each value of an object, and knows no other key than `say`."""
 
     def read(self, printed: Mapping[str, object]) -> Iterator[FormatEvent]:
         yield str(printed["say"]) if "say" in printed else Skipped(str(printed.get("type")))
@@ -60,9 +60,11 @@ def test_a_run_without_unknown_lines_is_not_logged() -> None:
     assert logs == []
 
 
-@pytest.mark.parametrize(("code", "told"), [(41, "Too cold."), (1, "The agent exited with code 1."), (-9, "SIGKILL")])
-def test_the_format_knows_more_of_an_exit_code_than_its_number(code: int, told: str) -> None:
-    with pytest.raises(RunError, match=told):
+@pytest.mark.parametrize(
+    ("code", "outcome"), [(41, "Too cold."), (1, "The agent exited with code 1."), (-9, "SIGKILL")]
+)
+def test_the_format_knows_more_of_an_exit_code_than_its_number(code: int, outcome: str) -> None:
+    with pytest.raises(RunError, match=outcome):
         FormatParser("parrot", Parrot()).ended(code)
 
 
@@ -111,7 +113,7 @@ def _objects(path: str) -> list[dict[str, object]]:
 
 @st.composite
 def near_misses(draw: st.DrawFn, name: str) -> dict[str, object]:
-    """A recorded object with something else somewhere in it."""
+    """A recorded object with one value replaced by another."""
     path = draw(st.sampled_from([path for path in RECORDS if path.parent.name == name]))
     value = draw(st.sampled_from(_objects(f"{name}/{path.name}")))
     place: dict[str, object] = value
@@ -131,11 +133,11 @@ def test_no_line_raises_anything_else_and_all_that_is_said_can_be_written(name: 
     printed = data.draw(st.lists(st.dictionaries(words, json_values, max_size=4) | near_misses(name), max_size=6))
     reading = FORMATS[name]()
     with contextlib.suppress(RunError):
-        for spoken in (spoken for chunk in (lines(printed),) for spoken in (*reading.feed(chunk), *reading.end())):
-            if isinstance(spoken, AgentConversation):
-                assert is_id(spoken.id)
-            elif not isinstance(spoken, Finished):
-                written = make_event(spoken, run_id="r", session_key="s", attempt=1, seq=1, ts=1)
+        for event in (event for chunk in (lines(printed),) for event in (*reading.feed(chunk), *reading.end())):
+            if isinstance(event, AgentConversation):
+                assert is_id(event.id)
+            elif not isinstance(event, Finished):
+                written = make_event(event, run_id="r", session_key="s", attempt=1, seq=1, ts=1)
                 assert from_json(to_json(written)) == written
         reading.ended(data.draw(st.integers(-64, 255)))
 
@@ -143,11 +145,11 @@ def test_no_line_raises_anything_else_and_all_that_is_said_can_be_written(name: 
 @given(st.sampled_from(RECORDS), st.lists(st.integers(0, 8_000), max_size=5))
 def test_a_record_says_the_same_wherever_it_was_cut(record: Path, places: list[int]) -> None:
     printed = record.read_bytes()
-    assert told(record, cut(printed, places)) == told(record, [printed])
+    assert outcome(record, cut(printed, places)) == outcome(record, [printed])
 
 
-def told(record: Path, chunks: Iterable[bytes]) -> list[object]:
-    """All that is said, and the failure, if that is the end."""
+def outcome(record: Path, chunks: Iterable[bytes]) -> list[object]:
+    """All output, and the failure, if there is one."""
     reading, said = FORMATS[record.parent.name](), list[object]()
     try:
         for chunk in chunks:
@@ -161,7 +163,7 @@ def told(record: Path, chunks: Iterable[bytes]) -> list[object]:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_silence_is_no_answer(name: str) -> None:
-    """An exit code of 0 alone does not make an answer whole."""
+    """An exit code of 0 alone does not make an answer complete."""
     with pytest.raises(RunError, match="ended without the end of its answer") as failed:
         read(name)
     assert failed.value.code is ErrorCode.AGENT_PROTOCOL_ERROR

@@ -76,11 +76,11 @@ def test_a_warning_is_no_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "told"),
+    ("code", "expected"),
     [(41, "could not authenticate itself"), (53, "limit of turns"), (55, "does not trust"), (1, "too cold")],
 )
-def test_the_meaning_of_an_exit(code: int, told: str) -> None:
-    with pytest.raises(RunError, match=told):
+def test_the_meaning_of_an_exit(code: int, expected: str) -> None:
+    with pytest.raises(RunError, match=expected):
         read("gemini", {"type": "error", "severity": "error", "message": "too cold"}, code=code)
 
 

@@ -58,7 +58,7 @@ def test_the_answer_of_the_other_command() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "expected"),
     [
         ({"ok": False, "error": {"message": "No agent x"}}, "No agent x"),
         ({"ok": False}, "The agent failed."),
@@ -66,7 +66,7 @@ def test_the_answer_of_the_other_command() -> None:
         ({"meta": {"error": {"message": "timed out"}}}, "timed out"),
     ],
 )
-def test_the_clis_own_failures(fields: dict[str, object], told: str) -> None:
+def test_the_clis_own_failures(fields: dict[str, object], expected: str) -> None:
     with pytest.raises(RunError) as failed:
         read("openclaw", {"payloads": [{"text": "half"}], **fields}, code=1)
-    assert (failed.value.code, failed.value.message) == ("agent_failed", told)
+    assert (failed.value.code, failed.value.message) == ("agent_failed", expected)

@@ -87,14 +87,14 @@ def test_an_end_between_two_steps_is_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "expected"),
     [
         ({"name": "UnknownError", "data": {"message": "Model not found"}}, "Model not found"),
         ({"name": "Aborted"}, "Aborted"),
         (None, "The agent failed."),
     ],
 )
-def test_the_clis_own_failures(error: object, told: str) -> None:
+def test_the_clis_own_failures(error: object, expected: str) -> None:
     with pytest.raises(RunError) as failed:
         read("opencode", {"type": "error", "error": error}, code=1)
-    assert (failed.value.code, failed.value.message) == ("agent_failed", told)
+    assert (failed.value.code, failed.value.message) == ("agent_failed", expected)

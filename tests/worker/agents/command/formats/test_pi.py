@@ -56,8 +56,8 @@ def test_a_limit_that_a_later_message_was_not_cut_by_does_not_count() -> None:
     def ended(reason: str) -> dict[str, object]:
         return {"type": "message_end", "message": {"role": "assistant", "content": [], "stopReason": reason}}
 
-    spoken = read("pi", ended("length"), ended("stop"), {"type": "agent_end"})
-    assert spoken[-1] == Finished(reason=FinishReason.STOP)
+    events = read("pi", ended("length"), ended("stop"), {"type": "agent_end"})
+    assert events[-1] == Finished(reason=FinishReason.STOP)
 
 
 @pytest.mark.parametrize(

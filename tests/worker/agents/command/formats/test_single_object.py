@@ -15,7 +15,7 @@ def shout(printed: bytes) -> list[AgentEvent]:
 
 def read(*chunks: bytes) -> str:
     output = SingleObjectParser(shout)
-    assert [spoken for chunk in chunks for spoken in output.feed(chunk)] == []
+    assert [event for chunk in chunks for event in output.feed(chunk)] == []
     return text(output.end())
 
 

@@ -1,4 +1,5 @@
-"""A CLI that speaks as Claude Code does. It answers with what it knows; the last word of a turn may say otherwise."""
+"""A CLI with the protocol of Claude Code. It answers with its own state; the last word of a prompt may order
+otherwise."""
 
 from __future__ import annotations
 
@@ -19,11 +20,11 @@ def answer(text: str, name: str) -> None:
 
 
 def main() -> None:
-    heard: list[str] = []
+    prompts: list[str] = []
     for line in sys.stdin:
-        heard.append(json.loads(line)["message"]["content"])
-        knows = {"pid": os.getpid(), "folder": os.getcwd(), "heard": heard, "variables": dict(os.environ)}  # noqa: PTH109
-        match heard[-1].split()[-1]:
+        prompts.append(json.loads(line)["message"]["content"])
+        knows = {"pid": os.getpid(), "folder": os.getcwd(), "prompts": prompts, "variables": dict(os.environ)}  # noqa: PTH109
+        match prompts[-1].split()[-1]:
             case "hang":
                 say(type="assistant", message={"id": "h", "content": [{"type": "text", "text": str(os.getpid())}]})
                 time.sleep(600)
@@ -38,17 +39,17 @@ def main() -> None:
             case "/clear":
                 answer("Cleared.", "c") if sys.stdin.read() == "" else None
             case "wake":
-                answer(json.dumps(knows), f"m{len(heard)}")
+                answer(json.dumps(knows), f"m{len(prompts)}")
                 answer("Nobody asked.", "w")
             case "write":
                 with open("note.txt", "w") as note:  # noqa: PTH123
                     note.write("from the agent")
-                answer(json.dumps(knows), f"m{len(heard)}")
+                answer(json.dumps(knows), f"m{len(prompts)}")
             case "spawn":
                 child = subprocess.Popen(["sleep", "600"], start_new_session=True, stdout=subprocess.DEVNULL)
-                answer(json.dumps({**knows, "pid": child.pid}), f"m{len(heard)}")
+                answer(json.dumps({**knows, "pid": child.pid}), f"m{len(prompts)}")
             case _:
-                answer(json.dumps(knows), f"m{len(heard)}")
+                answer(json.dumps(knows), f"m{len(prompts)}")
 
 
 if __name__ == "__main__":

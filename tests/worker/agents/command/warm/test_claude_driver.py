@@ -2,16 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from tests.worker.agents.command.warm.talking import Talked
+from tests.worker.agents.command.warm.playback import Playback
 from worker.agents.command.warm.claude_driver import ClaudeTurn
 
 RESULT = {"type": "result", "subtype": "success", "is_error": False, "result": "Done."}
 
 
 def test_a_turn_is_a_line() -> None:
-    talked = Talked("claude", RESULT)
-    talked.turn('-p "x"\n\u2028')
-    assert talked.written == [{"type": "user", "message": {"role": "user", "content": '-p "x"\n\u2028'}}]
+    playback = Playback("claude", RESULT)
+    playback.turn('-p "x"\n\u2028')
+    assert playback.written == [{"type": "user", "message": {"role": "user", "content": '-p "x"\n\u2028'}}]
 
 
 @pytest.mark.parametrize(("prompt", "last"), [("/clear", True), ("\n /compact", True), ("a /clear", False)])
@@ -30,4 +30,4 @@ def test_a_command_of_the_cli_is_a_processs_last_turn(prompt: str, last: bool) -
     ],
 )
 def test_a_turn_that_nobody_has_asked_for(printed: dict[str, object], own: bool) -> None:
-    assert Talked("claude").is_unsolicited(printed) is own
+    assert Playback("claude").is_unsolicited(printed) is own

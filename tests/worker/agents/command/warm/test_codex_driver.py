@@ -6,31 +6,31 @@ import pytest
 
 from shared.run.events import Delta, Reasoning, Usage
 from tests.worker.agents.asking import text
-from tests.worker.agents.command.warm.talking import Talked
+from tests.worker.agents.command.warm.playback import Playback
 
 THREAD: dict[str, Any] = {"id": 1, "result": {"thread": {"id": "t"}}}
 
 
-def told(method: str, *, thread: str = "t", **params: object) -> dict[str, Any]:
+def notification(method: str, *, thread: str = "t", **params: object) -> dict[str, Any]:
     return {"method": method, "params": {"threadId": thread, **params}}
 
 
 def piece(words: str, item: str = "m1", **more: Any) -> dict[str, Any]:
-    return told("item/agentMessage/delta", itemId=item, delta=words, **more)
+    return notification("item/agentMessage/delta", itemId=item, delta=words, **more)
 
 
 def whole(words: str, item: str = "m1", **more: Any) -> dict[str, Any]:
-    return told("item/completed", item={"type": "agentMessage", "id": item, "text": words}, **more)
+    return notification("item/completed", item={"type": "agentMessage", "id": item, "text": words}, **more)
 
 
 def ended(status: str = "completed", **turn: object) -> dict[str, Any]:
-    return told("turn/completed", turn={"id": "u", "status": status, **turn})
+    return notification("turn/completed", turn={"id": "u", "status": status, **turn})
 
 
 def test_the_thread_is_started_once_in_the_directory_of_the_session() -> None:
-    talked = Talked("codex", THREAD, whole("a"), ended(), whole("b"), ended())
-    assert [text(talked.turn(prompt)) for prompt in ("One", "Two")] == ["a", "b"]
-    opening, _, thread, *turns = talked.written
+    playback = Playback("codex", THREAD, whole("a"), ended(), whole("b"), ended())
+    assert [text(playback.turn(prompt)) for prompt in ("One", "Two")] == ["a", "b"]
+    opening, _, thread, *turns = playback.written
     assert opening["method"] == "initialize"
     assert thread == {"id": 1, "method": "thread/start", "params": {"cwd": "/work", "ephemeral": True}}
     assert [turn["params"] for turn in turns] == [
@@ -39,8 +39,8 @@ def test_the_thread_is_started_once_in_the_directory_of_the_session() -> None:
 
 
 def test_text_comes_in_pieces_and_what_they_left_out_at_the_end() -> None:
-    talked = Talked("codex", THREAD, piece("Hel"), piece("lo"), whole("Hello."), whole("Bye.", item="m2"), ended())
-    assert talked.turn() == [
+    playback = Playback("codex", THREAD, piece("Hel"), piece("lo"), whole("Hello."), whole("Bye.", item="m2"), ended())
+    assert playback.turn() == [
         Delta(delta="Hel"),
         Delta(delta="lo"),
         Delta(delta="."),
@@ -49,33 +49,35 @@ def test_text_comes_in_pieces_and_what_they_left_out_at_the_end() -> None:
 
 
 def test_thoughts_come_in_pieces() -> None:
-    part = told("item/reasoning/summaryPartAdded", itemId="r", summaryIndex=1)
-    pieces = [told("item/reasoning/summaryTextDelta", itemId="r", delta=words) for words in ("One", "Two")]
-    end = told("item/completed", item={"type": "reasoning", "id": "r", "summary": ["One", "Two."], "content": []})
-    said = Talked("codex", THREAD, pieces[0], part, pieces[1], end, ended()).turn()
+    part = notification("item/reasoning/summaryPartAdded", itemId="r", summaryIndex=1)
+    pieces = [notification("item/reasoning/summaryTextDelta", itemId="r", delta=words) for words in ("One", "Two")]
+    end = notification(
+        "item/completed", item={"type": "reasoning", "id": "r", "summary": ["One", "Two."], "content": []}
+    )
+    said = Playback("codex", THREAD, pieces[0], part, pieces[1], end, ended()).turn()
     assert "".join(one.delta for one in said if isinstance(one, Reasoning)) == "One\n\nTwo."
 
 
 def test_what_happens_in_another_thread_is_not_the_answers() -> None:
     other = [whole("Nobody asked.", item="m9", thread="s"), {**ended(), "params": {"threadId": "s", "turn": {}}}]
-    assert text(Talked("codex", THREAD, *other, whole("a"), ended()).turn()) == "a"
+    assert text(Playback("codex", THREAD, *other, whole("a"), ended()).turn()) == "a"
 
 
 def test_each_turn_counts_its_own_tokens() -> None:
-    """The CLI tells those of the whole thread."""
+    """The CLI prints the tokens of the whole thread."""
 
     def total(prompt: int, completion: int) -> dict[str, Any]:
         counts = {"inputTokens": prompt, "outputTokens": completion}
-        return told("thread/tokenUsage/updated", tokenUsage={"total": counts})
+        return notification("thread/tokenUsage/updated", tokenUsage={"total": counts})
 
-    talked = Talked("codex", THREAD, total(10, 1), ended(), total(30, 2), total(60, 4), ended())
-    assert talked.turn()[-1] == Usage(prompt_tokens=10, completion_tokens=1, total_tokens=11)
-    assert talked.turn()[-1] == Usage(prompt_tokens=50, completion_tokens=3, total_tokens=53)
+    playback = Playback("codex", THREAD, total(10, 1), ended(), total(30, 2), total(60, 4), ended())
+    assert playback.turn()[-1] == Usage(prompt_tokens=10, completion_tokens=1, total_tokens=11)
+    assert playback.turn()[-1] == Usage(prompt_tokens=50, completion_tokens=3, total_tokens=53)
 
 
 def test_an_error_that_it_overcomes_is_none() -> None:
-    error = told("error", error={"message": "stream disconnected"}, willRetry=True)
-    assert text(Talked("codex", THREAD, error, whole("a"), ended()).turn()) == "a"
+    error = notification("error", error={"message": "stream disconnected"}, willRetry=True)
+    assert text(Playback("codex", THREAD, error, whole("a"), ended()).turn()) == "a"
 
 
 @pytest.mark.parametrize(
@@ -88,26 +90,26 @@ def test_an_error_that_it_overcomes_is_none() -> None:
     ],
 )
 def test_failures(printed: list[dict[str, Any]], why: str) -> None:
-    assert Talked("codex", *printed).failure() == ("agent_failed", why)
+    assert Playback("codex", *printed).failure() == ("agent_failed", why)
 
 
 def test_who_asks_for_approval_is_refused() -> None:
-    """Nobody is there to be asked, and a request without an answer would hold the turn for good."""
+    """No user is there to answer, and a request without an answer would hold the turn for ever."""
     ask = {"id": 7, "method": "item/commandExecution/requestApproval", "params": {"threadId": "t"}}
-    talked = Talked("codex", THREAD, ask, ended())
-    talked.turn()
-    assert talked.written[-1]["id"] == 7
-    assert "error" in talked.written[-1]
+    playback = Playback("codex", THREAD, ask, ended())
+    playback.turn()
+    assert playback.written[-1]["id"] == 7
+    assert "error" in playback.written[-1]
 
 
 @pytest.mark.parametrize(
     ("printed", "own"),
     [
-        (told("turn/started"), True),
+        (notification("turn/started"), True),
         (piece("x"), True),
-        (told("thread/status/changed"), False),
+        (notification("thread/status/changed"), False),
         ({"method": "account/rateLimits/updated", "params": {}}, False),
     ],
 )
 def test_a_turn_that_nobody_has_asked_for(printed: dict[str, Any], own: bool) -> None:
-    assert Talked("codex").is_unsolicited(printed) is own
+    assert Playback("codex").is_unsolicited(printed) is own

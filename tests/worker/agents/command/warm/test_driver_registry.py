@@ -1,4 +1,4 @@
-"""What holds for every CLI that can be talked to, by what the real ones have printed."""
+"""The rules that hold for every driver, checked with the recorded output of the real CLIs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from shared.run.events import Reasoning, ToolUse, Usage
 from tests.worker.agents.asking import text
-from tests.worker.agents.command.warm.talking import recorded
+from tests.worker.agents.command.warm.playback import recorded
 from worker.agents.command.warm.driver_registry import DRIVERS
 from worker.agents.presets import PRESETS
 from worker.agents.protocol import AgentEvent
@@ -25,23 +25,23 @@ def test_every_preset_with_a_command_line_for_it_can_be_talked_to() -> None:
 
 @pytest.mark.parametrize("cli", DRIVERS)
 def test_a_conversation_turn_by_turn(cli: str) -> None:
-    """Each turn is told by itself, with its own tokens, and ends where it ends."""
-    talked = recorded(cli, "conversation")
-    said = talked.turn("Say hello")
+    """Each turn has its own events and its own tokens, and ends at its own end."""
+    playback = recorded(cli, "conversation")
+    said = playback.turn("Say hello")
     assert text(said) == HELLO
     assert counted(said) == Usage(prompt_tokens=12, completion_tokens=9, total_tokens=21)
-    said = talked.turn("What was said before?")
+    said = playback.turn("What was said before?")
     assert text(said) == "Hello was said."
     assert counted(said) == Usage(prompt_tokens=25, completion_tokens=4, total_tokens=29)
-    said = talked.turn("Write the note")
+    said = playback.turn("Write the note")
     assert text(said) == "I shall write it.\n\nThe note is written."
     assert [(one.phase, one.name) for one in said if isinstance(one, ToolUse)] == [
         ("start", TOOLS[cli]),
         ("result", TOOLS[cli]),
     ]
     assert counted(said) == Usage(prompt_tokens=70, completion_tokens=16, total_tokens=86)
-    assert talked.left == []
-    assert talked.skipped == {}
+    assert playback.left == []
+    assert playback.skipped == {}
 
 
 @pytest.mark.parametrize("cli", DRIVERS)
@@ -53,5 +53,5 @@ def test_thoughts(cli: str) -> None:
 
 @pytest.mark.parametrize("cli", DRIVERS)
 def test_a_refused_key(cli: str) -> None:
-    told = "The model's server refused this service's credentials."
-    assert recorded(cli, "refused-key").failure() == ("upstream_error", told)
+    message = "The model's server refused this service's credentials."
+    assert recorded(cli, "refused-key").failure() == ("upstream_error", message)

@@ -10,7 +10,7 @@ import pytest
 
 from shared.run.errors import RunError
 from tests.worker.agents.asking import gone, until
-from tests.worker.agents.command.warm.asking import FAKE_CLI, Session, opened, processes, started_ahead
+from tests.worker.agents.command.warm.warm_sessions import FAKE_CLI, Session, opened, processes, started_ahead
 
 
 async def test_turns_enough(tmp_path: Path) -> None:
@@ -25,7 +25,7 @@ async def test_idle_too_long(tmp_path: Path) -> None:
         ann = Session(agent)
         first = await ann.ask("One")
         await until(lambda: gone(first.pid))
-        assert "User: One" in (await ann.ask("Two")).heard[0]
+        assert "User: One" in (await ann.ask("Two")).prompts[0]
 
 
 async def test_who_has_waited_longest_makes_room(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ async def test_a_ready_process_that_ends_is_replaced(tmp_path: Path) -> None:
 
 
 async def test_a_run_does_not_wait_for_processes_that_cannot_be_started_ahead(tmp_path: Path) -> None:
-    """They are tried again ever more rarely; a run tries for itself, and says why it failed."""
+    """The pool tries to start them again ever more rarely. A run starts its own process and reports the failure."""
     tool = tmp_path / "tool"
     tool.write_text("#!/bin/sh\nexit 4\n")
     tool.chmod(0o700)
@@ -66,11 +66,11 @@ async def test_a_run_does_not_wait_for_processes_that_cannot_be_started_ahead(tm
         with pytest.raises(RunError, match="exited with code 4"):
             await Session(agent).ask()
         tool.write_text(f"#!/bin/sh\nexec {sys.executable} {FAKE_CLI}\n")
-        assert (await Session(agent).ask("Now")).heard == ["Now"]
+        assert (await Session(agent).ask("Now")).prompts == ["Now"]
 
 
 async def test_a_run_cancelled_at_any_moment_leaves_no_process(tmp_path: Path) -> None:
-    """Such as while one is being taken from those that wait, and while one is being started."""
+    """Also while it takes a waiting process, and while it starts one."""
     async with opened(tmp_path, ready=1, kept=1) as agent:
         ann = Session(agent)
         for steps in range(15):

@@ -48,7 +48,7 @@ def test_who_said_it_counts() -> None:
 
 
 def test_a_picture_is_told_in_words() -> None:
-    """So it matters not whether the session has remembered it."""
+    """So it makes no difference whether the session's transcript holds the picture."""
     picture = Turn(role="user", content="Look [image]", parts=(Part(type="image_url", value={"url": "x"}),))
     shown = asked("Look [image]").model_copy(update={"current": (picture,)})
     seen = ProcessTranscript.before(shown).and_then(shown, "I see.")

@@ -72,8 +72,8 @@ def test_a_root_that_was_moved_keeps_both_names(tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from worker.agents.command.warm.ready_folder import Fresh
-fresh = Fresh(Path(sys.argv[1]))
+from worker.agents.command.warm.ready_folder import ReadyFolder
+fresh = ReadyFolder(Path(sys.argv[1]))
 (fresh.path / "note").touch()
 os.kill(os.getpid(), signal.SIGKILL)
 """

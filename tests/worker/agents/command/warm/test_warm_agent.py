@@ -15,19 +15,19 @@ from shared.run.errors import ErrorCode, RunError
 from shared.run.events import Delta
 from shared.run.run import Turn
 from tests.worker.agents.asking import answer, gone, until
-from tests.worker.agents.command.warm.asking import Session, opened, processes, started_ahead
+from tests.worker.agents.command.warm.warm_sessions import Session, opened, processes, started_ahead
 from worker.agents.command.workdir import folder_name
 
 # --- a process and its session ----------------------------------------------------------------------------------------
 
 
 async def test_the_next_turn_of_a_session_is_told_to_the_same_process(tmp_path: Path) -> None:
-    """And only what is new: it has seen the rest."""
+    """It gets only the new message: it knows the others."""
     async with opened(tmp_path) as agent:
         ann = Session(agent)
         first, second = await ann.ask("One"), await ann.ask("Two")
         assert first.pid == second.pid
-        assert second.heard == ["One", "Two"]
+        assert second.prompts == ["One", "Two"]
 
 
 async def test_sessions_share_no_process_and_no_directory(tmp_path: Path) -> None:
@@ -38,11 +38,11 @@ async def test_sessions_share_no_process_and_no_directory(tmp_path: Path) -> Non
         assert len({knows.pid for knows in first}) == 3
         assert len({knows.folder for knows in first}) == 3
         assert [knows.pid for knows in second] == [knows.pid for knows in first]
-        assert [knows.heard for knows in second] == [["a", "a"], ["b", "b"], ["c", "c"]]
+        assert [knows.prompts for knows in second] == [["a", "a"], ["b", "b"], ["c", "c"]]
 
 
 async def test_agents_share_no_process(tmp_path: Path) -> None:
-    """One table may serve any id, and a session key need not name the agent."""
+    """One table may serve any id, and different agents may use equal session keys."""
     async with opened(tmp_path) as agent:
         other = Session(agent).input().model_copy(update={"agent_id": "other"})
         mine, others = await answer(agent, Session(agent).input()), await answer(agent, other)
@@ -60,7 +60,7 @@ async def test_many_at_once(tmp_path: Path) -> None:
 
     async def ask(number: int) -> None:
         knows = await Session(agent, f"session {number}").ask(f"message {number}")
-        assert knows.heard == [f"message {number}"]
+        assert knows.prompts == [f"message {number}"]
         pids.append(knows.pid)
 
     async with opened(tmp_path, ready=2, kept=3) as agent:
@@ -72,7 +72,7 @@ async def test_many_at_once(tmp_path: Path) -> None:
 
 
 async def test_no_variable_names_a_run_or_a_session(tmp_path: Path) -> None:
-    """They could be those of the first one only."""
+    """They could name only the first run of the process."""
     async with opened(tmp_path) as agent:
         knows = await Session(agent).ask()
         assert {name for name in knows.variables if name.startswith("RUNRELAY_")} == {"RUNRELAY_PROCESS"}
@@ -82,25 +82,25 @@ async def test_no_variable_names_a_run_or_a_session(tmp_path: Path) -> None:
 
 
 async def test_a_turn_that_the_process_has_missed(tmp_path: Path) -> None:
-    """Another worker may have done it. The next process is told all of it."""
+    """Another worker may have done that turn. The next process gets the whole conversation."""
     async with opened(tmp_path) as agent:
         ann = Session(agent)
         first = await ann.ask("One")
         ann.history += [Turn(role="user", content="Elsewhere"), Turn(role="assistant", content="Done.")]
         second = await ann.ask("Two")
         assert gone(first.pid)
-        assert len(second.heard) == 1
-        assert "User: Elsewhere\n\nAssistant: Done." in second.heard[0]
+        assert len(second.prompts) == 1
+        assert "User: Elsewhere\n\nAssistant: Done." in second.prompts[0]
 
 
 async def test_a_turn_that_was_not_remembered(tmp_path: Path) -> None:
-    """The run may have been cancelled when the CLI was done."""
+    """A client may have cancelled the run after the CLI had finished."""
     async with opened(tmp_path) as agent:
         ann = Session(agent)
         await ann.ask("One")
         await ann.ask("Two")
         del ann.history[-2:]
-        assert "Two" not in "".join((await ann.ask("Three")).heard)
+        assert "Two" not in "".join((await ann.ask("Three")).prompts)
 
 
 async def test_a_session_that_was_forgotten(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ async def test_a_session_that_was_forgotten(tmp_path: Path) -> None:
         ann = Session(agent)
         await ann.ask("One")
         ann.history.clear()
-        assert (await ann.ask("Two")).heard == ["Two"]
+        assert (await ann.ask("Two")).prompts == ["Two"]
 
 
 async def test_another_system_prompt(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ async def test_another_system_prompt(tmp_path: Path) -> None:
         ann.system = "Be brief."
         third = await ann.ask()
         assert first.pid == second.pid != third.pid
-        assert third.heard[0].startswith("[System]\nBe brief.\n\n[Conversation so far]\n")
+        assert third.prompts[0].startswith("[System]\nBe brief.\n\n[Conversation so far]\n")
 
 
 # --- the end of a process ---------------------------------------------------------------------------------------------
@@ -134,15 +134,15 @@ async def test_a_failed_turn_ends_the_process(tmp_path: Path, word: str, message
         assert (failed.value.code, failed.value.message) == (ErrorCode.AGENT_FAILED, message)
         assert gone(first.pid)
         second = await ann.ask("Again")
-        assert second.heard[0].endswith("[Current message]\nAgain")
+        assert second.prompts[0].endswith("[Current message]\nAgain")
 
 
 async def test_a_stopped_turn_ends_the_process(tmp_path: Path) -> None:
     async with opened(tmp_path) as agent:
         ann = Session(agent)
         first = await ann.ask()
-        async with aclosing(agent.run(ann.input("hang"))) as speech:
-            assert await anext(speech) == Delta(delta=str(first.pid))
+        async with aclosing(agent.run(ann.input("hang"))) as outputs:
+            assert await anext(outputs) == Delta(delta=str(first.pid))
         assert gone(first.pid)
 
 
@@ -160,7 +160,7 @@ async def test_closing_leaves_no_process_and_no_directory_without_a_session(tmp_
 
 
 async def test_what_is_raised_while_it_is_open_is_raised(tmp_path: Path) -> None:
-    """As it is: the worker looks for what it knows."""
+    """It is raised unchanged, because the worker catches errors by their class."""
     with pytest.raises(ZeroDivisionError):
         async with opened(tmp_path, ready=1):
             raise ZeroDivisionError
@@ -182,7 +182,7 @@ async def test_its_directory_becomes_the_sessions(tmp_path: Path) -> None:
 
 
 async def test_a_session_that_has_a_directory_works_in_it(tmp_path: Path) -> None:
-    """A process cannot be moved there; one is started for the session, and those ready are for others."""
+    """No process can move there. So the agent starts one for the session; the ready ones are for other sessions."""
     folder = tmp_path / folder_name(Session.key)
     folder.mkdir()
     (folder / "mine").touch()
@@ -209,12 +209,12 @@ from contextlib import suppress
 from pathlib import Path
 import anyio
 from tests.worker.agents.asking import until
-from tests.worker.agents.command.warm.asking import Session, opened
+from tests.worker.agents.command.warm.warm_sessions import Session, opened
 from worker.agents.command.orphans import worker_mark
-from worker.agents.command.guardian import guarded
+from worker.agents.command.guardian import with_guardian
 
 async def main():
-    with guarded(worker_mark()):
+    with with_guardian(worker_mark()):
         async with opened(Path(sys.argv[1]), ready=1) as agent:
             await Session(agent).ask("spawn")
             await until(lambda: agent.pool.ready)
@@ -239,10 +239,10 @@ def started_worker(folder: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 async def test_a_killed_worker_leaves_none(tmp_path: Path) -> None:
-    """Neither ready nor kept, nor what they started."""
+    """No ready process is left, no kept one, and none that they started."""
     with started_worker(tmp_path) as worker:
         children = psutil.Process(worker.pid).children(recursive=True)
-        assert len(children) == 4  # the guardian, two processes, and what one has started
+        assert len(children) == 4  # the guardian, two processes of the CLI, and one that the CLI has started
     await until(lambda: gone(*(child.pid for child in children)))
 
 

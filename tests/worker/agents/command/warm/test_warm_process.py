@@ -6,7 +6,7 @@ import pytest
 
 from shared.run.errors import RunError
 from tests.worker.agents.asking import answer, gone, until
-from tests.worker.agents.command.warm.asking import Session, opened
+from tests.worker.agents.command.warm.warm_sessions import Session, opened
 
 
 async def test_what_a_process_wrote_to_stderr_is_for_operators(tmp_path: Path) -> None:
@@ -17,7 +17,7 @@ async def test_what_a_process_wrote_to_stderr_is_for_operators(tmp_path: Path) -
 
 
 async def test_a_process_that_speaks_unasked_is_ended(tmp_path: Path) -> None:
-    """What it said could be taken for the next answer."""
+    """The worker could take its lines for the next answer."""
     async with opened(tmp_path) as agent:
         ann = Session(agent)
         first = await ann.ask("wake")

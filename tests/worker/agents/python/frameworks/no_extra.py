@@ -1,3 +1,3 @@
-"""What an agent's file does that imports a framework which is not installed."""
+"""Fails as the file of an agent does that imports a framework which is not installed."""
 
 raise ModuleNotFoundError("No module named 'langgraph'", name="langgraph.graph")

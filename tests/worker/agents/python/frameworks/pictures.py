@@ -1,4 +1,4 @@
-"""A question with two pictures."""
+"""An input with a question and two pictures."""
 
 from __future__ import annotations
 

@@ -50,6 +50,6 @@ def test_arguments_are_read_if_they_can_be(written: object, read: object) -> Non
 
 def test_whatever_a_tool_takes_or_gives_can_be_said() -> None:
     result = [Weather(city="Bonn"), math.nan, b"\xff", Opaque()]
-    assert list(AgentEventParser().value(tool("result", "look", None, result=result))) == [
+    assert list(AgentEventParser().parse_value(tool("result", "look", None, result=result))) == [
         ToolUse(phase="result", name="look", result=[{"city": "Bonn"}, None, "_w==", "opaque"])
     ]

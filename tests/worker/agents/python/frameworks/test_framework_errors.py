@@ -28,7 +28,7 @@ def status(kind: type[openai.APIStatusError], code: int) -> openai.APIStatusErro
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "expected"),
     [
         (status(openai.AuthenticationError, 401), NO_CREDENTIALS),
         (status(openai.NotFoundError, 404), NO_MODEL),
@@ -47,11 +47,11 @@ def status(kind: type[openai.APIStatusError], code: int) -> openai.APIStatusErro
     ],
 )
 def test_what_a_model_s_client_raises_is_told_as_with_other_agents_and_without_secrets(
-    error: Exception, told: Refusal
+    error: Exception, expected: Refusal
 ) -> None:
     with pytest.raises(RunError) as failure, FrameworkErrors():
         raise error
-    assert Refusal(failure.value.code, failure.value.message) == told
+    assert Refusal(failure.value.code, failure.value.message) == expected
     assert KEY not in failure.value.detail
 
 

@@ -14,7 +14,7 @@ FRAMEWORKS = "{'pydantic_ai', 'agents', 'langgraph', 'langchain_core'}"
 
 
 class Agent:
-    """Somebody's own, which happens to be called like those of the frameworks."""
+    """A user's own class, with the same name as the classes of the frameworks."""
 
     def __call__(self) -> None: ...
 
@@ -25,16 +25,16 @@ def test_what_is_of_no_framework_stays_what_it_is(found: object) -> None:
 
 
 def test_no_framework_is_imported_before_an_agent_of_it_is_served() -> None:
-    source = f"import sys, worker.agents.opened, worker.agents.python; sys.exit(str(set(sys.modules) & {FRAMEWORKS}))"
+    source = f"import sys, worker.agents.opening, worker.agents.python; sys.exit(str(set(sys.modules) & {FRAMEWORKS}))"
     done = subprocess.run([sys.executable, "-c", source], cwd=Path(), capture_output=True, text=True)
     assert done.stderr.strip() == "set()"
 
 
 def test_an_extra_that_is_not_installed_is_named_in_one_line() -> None:
     with pytest.raises(SettingsError) as wrong:
-        imported("tests.worker.agents.frameworks.no_extra:graph")
+        imported("tests.worker.agents.python.frameworks.no_extra:graph")
     assert str(wrong.value) == (
-        "entry: tests.worker.agents.frameworks.no_extra:graph cannot be imported: No module named 'langgraph'; "
+        "entry: tests.worker.agents.python.frameworks.no_extra:graph cannot be imported: No module named 'langgraph'; "
         "install the extra langgraph: pip install '.[langgraph]'"
     )
 

@@ -38,7 +38,7 @@ from worker.agents.python.python_agent import PythonAgent
 
 
 class Scripted(BaseChatModel):
-    """Streams one list of chunks after the other."""
+    """A model that streams one list of chunks after the other."""
 
     script: list[list[AIMessageChunk]]
 
@@ -242,9 +242,9 @@ async def test_a_cancelled_run_cancels_the_framework_s(loops: Loops) -> None:
         finally:
             left.set()
 
-    asking = asyncio.create_task(said(served(one_node(thinks_for_ever), loops)))
+    task = asyncio.create_task(said(served(one_node(thinks_for_ever), loops)))
     await until(begun.is_set)
-    asking.cancel()
+    task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asking
+        await task
     assert left.is_set()

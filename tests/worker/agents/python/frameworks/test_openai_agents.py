@@ -32,7 +32,7 @@ DONE = chunk(finish="stop", usage={"prompt_tokens": 12, "completion_tokens": 9, 
 
 @pytest.fixture(scope="module", autouse=True)
 def no_tracing() -> None:
-    """It would send what the tests do to OpenAI."""
+    """Tracing would send the actions of the tests to OpenAI."""
     set_tracing_disabled(True)
 
 
@@ -183,11 +183,11 @@ async def test_a_cancelled_run_cancels_the_framework_s(loops: Loops, speaking: b
             left.set()
 
     model = ScriptedModel([ModelStep.stream(thinks_for_ever)])
-    asking = asyncio.create_task(said(served(Agent("bot", model=model), loops)))
+    task = asyncio.create_task(said(served(Agent("bot", model=model), loops)))
     await until(begun.is_set)
-    asking.cancel()
+    task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asking
+        await task
     assert left.is_set()
 
 

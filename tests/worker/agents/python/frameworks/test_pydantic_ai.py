@@ -41,7 +41,7 @@ def served(agent: object, loops: Loops) -> PythonAgent:
 
 
 async def rolls(messages: list[ModelMessage], _: AgentInfo) -> AsyncIterator[Streamed]:
-    """Thinks, says something, uses a tool, and then says what came of it."""
+    """A model that thinks, writes text, uses a tool, and then writes the tool's result."""
     if len(messages) == 1:
         yield {0: DeltaThinkingPart(content="Hm. ")}
         yield {0: DeltaThinkingPart(content="Dice.")}
@@ -61,8 +61,8 @@ async def test_text_tools_reasoning_and_tokens_come_through(loops: Loops) -> Non
     def roll(sides: int) -> dict[str, int]:
         return {"rolled": sides - 2}
 
-    heard = await said(served(agent, loops))
-    assert heard[:-1] == [
+    events = await said(served(agent, loops))
+    assert events[:-1] == [
         Reasoning(delta="Hm. "),
         Reasoning(delta="Dice."),
         Delta(delta="Let me "),
@@ -72,7 +72,7 @@ async def test_text_tools_reasoning_and_tokens_come_through(loops: Loops) -> Non
         Delta(delta="It is ", message=1),
         Delta(delta="a 4.", message=1),
     ]
-    usage = heard[-1]
+    usage = events[-1]
     assert isinstance(usage, Usage)
     assert usage.prompt_tokens > 0
     assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens > usage.prompt_tokens
@@ -80,11 +80,11 @@ async def test_text_tools_reasoning_and_tokens_come_through(loops: Loops) -> Non
 
 async def test_the_conversation_is_given_in_the_framework_s_own_messages(loops: Loops) -> None:
     seen: list[ModelMessage] = []
-    told: list[str | None] = []
+    prompts: list[str | None] = []
 
     async def looks(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Streamed]:
         seen.extend(messages)
-        told.append(info.instructions)
+        prompts.append(info.instructions)
         yield "Hi."
 
     agent = Agent(FunctionModel(stream_function=looks), system_prompt="You are a bot.", instructions="Speak Welsh.")
@@ -101,7 +101,7 @@ async def test_the_conversation_is_given_in_the_framework_s_own_messages(loops: 
         (ModelResponse, [(TextPart, "Two")]),
         (ModelRequest, [(UserPromptPart, "Tool result:\nThree"), (UserPromptPart, "Four")]),
     ]
-    assert told == ["Speak Welsh.\n\nBe brief."]
+    assert prompts == ["Speak Welsh.\n\nBe brief."]
 
 
 async def test_pictures_of_the_current_turn_are_given(loops: Loops) -> None:
@@ -190,9 +190,9 @@ async def test_a_cancelled_run_cancels_the_framework_s(loops: Loops) -> None:
         finally:
             left.set()
 
-    asking = asyncio.create_task(said(served(Agent(FunctionModel(stream_function=thinks_for_ever)), loops)))
+    task = asyncio.create_task(said(served(Agent(FunctionModel(stream_function=thinks_for_ever)), loops)))
     await until(begun.is_set)
-    asking.cancel()
+    task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asking
+        await task
     assert left.is_set()

@@ -23,17 +23,17 @@ FAKE_CLI = Path(__file__).with_name("fake_cli.py")
 
 
 class Knows(BaseModel):
-    """What the process that answered knows."""
+    """The answer of a process: its own state."""
 
     pid: int
     folder: Path
-    heard: list[str]
+    prompts: list[str]
     variables: dict[str, str]
 
 
 @dataclass
 class Session:
-    """Someone who comes back, and what the service remembers of it."""
+    """A client that comes back, and the transcript that the service keeps for it."""
 
     agent: Agent
     key: str = "agent:main:openai-user:ann"
@@ -46,9 +46,9 @@ class Session:
         return it.model_copy(update={"named_session": self.named_session})
 
     async def ask(self, message: str = "Hi") -> Knows:
-        told = await answer(self.agent, self.input(message))
-        self.history += [Turn(role="user", content=message), Turn(role="assistant", content=told)]
-        return Knows.model_validate_json(told)
+        text = await answer(self.agent, self.input(message))
+        self.history += [Turn(role="user", content=message), Turn(role="assistant", content=text)]
+        return Knows.model_validate_json(text)
 
 
 def config(
@@ -75,13 +75,13 @@ async def opened(
 
 
 async def started_ahead(agent: WarmAgent) -> set[int]:
-    """The processes, when as many as shall be are ready."""
+    """The processes of the agent, as soon as the configured number is ready."""
     await until(lambda: agent.pool.ready)
     return processes()
 
 
 def processes() -> set[int]:
-    """Those of the CLI that this process has started."""
+    """The processes of the CLI that this test process has started."""
     return {child.pid for child in psutil.Process().children() if _is_cli(child)}
 
 

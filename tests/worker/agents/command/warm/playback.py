@@ -1,4 +1,4 @@
-"""A talk with a CLI, played back: what it has printed (tests/agents/record.py), or what a test makes it print."""
+"""Plays a conversation with a CLI back, from recorded output (tests/agents/record.py) or from a test's own lines."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from worker.agents.protocol import AgentConversation, AgentEvent, AgentOutput
 FOLDER = Path("/work")
 
 
-class Talked:
-    """Turn by turn. `printed` is taken up to the end of each turn; what is left after the last one is in `left`."""
+class Playback:
+    """A conversation, turn by turn. Each turn takes `printed` up to its end; `left` has the lines after the last."""
 
     def __init__(self, cli: str, *printed: Mapping[str, Any]) -> None:
         self._cli = cli
@@ -35,17 +35,17 @@ class Talked:
 
     def turn(self, prompt: str = "Hi") -> list[AgentEvent]:
         turn = self._driver.turn(prompt, FOLDER)
-        reading, said = FormatParser(self._cli, turn), list[AgentOutput]()
-        self._write(turn.asking)
+        parser, outputs = FormatParser(self._cli, turn), list[AgentOutput]()
+        self._write(turn.outgoing)
         while not turn.over:
             line = next(self._printed, None)
             assert line is not None, "the turn is not over"
-            said += reading.feed(json.dumps(line).encode() + b"\n")
-            self._write(turn.asking)
-        said += reading.end()
-        reading.ended(0)
-        self.skipped = reading.skipped
-        return [one for one in said if not isinstance(one, AgentConversation)]
+            outputs += parser.feed(json.dumps(line).encode() + b"\n")
+            self._write(turn.outgoing)
+        outputs += parser.end()
+        parser.ended(0)
+        self.skipped = parser.skipped
+        return [one for one in outputs if not isinstance(one, AgentConversation)]
 
     def failure(self) -> tuple[str, str]:
         with pytest.raises(RunError) as failed:
@@ -55,11 +55,11 @@ class Talked:
     def is_unsolicited(self, printed: Mapping[str, Any]) -> bool:
         return self._driver.is_unsolicited(printed)
 
-    def _write(self, asking: list[Object]) -> None:
-        self.written += asking
-        asking.clear()
+    def _write(self, outgoing: list[Object]) -> None:
+        self.written += outgoing
+        outgoing.clear()
 
 
-def recorded(cli: str, case: str) -> Talked:
+def recorded(cli: str, case: str) -> Playback:
     lines = (FIXTURES / cli / f"warm-{case}.jsonl").read_text().splitlines()
-    return Talked(cli, *map(json.loads, lines))
+    return Playback(cli, *map(json.loads, lines))

@@ -1,7 +1,7 @@
-"""`python -m bench`: the same work behind a ceiling, a naive service and runrelay, all on this machine.
+"""`python -m bench`: equal work behind a ceiling, a naive service and runrelay, all on this machine.
 
-Rounds are interleaved, so that what else the machine does falls on all of them alike; medians are told. A whole
-benchmark goes to docs/performance.md; a part of one to the terminal only.
+It interleaves the rounds of the services, so that other work of the machine affects all of them alike, and prints
+medians. It writes a whole benchmark to docs/performance.md, and a part of one to the terminal only.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from bench.services import CEILING, NAIVE, RUNRELAY, running
 from bench.work import Work
 
 TITLES = {part.name: part.title for part in (*CASES, *TRIALS, *GROWTHS)}
-NAIVE_ROUNDS = 2  # it takes longer than both others together, and is not what is looked at
+NAIVE_ROUNDS = 2  # fewer: it takes longer than both others together, and its figures matter less
 
-Tell = Callable[[str], None]
+Progress = Callable[[str], None]
 
 
 async def compare(
-    folder: Path, names: set[str], rounds: int, naive_rounds: int, tell: Tell
+    folder: Path, names: set[str], rounds: int, naive_rounds: int, progress: Progress
 ) -> dict[str, dict[str, Figures]]:
     services = {"ceiling": CEILING, "runrelay": RUNRELAY} | ({"naive": NAIVE} if naive_rounds else {})
     cases = [case for case in CASES if case.name in names]
@@ -46,29 +46,29 @@ async def compare(
             for name, commands in (services.items() if cases else ())
         ]
         for service in started:
-            await loaded(service, Work(5), clients=5)  # what is compiled and connected once is not measured
+            await loaded(service, Work(5), clients=5)  # compiles and connects what is needed once: that is not measured
         for number in range(rounds):
             for case in cases:
                 for service in started:
                     if service.name == "naive" and not (case.naive and number < naive_rounds):
                         continue
-                    tell(f"round {number + 1} of {rounds}: {case.title}: {service.name}")
+                    progress(f"round {number + 1} of {rounds}: {case.title}: {service.name}")
                     by_service = played.setdefault(case.name, {})
                     by_service.setdefault(service.name, []).append(await case.play(service))
     return {case: {name: medians(those) for name, those in by.items()} for case, by in played.items()}
 
 
-async def measure(names: set[str], rounds: int, naive_rounds: int, tell: Tell) -> dict[str, dict[str, Figures]]:
+async def measure(names: set[str], rounds: int, naive_rounds: int, progress: Progress) -> dict[str, dict[str, Figures]]:
     with TemporaryDirectory(prefix="bench-") as parent:
         folder = Path(parent)
-        results = await compare(folder, names, rounds, naive_rounds, tell)
+        results = await compare(folder, names, rounds, naive_rounds, progress)
         for trial in TRIALS:
             if trial.name in names:
-                tell(trial.title)
+                progress(trial.title)
                 results[trial.name] = {"runrelay": await trial.play(folder / trial.name)}
         for growth in GROWTHS:
             if growth.name in names:
-                tell(growth.title)
+                progress(growth.title)
                 results[growth.name] = dict([step async for step in growth.play(folder / growth.name)])
     return results
 
@@ -76,10 +76,10 @@ async def measure(names: set[str], rounds: int, naive_rounds: int, tell: Tell) -
 async def take(names: set[str], rounds: int, naive_rounds: int) -> Record:
     busy, begun = os.getloadavg()[0], time.monotonic()
 
-    def tell(what: str) -> None:
+    def progress(what: str) -> None:
         print(f"{time.monotonic() - begun:4.0f} s  {what}", file=sys.stderr, flush=True)
 
-    results = await measure(names, rounds, naive_rounds, tell)
+    results = await measure(names, rounds, naive_rounds, progress)
     return Record(today(), machine(), busy, time.monotonic() - begun, rounds, results)
 
 
@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", help=f"only these, separated by commas; of {', '.join(TITLES)}")
     parser.add_argument("--no-naive", action="store_true", help="without the naive service")
-    parser.add_argument("--again", action="store_true", help="make the page anew of the figures beside it")
+    parser.add_argument("--again", action="store_true", help="write the page again from the figures beside it")
     options = parser.parse_args()
     if options.again:
         publish(recorded(), TITLES)

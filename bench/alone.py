@@ -1,4 +1,4 @@
-"""The cases that ask of runrelay what it can hold, and how far away Redis may be. Each starts a service of its own."""
+"""The cases that measure how much runrelay can hold, and how far away Redis may be. Each starts a service of its own."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Trial:
 
 
 async def _held(folder: Path) -> Figures:
-    """5,000 streams with a run each; all runs say their next delta at the same moment, and none ends then."""
+    """5,000 streams with a run each. All runs emit their next delta at the same moment and end some seconds later."""
     clients = 5_000
     async with _service(folder, settings={"WORKER_CONCURRENCY": str(clients)}) as service:
         await loaded(service, Work(1), clients=50, requests=4)
@@ -39,14 +39,14 @@ async def _held(folder: Path) -> Figures:
         connections, exchanges = await connected(service.ports, clients), [Exchange(work) for _ in range(clients)]
         with undisturbed():
             raw = request(service.ports[0], work, token=TOKEN)
-            asked = asyncio.gather(*(c.ask(raw, e) for c, e in zip(connections, exchanges, strict=True)))
+            answered = asyncio.gather(*(c.ask(raw, e) for c, e in zip(connections, exchanges, strict=True)))
             await asyncio.sleep(work.hold_until - time.monotonic() - 1)
             grown, held = service.memory() - empty, sum(len(exchange.pieces) > 1 for exchange in exchanges)
             await asyncio.sleep(work.hold_until - time.monotonic())
             parts, own_cpu = service.parts(), time.process_time()
             await asyncio.sleep(work.linger)
             own_cpu, after = time.process_time() - own_cpu, service.parts()
-            await asked
+            await answered
         for connection in connections:
             connection.close()
         return {
@@ -59,7 +59,7 @@ async def _held(folder: Path) -> Figures:
 
 
 async def _one_for_all(folder: Path) -> Figures:
-    """5,000 clients read one and the same run, and hear its next delta."""
+    """5,000 clients read one run, and receive its next delta."""
     clients = 5_000
     async with _service(folder) as service:
         work, [port] = Work(2, hold_until=time.monotonic() + 20, linger=5), service.ports
@@ -69,15 +69,15 @@ async def _one_for_all(folder: Path) -> Figures:
             posted = asyncio.create_task(first.ask(request(port, work, token=TOKEN), exchanges[0]), name="first reader")
             await asyncio.sleep(1)
             again = request_again(port, run_id_of(exchanges[0]), token=TOKEN)
-            asked = [c.ask(again, exchange) for c, exchange in zip(others, exchanges[1:], strict=True)]
-            await asyncio.gather(posted, *asked)
+            readers = [c.ask(again, exchange) for c, exchange in zip(others, exchanges[1:], strict=True)]
+            await asyncio.gather(posted, *readers)
         for connection in (first, *others):
             connection.close()
         return _served(exchanges, work)
 
 
 def _served(exchanges: Sequence[Exchange], work: Work) -> Figures:
-    """How long after its moment the last delta was with the first of all, and with the last."""
+    """The time from the moment of the last delta until the first client and until the last client has it, s."""
     lateness = [read(exchange).last_arrival - work.hold_until for exchange in exchanges]
     return {"first of all served after, s": min(lateness), "last of all served after, s": max(lateness)}
 
@@ -94,7 +94,7 @@ async def _idle(folder: Path) -> Figures:
 
 
 async def _commands(redis: Redis, *, seconds: float) -> Counter[str]:
-    """How many commands clients sent, and how many scripts made of them."""
+    """How many commands clients sent (`sent`), and how many commands scripts ran (`script`)."""
     counted: Counter[str] = Counter()
     async with redis.monitor() as monitor:
         with suppress(TimeoutError):
@@ -105,7 +105,7 @@ async def _commands(redis: Redis, *, seconds: float) -> Counter[str]:
 
 
 async def _distant(folder: Path) -> Figures:
-    """The wall time of a 2,000-delta answer that takes 10 s to say, against Redis beside it."""
+    """The wall time of an answer of 2,000 deltas over 10 s, compared with a Redis on this machine without delay."""
     work, figures, near = Work(2_000, interval=0.005), Figures(), 0.0
     for away in (0.0, 0.001, 0.05):
         async with _service(folder / f"away-{away}", redis_delay=away) as service:
@@ -120,7 +120,7 @@ async def _distant(folder: Path) -> Figures:
 
 
 async def _slow_reader(folder: Path) -> Figures:
-    """99 fast readers, in turns without and with one beside them that takes 1 KB/s of an answer of 2.4 MB."""
+    """99 fast readers, in turns without and with a slow reader, which reads 1 KB/s of an answer of 2.4 MB."""
     fast, slow = Work(100, interval=0.02), Work(100_000)
     without, beside, grown = [], [], []
     async with _service(folder) as service:
@@ -129,9 +129,9 @@ async def _slow_reader(folder: Path) -> Figures:
             without.append(p99((await loaded(service, fast, clients=99, within=1.0)).delays))
             memory = service.memory()
             [connection] = await connected(service.ports, 1, pace=1_000)
-            asked = connection.ask(request(service.ports[0], slow, token=TOKEN), Exchange(slow))
-            lagging = asyncio.create_task(asked, name="slow reader")
-            await asyncio.sleep(2)  # until all of it is said: what so long an answer costs is not asked here
+            reading = connection.ask(request(service.ports[0], slow, token=TOKEN), Exchange(slow))
+            lagging = asyncio.create_task(reading, name="slow reader")
+            await asyncio.sleep(2)  # until the agent has emitted all of it: its cost is not part of this case
             beside.append(p99((await loaded(service, fast, clients=99, within=1.0)).delays))
             grown.append(service.memory() - memory)
             lagging.cancel()
@@ -145,7 +145,7 @@ async def _slow_reader(folder: Path) -> Figures:
 
 
 async def _kept(folder: Path) -> Figures:
-    """16,000 characters at 60 tokens/s. What is kept is measured when the worker has made the log small."""
+    """16,000 characters at 60 tokens/s. The memory is measured after the worker has compacted the log."""
     work = Work(4_000, interval=1 / 60, stamped=False)
     async with _service(folder) as service, service.look() as redis:
         await loaded(service, Work(1))
@@ -170,18 +170,18 @@ def _service(
 
 
 async def _written(redis: Redis) -> float:
-    """Bytes that Redis has been sent."""
+    """Bytes that clients have sent to Redis."""
     info = await redis.info("stats")
     return float(info["total_net_input_bytes"])
 
 
 async def _sizes(redis: Redis) -> dict[bytes, int]:
-    """Bytes of each key, all of it counted."""
+    """Bytes of memory of each key, all its elements counted."""
     return {key: await redis.memory_usage(key, samples=0) or 0 async for key in redis.scan_iter()}
 
 
 async def _at_rest(redis: Redis) -> dict[bytes, int]:
-    """The same as soon as it stays as it is."""
+    """Bytes of memory of each key, as soon as they stay the same for a second."""
     sizes, last = await _sizes(redis), dict[bytes, int]()
     while sizes != last:
         await asyncio.sleep(1)

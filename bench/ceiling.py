@@ -1,4 +1,4 @@
-"""The ceiling: one process, no Redis; the agent's generator is read by the response itself.
+"""The ceiling: one process, no Redis; the response itself reads the agent's generator.
 
 python -m uvicorn bench.ceiling:app
 """
@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from bench.frames import DONE, HEADERS, Chunks
-from bench.work import Work, spoken
+from bench.work import Work, emit_deltas
 
 
 async def create(request: Request) -> Response:
@@ -26,7 +26,7 @@ async def create(request: Request) -> Response:
 async def _frames(work: Work) -> AsyncIterator[bytes]:
     chunks = Chunks()
     yield chunks.role()
-    async for delta in spoken(work):
+    async for delta in emit_deltas(work):
         yield chunks.content(delta)
     yield chunks.finish() + DONE
 

@@ -1,4 +1,4 @@
-"""The cases in which the three services do the same work. One round of a case is one call."""
+"""The cases in which all three services do equal work. One call plays one round of a case."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ MS = 1e3
 
 @dataclass(frozen=True)
 class Case:
-    """`naive`: whether that service plays it, too. Its ten slots and polls of half a second make long what is many."""
+    """`play` plays one round. `naive`: whether the naive service plays it, too. With its ten slots and polls of half a
+    second it needs long for many requests.
+    """
 
     name: str
     title: str
@@ -24,7 +26,7 @@ class Case:
 
 
 async def _one_client(service: BenchService) -> Figures:
-    """20 deltas at once, one request after the other."""
+    """One client that sends one request after the other; each answer has 20 deltas at once."""
     load = await loaded(service, Work(20), requests=10 if service.name == "naive" else 200)
     return {**_firsts(load), **_costs(load)}
 
@@ -37,7 +39,7 @@ async def _many_deltas(service: BenchService) -> Figures:
 
 
 async def _many_clients(service: BenchService) -> Figures:
-    """They come within a second, as an answer takes; that all come at the same moment is the burst's case."""
+    """100 clients that come within a second, which is what an answer takes. `_burst` has them come at one moment."""
     load = await loaded(service, Work(50, interval=0.02), clients=100, within=1.0)
     delays = [delay * MS for delay in load.delays]
     return {

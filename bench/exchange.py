@@ -1,7 +1,7 @@
-"""One request and its answer, in two steps: what is done while the clock runs, and what is not.
+"""One request and its answer, in two steps: one while the clock runs, one afterwards.
 
-While it runs, a client takes bytes with the time of their arrival and looks for the end of the answer, nothing more:
-it has to be cheaper than the servers. Afterwards HTTP, frames, JSON and text are read in full and checked.
+While the clock runs, a client only stores bytes with the time of their arrival and looks for the end of the answer: it
+has to be cheaper than the servers. Afterwards `read` parses HTTP, frames, JSON and text in full, and checks them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _END = b"data: [DONE]\n\n\r\n0\r\n\r\n"
 
 @dataclass
 class Exchange:
-    """Times are s of the monotonic clock."""
+    """A request and the pieces of its answer. Times are s of the monotonic clock."""
 
     work: Work
     sent: float = 0.0
@@ -34,13 +34,13 @@ class Exchange:
 class Answer:
     first: float  # s from the request to the first content
     whole: float  # s from the request to the end
-    delays: list[float]  # s from each stamped delta's saying to its arrival
+    delays: list[float]  # s from the emission of each stamped delta to its arrival
     last_arrival: float
     content_frames: int
 
 
 class Connection(asyncio.Protocol):
-    """One request at a time, kept alive between them. With `pace` it reads so many bytes a second at most."""
+    """A kept-alive connection with one request at a time. With `pace` it reads at most so many bytes per second."""
 
     def __init__(self, *, pace: float | None = None) -> None:
         self._pace = pace
@@ -50,10 +50,12 @@ class Connection(asyncio.Protocol):
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's own is none by its class
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's class does not derive from it
 
     async def ask(self, request: bytes, exchange: Exchange) -> Exchange:
-        """Returns when the answer has ended. Raises ConnectionError when it is refused or breaks off."""
+        """Sends the request, and returns when the answer has ended. Raises ConnectionError when the service refuses it
+        or the answer breaks off.
+        """
         assert self._transport is not None
         self._exchange, self._tail = exchange, b""
         self._ended = asyncio.get_running_loop().create_future()
@@ -95,7 +97,7 @@ def request(port: int, work: Work, *, token: str) -> bytes:
 
 
 def request_again(port: int, run_id: str, *, token: str) -> bytes:
-    """For the stream of a run that was accepted before."""
+    """The request for the stream of a run that the service has accepted already."""
     return (_head("GET", f"/v1/chat/completions/{run_id}?stream=true", port, token) + "\r\n").encode()
 
 
@@ -104,15 +106,15 @@ def _head(method: str, path: str, port: int, token: str) -> str:
 
 
 def run_id_of(exchange: Exchange) -> str:
-    """As the first chunk of an answer that has begun tells it. Raises ValueError."""
-    told = _RUN_ID.search(b"".join(piece for _, piece in exchange.pieces))
-    if told is None:
+    """The run's id, from the first chunk of its answer. Raises ValueError when the answer has not begun."""
+    found = _RUN_ID.search(b"".join(piece for _, piece in exchange.pieces))
+    if found is None:
         raise ValueError("the answer has not begun")
-    return told[1].decode()
+    return found[1].decode()
 
 
 class _Body:
-    """What httptools calls while it parses an answer."""
+    """Collects the body of an answer while httptools parses it."""
 
     def __init__(self) -> None:
         self.data = bytearray()
@@ -122,7 +124,7 @@ class _Body:
 
 
 def read(exchange: Exchange) -> Answer:
-    """Checks every byte of the answer. Raises ValueError."""
+    """Parses and checks every byte of the answer. Raises ValueError when it is not the whole answer to the work."""
     body = _Body()
     parser = httptools.HttpResponseParser(body)
     done, text, delays = 0, "", []
@@ -138,14 +140,14 @@ def read(exchange: Exchange) -> Answer:
                 continue
             if frame == "data: [DONE]":
                 continue
-            for choice in json.loads(frame.removeprefix("data: "))["choices"]:  # that of the usage has none
+            for choice in json.loads(frame.removeprefix("data: "))["choices"]:  # the chunk of the usage has none
                 finished |= choice["finish_reason"] == "stop"
                 if content := choice["delta"].get("content"):
                     first = first or arrived
                     last = arrived
                     contents += 1
                     text += content
-                    delays += [arrived - said for said in stamps(content)]
+                    delays += [arrived - emitted for emitted in stamps(content)]
     if parser.get_status_code() != 200 or not finished:
         raise ValueError(f"no whole answer: status {parser.get_status_code()}, {bytes(body.data[-300:])!r}")
     check(text, exchange.work)

@@ -1,4 +1,4 @@
-"""What is measured: named figures of one case on one service, and over several rounds their medians."""
+"""Figures: named numbers of one case on one service, and their medians over several rounds."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ def p99(values: Iterable[float]) -> float:
 
 
 def medians(rounds: Sequence[Figures]) -> Figures:
-    """Of each figure over the rounds."""
+    """The median of each figure over the rounds, which have the same names."""
     return {name: median(figures[name] for figures in rounds) for name in rounds[0]}

@@ -1,4 +1,4 @@
-"""What the figures are to be, each as a row of the table: by themselves, or against the ceiling's."""
+"""The goals for the figures, absolute or relative to the ceiling's. Each is a row of the report's first table."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ Results = Mapping[str, Mapping[str, Figures]]  # by case, and by service or by w
 
 @dataclass(frozen=True)
 class Goal:
-    """`than`: the figure itself, what it is above the ceiling's, or how many times the ceiling's. Without a limit it is
-    only told."""
+    """`than` is what the limit bounds: the figure itself, its difference to the ceiling's, or its ratio to the
+    ceiling's. A goal without a limit only shows the figure.
+    """
 
     case: str
     figure: str
@@ -24,7 +25,7 @@ class Goal:
     column: str = "runrelay"
 
     def reached(self, results: Results) -> float | None:
-        """None when it was not measured."""
+        """What the limit bounds, or None when it was not measured."""
         played = results.get(self.case, {})
         if self.column not in played:
             return None
@@ -62,7 +63,7 @@ GOALS = (
     Goal("distant", "1 ms away: against beside it, %", 1),
     Goal("distant", "50 ms away: against beside it, %", 3),
     Goal("slow", "delay p99 beside it, times that without", 1.1),  # as near to "unchanged" as two measurements come
-    Goal("slow", "API memory grown, KB", 4_194),  # what one reader's inbox may hold
+    Goal("slow", "API memory grown, KB", 4_194),  # the most that one reader's inbox holds
     Goal("kept", "written, KB"),
     Goal("kept", "kept, KB", 50),
 )

@@ -1,4 +1,4 @@
-"""What becomes of runrelay as streams, clients and processes grow in number, and which part of it is full first."""
+"""How runrelay behaves as streams, clients and processes grow in number, and which part of it saturates first."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PARTS = ("API", "workers", "Redis", "client")
 
 @dataclass(frozen=True)
 class Growth:
-    """`play` tells what has grown to what, and the figures then."""
+    """`play` yields, for each step, the number that has grown and the figures at that number."""
 
     name: str
     title: str
@@ -28,7 +28,7 @@ class Growth:
 
 
 async def _streams(folder: Path) -> AsyncIterator[tuple[str, Figures]]:
-    """20 deltas/s each, for 5 s."""
+    """More and more streams, each with 20 deltas/s for 5 s."""
     async with running("runrelay", RUNRELAY, folder) as service:
         await loaded(service, Work(1), clients=50, requests=4)
         for streams in (100, 200, 400, 600, 800, 1_000):
@@ -46,7 +46,7 @@ async def _streams(folder: Path) -> AsyncIterator[tuple[str, Figures]]:
 
 
 async def _clients(folder: Path) -> AsyncIterator[tuple[str, Figures]]:
-    """Runs of one delta, one after the other for each client."""
+    """More and more clients. Each sends requests for runs of one delta, one after the other."""
     async with running("runrelay", RUNRELAY, folder) as service:
         await loaded(service, Work(1), clients=50, requests=4)
         for clients in (1, 5, 20, 80, 320):
@@ -74,7 +74,7 @@ async def _processes(folder: Path) -> AsyncIterator[tuple[str, Figures]]:
 
 
 def _cores(load: Load) -> Figures:
-    """How busy each part was: with 1 a single process has no more to give."""
+    """How busy each part was, in cores. A part of one process cannot use more than 1."""
     return {CORES.format(part=part): cpu / load.seconds for part, cpu in _parts(load).items()}
 
 

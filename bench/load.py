@@ -1,4 +1,4 @@
-"""Clients: what they send is made before the clock runs, and what they got is read after it."""
+"""The clients of the benchmark. They make their requests before the clock runs, and parse the answers afterwards."""
 
 from __future__ import annotations
 
@@ -35,33 +35,34 @@ class Load:
 async def loaded(
     service: BenchService, work: Work, *, clients: int = 1, requests: int = 1, within: float = 0.0
 ) -> Load:
-    """So many clients, each with so many requests one after the other. They come `within` so many seconds, evenly: all
-    at once by default. Raises ValueError for a wrong answer."""
+    """Loads the service with `clients` clients, each of which sends `requests` requests one after the other. The
+    clients come evenly within `within` seconds; with 0 all at once. Raises ValueError for a wrong answer.
+    """
     connections = await connected(service.ports, clients)
-    asked = [
+    requested = [
         [(request(port, work, token=TOKEN), Exchange(work)) for _ in range(requests)]
         for _, port in zip(range(clients), cycle(service.ports), strict=False)
     ]
     with undisturbed():
         parts, own_cpu, begun = service.parts(), time.process_time(), time.monotonic()
         comes = (within * number / clients for number in range(clients))
-        await asyncio.gather(*map(_ask, comes, connections, asked))
+        await asyncio.gather(*map(_ask, comes, connections, requested))
         seconds, own_cpu = time.monotonic() - begun, time.process_time() - own_cpu
         parts = {part: cpu - parts[part] for part, cpu in service.parts().items()}
     for connection in connections:
         connection.close()
-    return Load([read(exchange) for mine in asked for _, exchange in mine], seconds, parts, own_cpu)
+    return Load([read(exchange) for mine in requested for _, exchange in mine], seconds, parts, own_cpu)
 
 
-async def _ask(comes: float, connection: Connection, asked: list[tuple[bytes, Exchange]]) -> None:
+async def _ask(comes: float, connection: Connection, requested: list[tuple[bytes, Exchange]]) -> None:
     if comes:
         await asyncio.sleep(comes)
-    for raw, exchange in asked:
+    for raw, exchange in requested:
         await connection.ask(raw, exchange)
 
 
 async def connected(ports: Sequence[int], count: int, *, pace: float | None = None) -> list[Connection]:
-    """Connections, spread over the ports."""
+    """So many connections, spread over the ports."""
     loop = asyncio.get_running_loop()
     made = []
     for _, port in zip(range(count), cycle(ports), strict=False):
@@ -72,7 +73,7 @@ async def connected(ports: Sequence[int], count: int, *, pace: float | None = No
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Without the collector of garbage, which would look through all that has arrived."""
+    """Turns the garbage collector off, which would traverse everything that has arrived."""
     gc.collect()
     gc.disable()
     try:
@@ -82,7 +83,9 @@ def undisturbed() -> Iterator[None]:
 
 
 def allow_many_files() -> int:
-    """Raises this process's limit of open files, which what it starts inherits, as far as it may."""
+    """Raises the limit of open files of this process and of the processes it will start to the most that is allowed.
+    Returns the limit.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard

@@ -1,4 +1,4 @@
-"""docs/performance.md: what people wrote, and between two comments of it the figures."""
+"""Writes the figures into docs/performance.md, between two comments. The rest of the page is written by hand."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ END = "<!-- `make bench` wrote what precedes. -->"
 
 
 def publish(record: Record, titles: Mapping[str, str], page: Path = PAGE) -> None:
-    """Puts the figures of a whole benchmark into the page, its pictures and its JSON beside it. Raises ValueError when
-    the page has no place for them; then nothing is written."""
+    """Writes the figures of a whole benchmark into the page, and its pictures and JSON beside it. Raises ValueError
+    when the page has no place for them, and then writes nothing.
+    """
     text = filled(page.read_text(), figures(record, titles))
     pictures = plots(record.results)
     page.write_text(text)
@@ -47,8 +48,8 @@ def figures(record: Record, titles: Mapping[str, str]) -> str:
     return f"""\
 Taken on {record.taken} on {record.machine}.
 
-It took {record.seconds / 60:.0f} minutes. The load average before it was {record.busy:.2f}: what else a machine does is in
-its figures. Those of the three services are medians of {record.rounds} rounds.
+The benchmark took {record.seconds / 60:.0f} minutes. The load average before it was {record.busy:.2f}: other work on the machine is part of
+the figures. The figures of the three services are medians of {record.rounds} rounds.
 
 {goals(results, titles)}
 
@@ -71,5 +72,5 @@ its figures. Those of the three services are medians of {record.rounds} rounds.
 </details>"""
 
 
-def _picture(name: str, says: str) -> str:
-    return f"![{says}]({PICTURES}/{name}.svg)"
+def _picture(name: str, title: str) -> str:
+    return f"![{title}]({PICTURES}/{name}.svg)"

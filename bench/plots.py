@@ -1,4 +1,4 @@
-"""The figures as pictures, which are for a page: SVG without scripts."""
+"""Draws the figures as pictures for a page: SVG without scripts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CPU = "CPU s per 100k deltas"
 
 
 def plots(results: Results) -> dict[str, str]:
-    """Each picture by its name. Takes the results of a whole benchmark."""
+    """The pictures by their names, from the results of a whole benchmark."""
     return {
         "waiting": _waiting(results),
         "cpu": _compared(
@@ -50,7 +50,7 @@ def _waiting(results: Results) -> str:
 
 
 def _compared(title: str, bars: Mapping[str, tuple[str, str]], results: Results, *, ten_fold: bool = False) -> str:
-    """`bars`: a case and a figure for each label. As one reads: the first is the uppermost."""
+    """`bars`: a case and a figure for each label. The first bar is the uppermost, in the order of reading."""
     upwards = list(reversed(list(bars.items())))
     chart = pygal.HorizontalBar(**_options(SERVICE_COLOURS, height=120 + 80 * len(bars)), logarithmic=ten_fold)
     chart.x_labels = [label for label, _ in upwards]
@@ -68,11 +68,11 @@ def _delays(streams: Mapping[str, Figures]) -> str:
     for name, values in delays.items():
         chart.add(name, values)
     _by_tens(chart, list(chain(*delays.values())))
-    return _drawn(chart, "Milliseconds from a delta's saying to its arrival, by number of streams")
+    return _drawn(chart, "Milliseconds from a delta's emission to its arrival, by number of streams")
 
 
 def _by_tens(chart: Graph, values: Sequence[float]) -> None:
-    """An axis from one power of ten to another, with no lines but theirs."""
+    """Sets an axis from one power of ten to another, with lines at powers of ten only."""
     powers = range(floor(log10(min(values))), ceil(log10(max(values))) + 1)
     chart.zero = 10.0 ** powers[0]
     chart.range = (chart.zero, 10.0 ** powers[-1])
@@ -89,15 +89,15 @@ def _stacked(title: str, columns: Mapping[str, Figures], name: str) -> str:
 
 def _drawn(chart: Graph, title: str) -> str:
     chart.title = title
-    chart.uuid = "plot"  # else a picture of the same figures would be another one each time
+    chart.uuid = "plot"  # with a random one, equal figures would make another picture each time
     chart.add_xml_filter(_bare)
     return str(chart.render(is_unicode=True))
 
 
 def _bare(svg: Element) -> Element:
-    """Without its script, which no page runs, and the day of its making."""
+    """Removes the script, which no page runs, and the comment with the date."""
     for element in list(svg):
-        if callable(element.tag):  # that of a comment is the function that makes one
+        if callable(element.tag):  # the tag of a comment is the function that makes comments
             svg.remove(element)
     for parent in list(svg.iter()):
         for script in parent.findall("script"):

@@ -1,4 +1,4 @@
-"""What one benchmark has found, and where. As JSON it is kept beside the page that is made of it."""
+"""The results of one benchmark, and its machine. Its JSON is stored beside the page that shows them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Record:
     taken: str  # day
     machine: str
     busy: float  # load average before it began
-    seconds: float  # that it took
+    seconds: float  # its duration
     rounds: int
     results: dict[str, dict[str, Figures]]
 
@@ -30,7 +30,7 @@ class Record:
 
     @classmethod
     def of(cls, text: bytes) -> Record:
-        """Raises pydantic's ValidationError."""
+        """Parses the JSON of a record. Raises pydantic's ValidationError."""
         return _RECORD.validate_json(text)
 
 
@@ -48,7 +48,7 @@ def machine() -> str:
 
 
 def _processor() -> str:
-    """Linux tells the model in one place only."""
+    """The model of the processor. On Linux it is in /proc/cpuinfo only."""
     cpus = Path("/proc/cpuinfo")
     lines = cpus.read_text().splitlines() if cpus.exists() else []
     models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))

@@ -9,16 +9,16 @@ from bench.goals import GOALS, Goal, Results
 
 SERVICES = ("ceiling", "naive", "runrelay")
 AGAINST = "times ceiling"
-CALM = 100.0  # ms; where the p99 of a delta's delay is longer, there are too many streams
+CALM = 100.0  # ms; with a longer p99 of a delta's delay there are too many streams
 
 
 def goals(results: Results, titles: Mapping[str, str]) -> str:
     services = [name for name in SERVICES if any(name in columns for columns in results.values())]
-    rows, told = [], ""
+    rows, before = [], ""
     for goal, reached in _reached(results):
         title = titles[goal.case] if goal.column == "runrelay" else f"{titles[goal.case]}: {goal.column}"
-        rows.append(("" if title == told else title, *_row(goal, results[goal.case], reached, services)))
-        told = title
+        rows.append(("" if title == before else title, *_row(goal, results[goal.case], reached, services)))
+        before = title
     return _table(("work", "figure", *services, AGAINST, "goal", "reached", ""), rows)
 
 
@@ -53,7 +53,7 @@ def tables(results: Results, titles: Mapping[str, str]) -> str:
 
 
 def _figures(columns: Mapping[str, Figures]) -> str:
-    """Columns are services, or what has grown."""
+    """A table with a column for each service, or for each step of a growth."""
     names = list(dict.fromkeys(name for figures in columns.values() for name in figures))
     present = [service for service in SERVICES if service in columns] or list(columns)
     rows = [[name, *(number(columns[column].get(name)) for column in present)] for name in names]
@@ -64,7 +64,7 @@ def _figures(columns: Mapping[str, Figures]) -> str:
 
 
 def limit(streams: Mapping[str, Figures]) -> str:
-    """How many streams are too many, in words."""
+    """A sentence with the largest number of streams whose deltas arrive in time."""
     calm = [count for count, figures in streams.items() if figures["delay p99, ms"] <= CALM]
     most = f"Up to {calm[-1]} streams" if calm else "With no number of streams"
     return f"{most} of those tried 99 of 100 deltas arrive within {CALM:.0f} ms."
@@ -76,7 +76,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def number(figure: float | None) -> str:
-    """Three digits that count."""
+    """The figure with three significant digits; empty for None."""
     if figure is None:
         return ""
     return f"{figure:,.0f}" if abs(figure) >= 100 else f"{figure:.3g}"

@@ -1,4 +1,4 @@
-"""The three services, each on its own processes, and what they cost."""
+"""The three services, each with processes of its own, and the CPU and memory that they use."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NAIVE: Mapping[str, str] = {
     "web": f"{_UVICORN} bench.naive.web:app",
     "worker": "python -m arq bench.naive.worker.WorkerSettings",
 }
-RUNRELAY = COMMANDS  # the Procfile's own lines
+RUNRELAY = COMMANDS  # the lines of the Procfile
 
 SETTINGS = {
     "API_TOKENS": f"bench:{TOKEN}",
@@ -47,7 +47,7 @@ class BenchService:
     valkey: Valkey | None
 
     def cpu(self, of: Iterable[Process] = ()) -> float:
-        """CPU time used so far, s: of these processes, else of all, Redis included."""
+        """CPU time used so far, s: of the processes in `of`, or of all with Redis when `of` is empty."""
         chosen = tuple(of) or (*self.webs, *self.workers)
         pids = [process.pid for process in chosen]
         if not of and self.valkey is not None:
@@ -55,14 +55,14 @@ class BenchService:
         return sum(map(_cpu, pids))
 
     def parts(self) -> dict[str, float]:
-        """CPU time used so far by each part of it, s."""
+        """CPU time used so far by each part of the service, s."""
         parts = {"API": self.cpu(self.webs)}
         if self.valkey is not None:
             parts |= {"workers": self.cpu(self.workers), "Redis": _cpu(self.valkey.pid)}
         return parts
 
     def memory(self) -> int:
-        """Bytes that the web processes hold."""
+        """Resident memory of the web processes, bytes."""
         return sum(psutil.Process(web.pid).memory_info().rss for web in self.webs)
 
     def look(self) -> Redis:
@@ -86,7 +86,7 @@ async def running(
     redis_delay: float = 0.0,
     settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[BenchService]:
-    """A service that is ready. Redis is `redis_delay` seconds away, there and back."""
+    """A service that is ready. A round trip to Redis takes `redis_delay` seconds longer than without."""
     folder.mkdir(parents=True)
     async with AsyncExitStack() as stack:
         known = {**SETTINGS, **(settings or {})}
@@ -125,12 +125,14 @@ async def _ready(service: BenchService) -> None:
         for port in service.ports:
             while not await succeeds(http, f"http://127.0.0.1:{port}/readyz"):
                 for process in (*service.webs, *service.workers):
-                    assert process.running, f"{process.name} has ended: {process.said}"
+                    assert process.running, f"{process.name} has ended: {process.output}"
                 await asyncio.sleep(TICK_SECONDS)
 
 
 async def _end(started: list[Process]) -> None:
-    """In a thread: a proxy to Redis goes on meanwhile, which they need for their last words."""
+    """Ends the processes, waiting in a thread: meanwhile the proxy to Redis goes on, which they need for their last
+    writes.
+    """
     for process in started:
         if process.running:
             process.signal(signal.SIGTERM)

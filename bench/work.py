@@ -1,4 +1,4 @@
-"""The agent's work, the same behind every service: deltas that tell their number and the moment they were said."""
+"""The agent's work, which is equal behind every service: deltas that carry their number and the time of emission."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _STAMPED = re.compile(r"(\d{6}):(\d{16});")
 
 @dataclass(frozen=True)
 class Work:
-    """Its JSON is the message of a request."""
+    """A piece of work. Its JSON is the message of a request."""
 
     deltas: int
     interval: float = 0.0  # s between deltas; with 0 they all come at once
@@ -32,11 +32,11 @@ class Work:
         return cls(**loads(message))
 
 
-async def spoken(work: Work) -> AsyncIterator[str]:
+async def emit_deltas(work: Work) -> AsyncIterator[str]:
     begun = time.monotonic()
     for number in range(work.deltas):
         if work.interval and number:
-            # By the clock and not by the delta before, so that the same is said in the same time on a busy machine.
+            # By the clock and not by the delta before, so that the work takes as long on a busy machine.
             await asyncio.sleep(begun + number * work.interval - time.monotonic())
         if work.hold_until and number == work.deltas - 1:
             await asyncio.sleep(work.hold_until - time.monotonic())
@@ -46,12 +46,12 @@ async def spoken(work: Work) -> AsyncIterator[str]:
 
 
 def _token(number: int) -> str:
-    """Without spaces and words: what is written down of it cannot be made smaller than of a model's answer."""
+    """A token without spaces and words, so that compaction cannot shrink the log more than that of a model's answer."""
     return blake2b(number.to_bytes(4), digest_size=2).hexdigest()
 
 
 def stamps(text: str) -> list[float]:
-    """When each stamped delta of a text was said, s of the monotonic clock, which all processes of a machine share."""
+    """The emission time of each stamped delta of a text, s of the monotonic clock, which all processes here share."""
     return [int(ns) / 1e9 for _, ns in _STAMPED.findall(text)]
 
 

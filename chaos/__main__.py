@@ -1,4 +1,4 @@
-"""`python -m chaos`: rounds of faults until so many runs have been made. Exit code 1 when a promise was broken."""
+"""`python -m chaos`: plays rounds of faults until clients have made so many runs. Exit code 1 when a promise broke."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from tempfile import TemporaryDirectory
 
 import uvloop
 
-from chaos.checker import counted, offences
+from chaos.checker import counted, violations
 from chaos.clients import BEHAVIOURS
 from chaos.faults import KINDS
 from chaos.history import History
-from chaos.report import Totals, told
-from chaos.story import story
+from chaos.report import Totals, rendered
+from chaos.run_report import run_report
 from chaos.suite import Round, play
 
 ROUND = 2_000  # clients of one round
-STORIES = 5  # told of one round
+REPORTED_RUNS = 5  # of one round, each with all that is known of it
 
 
 def main() -> None:
@@ -42,22 +42,22 @@ def main() -> None:
             begun = time.monotonic()
             history = uvloop.run(play(round))
             totals.add(history, time.monotonic() - begun)
-            _tell(history, Path(folder), options.keep)
+            _print_round(history, Path(folder), options.keep)
         left, seed = left - size, seed + 1
-    print(told(totals))
+    print(rendered(totals))
     sys.exit(1 if totals.broken else 0)
 
 
-def _tell(history: History, folder: Path, keep: Path | None) -> None:
-    found = offences(history)
+def _print_round(history: History, folder: Path, keep: Path | None) -> None:
+    found = violations(history)
     broken = {count: size for count, size in counted(found).items() if size}
     print(
-        f"round of seed {history.seed}: {len(history.kept)} runs, {len(history.faults)} faults: {broken or 'all kept'}"
+        f"round of seed {history.seed}: {len(history.stored_runs)} runs, {len(history.faults)} faults: {broken or 'all kept'}"
     )
-    for offence in found[: 10 * STORIES]:
-        print(f"  {offence.count}: {offence.run_id} {offence.what}")
-    for run_id in dict.fromkeys(offence.run_id for offence in found[:STORIES]):
-        print(*story(history, run_id), sep="\n")
+    for violation in found[: 10 * REPORTED_RUNS]:
+        print(f"  {violation.count}: {violation.run_id} {violation.what}")
+    for run_id in dict.fromkeys(violation.run_id for violation in found[:REPORTED_RUNS]):
+        print(*run_report(history, run_id), sep="\n")
     if found and keep is not None:
         for log in folder.glob("*.log"):
             (keep / log.name).write_bytes(log.read_bytes())

@@ -13,8 +13,8 @@ from chaos.script import Order, script
 from worker.agents.protocol import AgentInput
 
 
-async def speak(input: AgentInput) -> AsyncIterator[object]:
-    """Says what its order says, and notes its start and its end."""
+async def perform(input: AgentInput) -> AsyncIterator[object]:
+    """Yields the steps of the script for its order, and notes its start and its end in the journal."""
     journal = Journal(Path(os.environ[VARIABLE]))
     journal.add("start", input.run_id)
     try:

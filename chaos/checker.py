@@ -1,7 +1,7 @@
-"""Holds a history to what the service promises. Pure; every rule is one function that yields what broke it.
+"""Checks a history against the promises of the service. Pure; every rule is one function that yields its violations.
 
-A reader is held to the log and the log to the script, so a text that both the worker and the relay get wrong is found
-all the same.
+The checker compares each reader with the log, and the log with the script. So it also finds a text that the worker got
+wrong and the relay passed on faithfully.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ LATE_MS = 2_000  # after a pause; far more than a third of a lease
 
 
 @dataclass(frozen=True)
-class Offence:
-    """A broken promise: which count it adds to, in which run, and what was seen. `size` is what it counts."""
+class Violation:
+    """A broken promise: the count it adds `size` to, the run (empty when it concerns none), and what the checker saw."""
 
     count: str
     run_id: str
@@ -33,51 +33,51 @@ class Offence:
 
 
 class IndexedHistory:
-    """A history with its parts found by each other."""
+    """A history with indices from each part to the others."""
 
     def __init__(self, history: History) -> None:
         self.history = history
-        self.by_id = {kept.run_id: kept for kept in history.kept}
+        self.runs_by_id = {run.run_id: run for run in history.stored_runs}
 
     @cached_property
-    def asked(self) -> dict[int, ClientRequest]:
-        return {asked.order.seed: asked for asked in self.history.asked}
+    def requests_by_seed(self) -> dict[int, ClientRequest]:
+        return {request.order.seed: request for request in self.history.requests}
 
     @cached_property
-    def by_seed(self) -> dict[int, list[StoredRun]]:
+    def runs_by_seed(self) -> dict[int, list[StoredRun]]:
         found = defaultdict(list)
-        for kept in self.history.kept:
-            found[kept.order.seed].append(kept)
+        for run in self.history.stored_runs:
+            found[run.order.seed].append(run)
         return found
 
     @cached_property
     def starts(self) -> dict[str, list[int]]:
-        """When the agent was started, by run."""
+        """By run id: the times at which its agent started, ms since the epoch."""
         found = defaultdict(list)
         for note in self.history.notes:
-            if note.act == "start":
+            if note.event == "start":
                 found[note.run_id].append(note.at)
         return found
 
-    def in_time(self, kept: StoredRun) -> list[int]:
-        """Starts before the run had ended."""
-        return [at for at in self.starts.get(kept.run_id, ()) if at <= _end(kept)]
+    def in_time(self, run: StoredRun) -> list[int]:
+        """The times of the agent's starts before the run had ended, ms since the epoch."""
+        return [at for at in self.starts.get(run.run_id, ()) if at <= _end(run)]
 
     def late(self) -> Iterator[Note]:
-        """Starts after that."""
+        """The starts of agents after their run had ended."""
         for note in self.history.notes:
-            kept = self.by_id.get(note.run_id)
-            if note.act == "start" and kept is not None and note.at > _end(kept):
+            run = self.runs_by_id.get(note.run_id)
+            if note.event == "start" and run is not None and note.at > _end(run):
                 yield note
 
     def readings(self) -> Iterator[tuple[ClientRequest, Reading]]:
-        for asked in self.history.asked:
-            for reading in asked.readings:
-                yield asked, reading
+        for request in self.history.requests:
+            for reading in request.readings:
+                yield request, reading
 
 
-def _end(kept: StoredRun) -> int:
-    return kept.entries[-1].at if kept.entries else 0
+def _end(run: StoredRun) -> int:
+    return run.entries[-1].at if run.entries else 0
 
 
 def flat(entries: tuple[Entry, ...]) -> str:
@@ -92,75 +92,79 @@ def flat(entries: tuple[Entry, ...]) -> str:
 # --- runs -------------------------------------------------------------------------------------------------------------
 
 
-def lost_runs(told: IndexedHistory) -> Iterator[Offence]:
-    """A run that a client was told of is there."""
-    for _, reading in told.readings():
-        if reading.run_id and reading.run_id not in told.by_id:
-            yield Offence("runs lost", reading.run_id, "a client was told of it, and no record of it is left")
+def lost_runs(index: IndexedHistory) -> Iterator[Violation]:
+    """Redis has a record of every run whose id a client has received."""
+    for _, reading in index.readings():
+        if reading.run_id and reading.run_id not in index.runs_by_id:
+            yield Violation("runs lost", reading.run_id, "a client was told of it, and no record of it is left")
 
 
-def unended(told: IndexedHistory) -> Iterator[Offence]:
-    """Exactly one terminal event, the last one, of which record and log agree."""
-    for kept in told.history.kept:
-        last = [entry.seq for entry in kept.entries if entry.last]
-        if kept.state not in ("completed", "failed", "cancelled"):
-            yield Offence("runs without one end", kept.run_id, f"is {kept.state}")
-        elif kept.end_state != kept.state:
-            yield Offence("runs without one end", kept.run_id, f"ledger {kept.state}, log {kept.end_state or 'open'}")
-        elif last != [len(kept.entries)]:
-            yield Offence("runs without one end", kept.run_id, f"{len(kept.entries)} events, terminal are {last}")
+def unended(index: IndexedHistory) -> Iterator[Violation]:
+    """A run has exactly one terminal event, it is the last one, and the record has the state that it has."""
+    for run in index.history.stored_runs:
+        last = [entry.seq for entry in run.entries if entry.last]
+        if run.state not in ("completed", "failed", "cancelled"):
+            yield Violation("runs without one end", run.run_id, f"is {run.state}")
+        elif run.end_state != run.state:
+            yield Violation("runs without one end", run.run_id, f"ledger {run.state}, log {run.end_state or 'open'}")
+        elif last != [len(run.entries)]:
+            yield Violation("runs without one end", run.run_id, f"{len(run.entries)} events, terminal are {last}")
 
 
-def holes(told: IndexedHistory) -> Iterator[Offence]:
-    for kept in told.history.kept:
-        seqs = [entry.seq for entry in kept.entries]
+def holes(index: IndexedHistory) -> Iterator[Violation]:
+    for run in index.history.stored_runs:
+        seqs = [entry.seq for entry in run.entries]
         if seqs != list(range(1, len(seqs) + 1)):
-            yield Offence("logs with holes", kept.run_id, f"numbers {seqs}")
+            yield Violation("logs with holes", run.run_id, f"numbers {seqs}")
 
 
-def wrong_words(told: IndexedHistory) -> Iterator[Offence]:
-    """Each attempt says the script's text, or the beginning of it; the last one of a completed run all of it."""
-    for kept in told.history.kept:
-        whole = script(kept.order).text
-        attempts = sorted({entry.attempt for entry in kept.entries if entry.delta})
+def wrong_words(index: IndexedHistory) -> Iterator[Violation]:
+    """The text of each attempt is the beginning of the script's text. The last attempt of a run that the agent ended
+    has all of it. The terminal record has the text of the events.
+    """
+    for run in index.history.stored_runs:
+        whole = script(run.order).text
+        attempts = sorted({entry.attempt for entry in run.entries if entry.delta})
         for attempt in attempts:
-            text = flat(tuple(entry for entry in kept.entries if entry.attempt == attempt))
+            text = flat(tuple(entry for entry in run.entries if entry.attempt == attempt))
             if not whole.startswith(text.removeprefix("\n\n")):
-                yield Offence("logs with wrong text", kept.run_id, f"attempt {attempt}: {_differs(text, whole)}")
-        if kept.end_text != flat(kept.entries):
-            yield Offence("logs with wrong text", kept.run_id, "the terminal record says another text than the events")
-        ends = kept.entries[-1:] and kept.entries[-1]
+                yield Violation("logs with wrong text", run.run_id, f"attempt {attempt}: {_differs(text, whole)}")
+        if run.end_text != flat(run.entries):
+            yield Violation("logs with wrong text", run.run_id, "the terminal record says another text than the events")
+        ends = run.entries[-1:] and run.entries[-1]
         if ends and (ends.phase == "end" or ends.code == "agent_failed"):
-            said = flat(tuple(entry for entry in kept.entries if entry.attempt == ends.attempt))
-            if said != whole:
-                yield Offence("logs with wrong text", kept.run_id, f"ended, but {_differs(said, whole)}")
+            text = flat(tuple(entry for entry in run.entries if entry.attempt == ends.attempt))
+            if text != whole:
+                yield Violation("logs with wrong text", run.run_id, f"ended, but {_differs(text, whole)}")
 
 
-def needless_ends(told: IndexedHistory) -> Iterator[Offence]:
-    """A run ends as its agent ends it, unless somebody cancelled it or its worker was lost at a bad time."""
-    for kept in told.history.kept:
-        asked, last = told.asked.get(kept.order.seed), kept.entries[-1:] and kept.entries[-1]
+def needless_ends(index: IndexedHistory) -> Iterator[Violation]:
+    """A run ends as its agent ends it, unless a client cancelled or left it, or its worker was lost and the agent's
+    rule forbids another attempt.
+    """
+    for run in index.history.stored_runs:
+        request, last = index.requests_by_seed.get(run.order.seed), run.entries[-1:] and run.entries[-1]
         if not last or not last.last:
             continue
-        reason = _needless(kept, last, asked)
+        reason = _needless(run, last, request)
         if reason:
-            yield Offence("runs that ended without need", kept.run_id, reason)
+            yield Violation("runs that ended without need", run.run_id, reason)
 
 
-def _needless(kept: StoredRun, last: Entry, asked: ClientRequest | None) -> str:
+def _needless(run: StoredRun, last: Entry, request: ClientRequest | None) -> str:
     match last.phase, last.code or last.reason:
         case "end", _:
-            return "completed, but its script fails" if script(kept.order).fails else ""
+            return "completed, but its script fails" if script(run.order).fails else ""
         case "error", "agent_failed":
-            return "" if script(kept.order).fails else "the agent was said to have failed"
+            return "" if script(run.order).fails else "the log has a failure that is not in the agent's script"
         case "error", "worker_lost":
-            may_run_again = kept.agent != "never" and (kept.agent == "again" or not flat(kept.entries))
-            return f"worker_lost after {kept.tries} tries" if may_run_again and kept.tries <= MAX_ATTEMPTS else ""
+            may_run_again = run.agent != "never" and (run.agent == "again" or not flat(run.entries))
+            return f"worker_lost after {run.tries} tries" if may_run_again and run.tries <= MAX_ATTEMPTS else ""
         case "cancelled", "user":
-            return "" if asked is not None and asked.cancelled else "cancelled, and nobody had asked for it"
+            return "" if request is not None and request.cancelled else "cancelled, but no client had requested it"
         case "cancelled", "disconnect":
-            alone = asked is not None and asked.foreground and asked.left_for > GRACE_SECONDS
-            return "" if alone else f"cancelled for want of readers, who were away for {asked and asked.left_for} s"
+            alone = request is not None and request.foreground and request.left_for > GRACE_SECONDS
+            return "" if alone else f"cancelled for want of readers, who were away for {request and request.left_for} s"
         case phase, why:
             return f"{phase}: {why}"
 
@@ -168,150 +172,152 @@ def _needless(kept: StoredRun, last: Entry, asked: ClientRequest | None) -> str:
 # --- once -------------------------------------------------------------------------------------------------------------
 
 
-def accepted_twice(told: IndexedHistory) -> Iterator[Offence]:
-    """What a client asked for once, however often it posted it, is one run. Only with a key can that be sure."""
-    for seed, runs in told.by_seed.items():
-        asked = told.asked.get(seed)
-        if len(runs) > 1 and asked is not None:
-            count = "requests that became two runs" if asked.keyed else "keyless requests that became two runs"
-            yield Offence(count, runs[0].run_id, f"also {[kept.run_id for kept in runs[1:]]}", len(runs) - 1)
+def accepted_twice(index: IndexedHistory) -> Iterator[Violation]:
+    """A client's request is one run, however often the client posted it. Only a request with a key is promised this."""
+    for seed, runs in index.runs_by_seed.items():
+        request = index.requests_by_seed.get(seed)
+        if len(runs) > 1 and request is not None:
+            count = "requests that became two runs" if request.keyed else "keyless requests that became two runs"
+            yield Violation(count, runs[0].run_id, f"also {[run.run_id for run in runs[1:]]}", len(runs) - 1)
 
 
-def executed_twice(told: IndexedHistory) -> Iterator[Offence]:
-    for kept in told.history.kept:
-        starts = [entry for entry in kept.entries if entry.phase == "start" and entry.stream == "lifecycle"]
-        noted = len(told.starts.get(kept.run_id, ()))
-        speaking = sorted({entry.attempt for entry in kept.entries if entry.delta})
-        if kept.agent == "never" and max(noted, len(starts)) > 1:
-            yield Offence("runs executed twice", kept.run_id, f"{noted} starts of an agent that may start once")
-        if kept.agent in ("main", "shell"):
-            again = [start.attempt for start in starts if speaking and start.attempt > speaking[0]]
-            if again or len(speaking) > 1:
-                yield Offence("runs executed twice", kept.run_id, f"attempts {speaking} spoke, {again} came after")
+def executed_twice(index: IndexedHistory) -> Iterator[Violation]:
+    for run in index.history.stored_runs:
+        starts = [entry for entry in run.entries if entry.phase == "start" and entry.stream == "lifecycle"]
+        noted = len(index.starts.get(run.run_id, ()))
+        with_text = sorted({entry.attempt for entry in run.entries if entry.delta})
+        if run.agent == "never" and max(noted, len(starts)) > 1:
+            yield Violation("runs executed twice", run.run_id, f"{noted} starts of an agent that may start once")
+        if run.agent in ("main", "shell"):
+            again = [start.attempt for start in starts if with_text and start.attempt > with_text[0]]
+            if again or len(with_text) > 1:
+                what = f"attempts {with_text} have text, attempts {again} started after the first of them"
+                yield Violation("runs executed twice", run.run_id, what)
         if noted > len(starts):
-            yield Offence("runs executed twice", kept.run_id, f"{noted} starts of the agent, {len(starts)} in the log")
+            yield Violation("runs executed twice", run.run_id, f"{noted} starts of the agent, {len(starts)} in the log")
 
 
-def late_starts(told: IndexedHistory) -> Iterator[Offence]:
-    """A worker that is paused between the log's leave to start an agent and the start itself starts it when it goes on,
-    although it has lost the run. It is told within a third of a lease, and nothing that this agent says is taken. No
-    lease can prevent that; but nothing else may bring it about.
+def late_starts(index: IndexedHistory) -> Iterator[Violation]:
+    """No agent starts after its run has ended, with one exception that no lease can prevent. A worker may be paused
+    after the log has accepted its attempt and before it starts the agent. It then starts the agent when it wakes,
+    although it has lost the run. Within a third of a lease it learns of the loss, and the log refuses this agent's
+    events.
     """
-    pauses = [fault for fault in told.history.faults if fault.kind == "worker_paused"]
-    for note in told.late():
+    pauses = [fault for fault in index.history.faults if fault.kind == "worker_paused"]
+    for note in index.late():
         if not any(pause.pid == note.pid and pause.begun <= note.at < pause.mended + LATE_MS for pause in pauses):
-            yield Offence("agents started too late", note.run_id, f"by {note.pid} at {note.at}")
+            yield Violation("agents started too late", note.run_id, f"by {note.pid} at {note.at}")
 
 
 # --- sessions ---------------------------------------------------------------------------------------------------------
 
 
-def sessions(told: IndexedHistory) -> Iterator[Offence]:
-    """In a session the runs go one after the other, in the order in which they were accepted."""
-    lines = defaultdict(list)
-    for kept in told.history.kept:
-        asked = told.asked.get(kept.order.seed)
-        if asked is not None and asked.session:
-            lines[kept.session].append((asked.place, kept))
-    for line in lines.values():
-        runs = [kept for _, kept in sorted(line, key=lambda item: item[0])]
-        started = [(kept, min(told.in_time(kept))) for kept in runs if told.in_time(kept)]
+def sessions(index: IndexedHistory) -> Iterator[Violation]:
+    """Workers do the runs of a session one after the other, in the order in which the API accepted them."""
+    lanes = defaultdict(list)
+    for run in index.history.stored_runs:
+        request = index.requests_by_seed.get(run.order.seed)
+        if request is not None and request.session:
+            lanes[run.session].append((request.place, run))
+    for lane in lanes.values():
+        runs = [run for _, run in sorted(lane, key=lambda item: item[0])]
+        started = [(run, min(index.in_time(run))) for run in runs if index.in_time(run)]
         for (before, at), (after, then) in pairwise(started):
             if then < at:
-                yield Offence("sessions out of order", after.run_id, f"started before {before.run_id}")
+                yield Violation("sessions out of order", after.run_id, f"started before {before.run_id}")
             elif then < before.entries[-1].at:
-                yield Offence("sessions with two runs at once", after.run_id, f"{before.run_id} had not ended")
+                yield Violation("sessions with two runs at once", after.run_id, f"{before.run_id} had not ended")
 
 
 # --- readers ----------------------------------------------------------------------------------------------------------
 
 
-def hung(told: IndexedHistory) -> Iterator[Offence]:
-    for asked, reading in told.readings():
+def hung(index: IndexedHistory) -> Iterator[Violation]:
+    for request, reading in index.readings():
         if reading.outcome == "hung":
             ways = [(piece.way, piece.end, len(piece.text), piece.seqs[-1:]) for piece in reading.pieces]
-            yield Offence("clients hung", reading.run_id or f"seed {asked.order.seed}", f"never heard an end: {ways}")
+            yield Violation("clients hung", reading.run_id or f"seed {request.order.seed}", f"received no end: {ways}")
 
 
-def faulty(told: IndexedHistory) -> Iterator[Offence]:
-    """What no client may ever see."""
-    for _, reading in told.readings():
+def faulty(index: IndexedHistory) -> Iterator[Violation]:
+    """No client got an answer that no client may ever get."""
+    for _, reading in index.readings():
         for fault in reading.faults:
-            yield Offence("answers that must not be", reading.run_id, fault)
+            yield Violation("answers that must not be", reading.run_id, fault)
 
 
-def misread(told: IndexedHistory) -> Iterator[Offence]:
-    """What came is what the log says: all of it when an end came, else the beginning of it."""
-    for _, reading in told.readings():
-        kept = told.by_id.get(reading.run_id)
-        if kept is None:
+def misread(index: IndexedHistory) -> Iterator[Violation]:
+    """A reader received what is in the log: all of it if it received an end, otherwise the beginning of it."""
+    for _, reading in index.readings():
+        run = index.runs_by_id.get(reading.run_id)
+        if run is None:
             continue
         for piece in reading.pieces:
-            yield from _numbers(piece, kept) if piece.way == "events" else _words(piece, kept)
-        yield from _outcome(reading, kept)
+            yield from _numbers(piece, run) if piece.way == "events" else _words(piece, run)
+        yield from _outcome(reading, run)
 
 
-def _numbers(piece: Piece, kept: StoredRun) -> Iterator[Offence]:
-    """Each number once, each in its turn, each with the words of the log."""
+def _numbers(piece: Piece, run: StoredRun) -> Iterator[Violation]:
+    """The piece has each number once and in order, and each event has the bytes of the log."""
     if piece.seqs != sorted(piece.seqs):
-        yield Offence("order violations", kept.run_id, f"events came as {piece.seqs}")
+        yield Violation("order violations", run.run_id, f"events came as {piece.seqs}")
     again = [seq for seq, times in Counter(piece.seqs).items() if times > 1 or seq <= piece.after]
     if again:
-        yield Offence("events repeated", kept.run_id, f"{again} came again", len(again))
-    last = len(kept.entries) if piece.end in ("stop", "cancelled") else max(piece.seqs, default=0)
+        yield Violation("events repeated", run.run_id, f"{again} came again", len(again))
+    last = len(run.entries) if piece.end in ("stop", "cancelled") else max(piece.seqs, default=0)
     lost = set(range(piece.after + 1, last + 1)) - set(piece.seqs)
     if lost and piece.seqs:
-        yield Offence("events lost", kept.run_id, f"{sorted(lost)} never came", len(lost))
-    log = {entry.seq: entry.raw for entry in kept.entries}
+        yield Violation("events lost", run.run_id, f"{sorted(lost)} never came", len(lost))
+    log = {entry.seq: entry.raw for entry in run.entries}
     other = [seq for seq, raw in piece.raw.items() if log.get(seq) != raw]
     if other:
-        yield Offence("events that differ from the log", kept.run_id, f"{other}", len(other))
+        yield Violation("events that differ from the log", run.run_id, f"{other}", len(other))
 
 
-def _words(piece: Piece, kept: StoredRun) -> Iterator[Offence]:
-    log = flat(kept.entries) or (EMPTY_ANSWER if kept.state == "completed" and piece.way != "wait" else "")
+def _words(piece: Piece, run: StoredRun) -> Iterator[Violation]:
+    log = flat(run.entries) or (EMPTY_ANSWER if run.state == "completed" and piece.way != "wait" else "")
     if piece.seqs != sorted(piece.seqs) or (piece.seqs and piece.after and piece.seqs[0] <= piece.after):
-        yield Offence("order violations", kept.run_id, f"after {piece.after} came {piece.seqs}")
+        yield Violation("order violations", run.run_id, f"after {piece.after} came {piece.seqs}")
     if not log.startswith(piece.text):
-        yield Offence("readers with wrong text", kept.run_id, f"{piece.way}: {_differs(piece.text, log)}")
+        yield Violation("readers with wrong text", run.run_id, f"{piece.way}: {_differs(piece.text, log)}")
     elif piece.end == "stop" and piece.text != log:
-        yield Offence("readers with wrong text", kept.run_id, f"{piece.way} looks whole: {_differs(piece.text, log)}")
+        yield Violation("readers with wrong text", run.run_id, f"{piece.way} looks whole: {_differs(piece.text, log)}")
 
 
-def _outcome(reading: Reading, kept: StoredRun) -> Iterator[Offence]:
-    """A reader is told the end that the run had."""
-    if reading.outcome in ("hung", "left") or not kept.entries:
+def _outcome(reading: Reading, run: StoredRun) -> Iterator[Violation]:
+    """The reader received the end that the run had."""
+    if reading.outcome in ("hung", "left") or not run.entries:
         return
-    last = kept.entries[-1]
+    last = run.entries[-1]
     expected = {"end": "stop", "error": last.code, "cancelled": "cancelled"}.get(last.phase)
     if reading.outcome != expected:
-        yield Offence("readers told a wrong end", kept.run_id, f"{reading.outcome!r} instead of {expected!r}")
+        yield Violation("readers told a wrong end", run.run_id, f"{reading.outcome!r} instead of {expected!r}")
 
 
 def _differs(text: str, whole: str) -> str:
     at = next((i for i, (a, b) in enumerate(zip(text, whole, strict=False)) if a != b), min(len(text), len(whole)))
     return (
-        f"{len(text)} of {len(whole)} characters; at {at}: {text[at : at + 40]!r} where {whole[at : at + 40]!r} stands"
+        f"{len(text)} of {len(whole)} characters; at {at}: {text[at : at + 40]!r} where {whole[at : at + 40]!r} belongs"
     )
 
 
 # --- what is left -----------------------------------------------------------------------------------------------------
 
 
-def left_over(told: IndexedHistory) -> Iterator[Offence]:
-    history = told.history
+def left_over(index: IndexedHistory) -> Iterator[Violation]:
+    history = index.history
     for count, names in {
         "processes left": history.processes,
         "keys without a time to live": history.immortal,
         "runs or readers still waited for": history.waiting,
         "things no process may say": history.slips,
     }.items():
-        yield from (Offence(count, "", name) for name in names)
+        yield from (Violation(count, "", name) for name in names)
     if history.connections:
-        yield Offence("connections left", "", f"{history.connections} besides our own", history.connections)
+        yield Violation("connections left", "", f"{history.connections} besides our own", history.connections)
 
 
-# What must be zero, in the order in which it is printed, and the rules that count it.
+# The counts that must be zero, in the order in which the report prints them, and the rules that add to them.
 MUST_BE_ZERO = (
     "runs lost",
     "runs without one end",
@@ -338,7 +344,7 @@ MUST_BE_ZERO = (
     "connections left",
     "things no process may say",
 )
-RULES: tuple[Callable[[IndexedHistory], Iterator[Offence]], ...] = (
+RULES: tuple[Callable[[IndexedHistory], Iterator[Violation]], ...] = (
     lost_runs,
     unended,
     holes,
@@ -355,14 +361,14 @@ RULES: tuple[Callable[[IndexedHistory], Iterator[Offence]], ...] = (
 )
 
 
-def offences(history: History) -> list[Offence]:
-    told = IndexedHistory(history)
-    return [offence for rule in RULES for offence in rule(told)]
+def violations(history: History) -> list[Violation]:
+    index = IndexedHistory(history)
+    return [violation for rule in RULES for violation in rule(index)]
 
 
-def counted(found: list[Offence]) -> Mapping[str, int]:
-    """Every count that must be zero, whether it is or not."""
+def counted(found: list[Violation]) -> Mapping[str, int]:
+    """Every count of MUST_BE_ZERO with its size, also those that are zero."""
     counts = dict.fromkeys(MUST_BE_ZERO, 0)
-    for offence in found:
-        counts[offence.count] += offence.size
+    for violation in found:
+        counts[violation.count] += violation.size
     return counts

@@ -1,5 +1,5 @@
-"""Clients. Each wants one thing done, and behaves as clients do: it comes back when it was cut off, posts again when it
-has heard nothing, reads slowly, leaves, cancels, asks twice.
+"""Clients. Each has one request, and behaves as clients do: it comes back when its connection was cut, posts again when
+it got no answer, reads slowly, leaves, cancels, or posts twice at the same time.
 """
 
 from __future__ import annotations
@@ -22,40 +22,40 @@ from chaos.web import CutError, SilentError, Web, error_code, frames
 
 CHAT, RUNS = "/v1/chat/completions", "/v1/runs"
 AGAIN_SECONDS = 0.3  # before a client tries again; half to one and a half of it
-NOT_ENDED = ("server_restarting",)  # the run goes on, only this reader was sent away
+NOT_ENDED = ("server_restarting",)  # the run goes on; only this stream has ended
 NOT_TAKEN = (429, 503)
 
 
 class LeftError(Exception):
-    """The client goes, by its own will."""
+    """The client leaves of its own accord."""
 
 
 class Client:
-    """One client with one wish. `asked` is what the checker gets to see of it."""
+    """One client with one request. `request` also holds what the checker has to know of the client."""
 
-    def __init__(self, web: Web, random: Random, asked: ClientRequest) -> None:
-        self.asked = asked
+    def __init__(self, web: Web, random: Random, request: ClientRequest) -> None:
+        self.request = request
         self._web = web
         self._random = random
         self._posts = 0
 
-    # --- asking -------------------------------------------------------------------------------------------------------
+    # --- requests -----------------------------------------------------------------------------------------------------
 
     def _headers(self) -> dict[str, str]:
-        """As the SDKs count their retries; or by a key."""
+        """The SDKs' count of retries, and the idempotency key if the request has one."""
         headers = {"x-stainless-retry-count": str(self._posts)}
         self._posts += 1
-        return headers | ({"Idempotency-Key": f"key {self.asked.order.seed}"} if self.asked.keyed else {})
+        return headers | ({"Idempotency-Key": f"key {self.request.order.seed}"} if self.request.keyed else {})
 
     def _chat(self, *, stream: bool) -> dict[str, object]:
-        asked = self.asked
-        message = {"role": "user", "content": asked.order.message}
-        return {"model": f"clawdbot:{asked.agent}", "messages": [message], "stream": stream}
+        request = self.request
+        message = {"role": "user", "content": request.order.message}
+        return {"model": f"clawdbot:{request.agent}", "messages": [message], "stream": stream}
 
     async def submit(self) -> Reading:
         """Posts a background run until it is accepted."""
-        asked, reading = self.asked, self.reading()
-        body = {"agent": asked.agent, "input": asked.order.message, "session": asked.session}
+        request, reading = self.request, self.reading()
+        body = {"agent": request.agent, "input": request.order.message, "session": request.session}
         body = {name: value for name, value in body.items() if value is not None}
         while not reading.run_id:
             with self._patient(reading):
@@ -69,21 +69,21 @@ class Client:
         return reading
 
     def reading(self) -> Reading:
-        reading = Reading(self.asked.order.seed)
-        self.asked.readings.append(reading)
+        reading = Reading(self.request.order.seed)
+        self.request.readings.append(reading)
         return reading
 
     async def cancel(self, run_id: str) -> None:
-        """Until the service has heard it."""
-        self.asked.cancelled = True
-        reading, heard = self.asked.readings[0], False
-        while not heard:
+        """Posts the cancel until the service has accepted it."""
+        self.request.cancelled = True
+        reading, accepted = self.request.readings[0], False
+        while not accepted:
             with self._patient(reading):
                 async with self._web.request("POST", f"{RUNS}/{run_id}/cancel") as answer:
-                    heard = answer.status_code in (200, 202)
-                    if not heard:
+                    accepted = answer.status_code in (200, 202)
+                    if not accepted:
                         await self._refused(answer, reading)
-            if not heard:
+            if not accepted:
                 await self._pause()
 
     # --- reading ------------------------------------------------------------------------------------------------------
@@ -91,14 +91,14 @@ class Client:
     async def read(
         self, reading: Reading, *ways: str, pace: float = 0.0, leaves: Callable[[Piece], bool] = lambda _: False
     ) -> None:
-        """Until the run's end, by one of `ways` at a time; by another when that one is cut off."""
+        """Reads until the run's end, by one of `ways` at a time. When the connection is cut, it chooses a way again."""
         away = time.monotonic()
         while reading.outcome == "hung":
             known = ways if reading.run_id else [way for way in ways if way in ("chat", "whole")]
             piece = self._piece(self._random.choice(known), reading)
             with self._patient(reading):
                 async with self._opened(piece, reading) as answer:
-                    self.asked.left_for = max(self.asked.left_for, time.monotonic() - away)
+                    self.request.left_for = max(self.request.left_for, time.monotonic() - away)
                     await self._take(piece, reading, answer, pace, leaves)
             away = time.monotonic()
             if piece.end is not None and piece.end not in NOT_ENDED:
@@ -107,7 +107,7 @@ class Client:
                 await self._pause()
 
     def _piece(self, way: str, reading: Reading) -> Piece:
-        """Joined to what the reader has already, where the way allows it."""
+        """A new piece. Where the way can resume, it continues the reader's last piece of that way."""
         for earlier in reversed(reading.pieces):
             if earlier.seqs and way == earlier.way and way in ("resumed", "events"):
                 piece = Piece(way, text=earlier.text, after=earlier.seqs[-1])
@@ -174,7 +174,7 @@ class Client:
 
     @contextmanager
     def _patient(self, reading: Reading) -> Any:
-        """A cut is what this suite is about; a silence is not."""
+        """Ignores a cut connection, which is what the faults cause. A silent connection is a fault of the service."""
         try:
             yield
         except SilentError as silence:
@@ -191,7 +191,7 @@ def _earlier_end(reading: Reading) -> str:
 
 
 def _chunk(frame: str, piece: Piece, reading: Reading) -> bool:
-    """Adds a chat chunk. Answers whether it was the last frame."""
+    """Adds a chat chunk. Returns whether it was the last frame."""
     if not frame.startswith("data: ") or "\n" in frame:
         reading.faults.append(f"{piece.way}: a frame that OpenAI clients do not understand: {frame[:80]!r}")
         return False
@@ -212,7 +212,7 @@ def _chunk(frame: str, piece: Piece, reading: Reading) -> bool:
 
 
 def _event(frame: str, piece: Piece, reading: Reading) -> bool:
-    """Adds an event of the run. Answers whether it was the last."""
+    """Adds an event of the run. Returns whether it was the last."""
     fields = dict(line.split(": ", 1) for line in frame.split("\n"))
     if fields["event"] == "error":
         piece.end = json.loads(fields["data"])["error"]["code"]
@@ -264,12 +264,12 @@ async def _leaves_and_returns(client: Client, random: Random) -> None:
     except LeftError:
         left = time.monotonic()
         await anyio.sleep(random.uniform(0, 3))
-        client.asked.left_for = max(client.asked.left_for, time.monotonic() - left)
+        client.request.left_for = max(client.request.left_for, time.monotonic() - left)
         await client.read(reading, random.choice(("chat", "resumed", "events", "fetched")))
 
 
 async def _leaves_for_good(client: Client, random: Random) -> None:
-    client.asked.left_for = float("inf")
+    client.request.left_for = float("inf")
     reading = client.reading()
     try:
         await client.read(reading, "chat", "resumed", leaves=lambda piece: bool(piece.text))
@@ -297,7 +297,7 @@ async def _cancels(client: Client, random: Random) -> None:
 
 
 async def _cancels_a_command(client: Client, random: Random) -> None:
-    """Once it runs; and looks how long it takes until nothing of it runs."""
+    """Cancels the command once it runs, and measures the time until its last process is gone."""
     reading = await client.submit()
     async with anyio.create_task_group() as both:
         both.start_soon(client.read, reading, "events")
@@ -305,12 +305,12 @@ async def _cancels_a_command(client: Client, random: Random) -> None:
             await anyio.sleep(LOOK_SECONDS)
         if reading.outcome == "hung":
             both.start_soon(client.cancel, reading.run_id)
-            client.asked.gone_after = await ms_until_gone(reading.run_id)
+            client.request.gone_after = await ms_until_gone(reading.run_id)
 
 
 Behaviour = Callable[[Client, Random], Coroutine[Any, Any, None]]
 
-# Weight, whether a run must be keyed, shapes, agents.
+# Weight; whether requests have a key (None: some have); shapes; agents.
 BEHAVIOURS: dict[str, tuple[int, Behaviour, bool | None, tuple[str, ...], tuple[str, ...]]] = {
     "streams": (24, _streams, None, SHAPES, AGENTS),
     "asks for all": (10, _asks_for_all, None, SHAPES, AGENTS),
@@ -323,12 +323,12 @@ BEHAVIOURS: dict[str, tuple[int, Behaviour, bool | None, tuple[str, ...], tuple[
     "cancels": (10, _cancels, True, ("chatty", "late", "lasting"), AGENTS),
     "runs a command": (3, _follows, True, ("shell",), ("shell",)),
     "cancels a command": (1, _cancels_a_command, True, ("stays",), ("shell",)),
-    "has a session": (3, _streams, True, (), AGENTS),  # several runs, see `_line`
+    "has a session": (3, _streams, True, (), AGENTS),  # several runs, see `_session`
 }
 
 
-class Crowd:
-    """Makes clients, each from the round's seed and its own number."""
+class ClientPool:
+    """Makes clients, each from the round's seed and its own number. `requests` collects the requests of all."""
 
     def __init__(
         self,
@@ -339,45 +339,46 @@ class Crowd:
         behaviours: Collection[str] = (),
         agents: tuple[str, ...] = (),
     ) -> None:
-        """`patience` in s: a client that has no end by then is hung. `behaviours`, `agents`: only these, if any are
-        named."""
+        """`patience`: a client that has no end after so many seconds is hung. `behaviours` and `agents` restrict the
+        choice; empty: no restriction.
+        """
         self._weights = {name: row[0] for name, row in BEHAVIOURS.items() if name in behaviours or not behaviours}
         self._agents = agents
         self._web = web
         self._seed = seed
         self._patience = patience
-        self.asked: list[ClientRequest] = []
+        self.requests: list[ClientRequest] = []
 
-    async def one(self, number: int) -> None:
-        """One client, from its first request to its last answer."""
+    async def run_client(self, number: int) -> None:
+        """Runs one client, from its first request to its last answer."""
         random = Random(f"{self._seed}/{number}")
         name = random.choices(list(self._weights), list(self._weights.values()))[0]
         with anyio.move_on_after(self._patience):
             if name == "has a session":
-                await self._line(random, number)
+                await self._session(random, number)
             else:
                 _, behave, keyed, shapes, agents = BEHAVIOURS[name]
-                asked = self._wish(number, 0, random, shapes, agents)
-                asked.keyed = random.random() < 0.4 if keyed is None else keyed
-                asked.foreground = not asked.keyed
-                await behave(Client(self._web, random, asked), random)
+                request = self._new_request(number, 0, random, shapes, agents)
+                request.keyed = random.random() < 0.4 if keyed is None else keyed
+                request.foreground = not request.keyed
+                await behave(Client(self._web, random, request), random)
 
-    def _wish(
+    def _new_request(
         self, number: int, place: int, random: Random, shapes: tuple[str, ...], agents: tuple[str, ...]
     ) -> ClientRequest:
         seed = (self._seed * 1_000_000 + number) * 10 + place
-        asked = ClientRequest(Order(seed, random.choice(shapes)), random.choice(self._agents or agents), place=place)
-        self.asked.append(asked)
-        return asked
+        request = ClientRequest(Order(seed, random.choice(shapes)), random.choice(self._agents or agents), place=place)
+        self.requests.append(request)
+        return request
 
-    async def _line(self, random: Random, number: int) -> None:
-        """Several runs of one session, each posted when the one before was accepted; then all are read at once."""
+    async def _session(self, random: Random, number: int) -> None:
+        """Posts several runs of one session, each when the one before was accepted, and reads all of them at once."""
         agent = random.choice(AGENTS)
         async with anyio.create_task_group() as readers:
             for place in range(random.randint(2, 5)):
-                asked = self._wish(number, place, random, ("short", "late", "chatty", "failing"), (agent,))
-                asked.session, asked.keyed = f"agent:{agent}:line-{self._seed}-{number}", True
-                client = Client(self._web, random, asked)
+                request = self._new_request(number, place, random, ("short", "late", "chatty", "failing"), (agent,))
+                request.session, request.keyed = f"agent:{agent}:line-{self._seed}-{number}", True
+                client = Client(self._web, random, request)
                 reading = await client.submit()
                 readers.start_soon(client.read, reading, "events")
                 if random.random() < 0.1:

@@ -1,4 +1,4 @@
-"""The processes of a run that is a command, found past the service by what it gives them to know the run by."""
+"""Finds the processes of a run that is a command, without the service: by the run's id in their environment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RUN_ID = "RUNRELAY_RUN_ID"  # in the environment of a command and of all that it
 
 
 def processes(run_id: str) -> list[int]:
-    """Those alive now. Linux only: elsewhere nothing is found, and nothing measured."""
+    """The pids of the run's live processes. On systems other than Linux it finds none, and nothing is measured."""
     sought = f"{RUN_ID}={run_id}".encode()
     return [int(folder.name) for folder in Path("/proc").glob("[0-9]*") if sought in _environment(folder)]
 

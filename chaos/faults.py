@@ -1,7 +1,7 @@
 """The faults, and the seeded scheduler that injects them while clients are at work.
 
-Only processes that the suite started are signalled, by their pid. Each fault mends what it broke before it returns, so
-that their number at any time is bounded: one of each group.
+The suite signals only processes that it started itself, by their pid. Each fault mends what it broke before it returns,
+so there is at most one fault of each group at any time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.e2e.process import Process
 
 @dataclass(frozen=True)
 class Fault:
-    """What was done, from when to when (ms since the epoch); `pid` of the process it was done to."""
+    """A fault, from `begun` to `mended` (ms since the epoch). `pid` is that of the process it struck, or 0."""
 
     kind: str
     begun: int
@@ -36,7 +36,7 @@ class Faults:
     """One method per fault. Each returns the pid it struck, or 0."""
 
     def __init__(self, service: Service, seed: str, *, pace: float = 1.0) -> None:
-        """`pace`: share of its usual time that a fault lasts. One that has to outlast a lease does so all the same."""
+        """`pace`: share of its usual time that a fault lasts. A fault that has to outlast a lease is not shortened."""
         self._service = service
         self._random = Random(seed)
         self._pace = pace
@@ -60,7 +60,7 @@ class Faults:
         return await self._paused(worker, self._lease * self._random.uniform(1.2, 2.2))
 
     async def worker_deployed(self) -> int:
-        """The new one is there before the old one goes, or it comes after."""
+        """Starts the new worker before it stops the old one, or afterwards."""
         worker = self._random.choice(self._service.workers)
         if self._random.random() < 0.5:
             await self._service.start_worker()
@@ -86,7 +86,7 @@ class Faults:
         return await self._paused(web, self._random.uniform(0.5, 4) * self._pace)
 
     async def api_deployed(self) -> int:
-        """As behind a router: the new process answers before the old one is told to stop."""
+        """As behind a router: the new process answers before the old one gets SIGTERM."""
         at = self._random.randrange(len(self._service.webs))
         web = self._service.webs[at][1]
         await self._service.start_web(at)
@@ -137,7 +137,7 @@ class Faults:
         return 0
 
     async def redis_stalled(self) -> int:
-        """Half-open links: nobody answers, nobody hangs up."""
+        """Half-open links: Redis does not answer, and the links stay open."""
         self._service.redis.stall()
         try:
             await self._lasts(0.5, 3)
@@ -168,21 +168,21 @@ class Faults:
         return 0
 
     async def redis_full(self) -> int:
-        """No memory is left: every write is refused."""
-        return await self._told("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0")
+        """Redis has no memory left and refuses every write."""
+        return await self._between_commands("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0")
 
     async def redis_readonly(self) -> int:
-        """As after a failover to elsewhere, before the clients are led there."""
-        return await self._told("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE")
+        """As after a failover to another Redis, while clients still connect to the old one."""
+        return await self._between_commands("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE")
 
-    async def _told(self, begin: str, mend: str) -> int:
+    async def _between_commands(self, begin: str, mend: str) -> int:
         async with self._service.valkey.look() as look:
-            told = Pipe(look)
-            await told.command(*begin.split())
+            pipe = Pipe(look)
+            await pipe.command(*begin.split())
             try:
                 await self._lasts(0.5, 4)
             finally:
-                await retry_until_available(lambda: told.command(*mend.split()))  # another fault may have cut this link
+                await retry_until_available(lambda: pipe.command(*mend.split()))  # another fault may have cut this link
         return 0
 
     # --- connections of clients ---------------------------------------------------------------------------------------
@@ -211,7 +211,8 @@ class Faults:
         return 0
 
 
-# Faults of one group never overlap; those of different groups do. Seconds between the end of one and the next.
+# Faults of one group never overlap; faults of different groups do. The two numbers bound the seconds between the end of
+# one fault and the begin of the next.
 GROUPS: dict[str, tuple[tuple[float, float], tuple[str, ...]]] = {
     "processes": (
         (0.3, 2.0),
@@ -237,11 +238,13 @@ GROUPS: dict[str, tuple[tuple[float, float], tuple[str, ...]]] = {
 KINDS = tuple(kind for _, kinds in GROUPS.values() for kind in kinds)
 
 
-BRISK = 0.2  # share of the usual times, for a round that has each fault but once
+BRISK = 0.2  # share of the usual times, for a round that has each fault only once
 
 
 class Scheduler:
-    """Injects faults of these kinds at random until told that it is enough; with `once` each of them once, briskly."""
+    """Injects faults of these kinds at random until `enough` is called. With `once`, it injects each kind once, and
+    shortens the times by BRISK. `done` has the faults that are mended.
+    """
 
     def __init__(self, service: Service, seed: str, kinds: tuple[str, ...] = KINDS, *, once: bool = False) -> None:
         self._service = service
@@ -253,7 +256,7 @@ class Scheduler:
         self.done: list[Fault] = []
 
     async def inject(self) -> None:
-        """What has begun is mended first."""
+        """Returns when the last fault is mended."""
         async with anyio.create_task_group() as groups:
             for name, (pause, kinds) in GROUPS.items():
                 if chosen := tuple(kind for kind in kinds if kind in self._kinds):
@@ -265,7 +268,7 @@ class Scheduler:
 
     @property
     def goes_on(self) -> bool:
-        """Whether there is one that has to come yet."""
+        """Whether a kind is still missing in a round that has each kind once."""
         return self._once and {fault.kind for fault in self.done} < set(self._kinds)
 
     async def _group(self, name: str, pause: tuple[float, float], kinds: tuple[str, ...]) -> None:
@@ -282,9 +285,9 @@ class Scheduler:
             return iter(random.sample(kinds, len(kinds)))
         return iter(lambda: random.choice(kinds), None)
 
-    async def _inject(self, kind: str, act: Callable[[], Awaitable[int]]) -> None:
+    async def _inject(self, kind: str, strike: Callable[[], Awaitable[int]]) -> None:
         begun = now_ms()
-        pid = await act()
+        pid = await strike()
         self.done.append(Fault(kind, begun, now_ms(), pid))
 
 

@@ -1,4 +1,4 @@
-"""What happened in a round, as values: what clients asked and read, what Redis kept, what the agents noted."""
+"""What happened in a round, as values: the clients' requests and readings, the runs in Redis, the agents' notes."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from chaos.script import Order
 class Piece:
     """What one connection brought to one reader.
 
-    `before` is what the reader had from earlier pieces when it asked only for the rest, `text` all it has by now.
-    `seqs` are the numbers that came, where the way shows numbers. `end`: `stop`, the code of an error, or None when the
-    connection ended first.
+    `after` is the number of the last event that the reader had from earlier pieces, when it requested only the rest.
+    `text` is all the text that it has, that of earlier pieces included. `seqs` are the numbers that came, where the way
+    has numbers. `end` is `stop`, the code of an error, or None when the connection ended first.
     """
 
     way: str  # chat, whole, resumed, events, wait
     text: str = ""
     seqs: list[int] = field(default_factory=list)
-    raw: dict[int, str] = field(default_factory=dict)  # of events: what each number said
+    raw: dict[int, str] = field(default_factory=dict)  # of events: the JSON of each number
     arrivals: list[tuple[int, int]] = field(default_factory=list)  # of events: number, ms since the epoch
     end: str | None = None
     after: int = 0
@@ -30,24 +30,24 @@ class Piece:
 
 @dataclass
 class Reading:
-    """One reader's way through one run. `outcome`: `stop`, an error's code, `left` or `hung`."""
+    """All that one reader received of one run. `outcome`: `stop`, an error's code, `left` or `hung`."""
 
     seed: int
     run_id: str = ""
     pieces: list[Piece] = field(default_factory=list)
     outcome: str = "hung"
-    faults: list[str] = field(default_factory=list)  # what no client may ever see, in words
+    faults: list[str] = field(default_factory=list)  # answers that no client may ever get, in words
 
 
 @dataclass
 class ClientRequest:
-    """One thing a client wanted done, however often it had to post it."""
+    """One request of a client, however often the client had to post it."""
 
     order: Order
     agent: str = "main"
     session: str | None = None
-    place: int = 0  # in its session's line
-    keyed: bool = False  # it has an idempotency key, so it is done once for sure
+    place: int = 0  # in its session's lane
+    keyed: bool = False  # it has an idempotency key, so it becomes one run for certain
     foreground: bool = False
     cancelled: bool = False
     left_for: float = 0.0  # longest time without a reader that the client chose
@@ -57,7 +57,7 @@ class ClientRequest:
 
 @dataclass(frozen=True)
 class Entry:
-    """An event as it stands in the run's stream."""
+    """An event as it is in the run's stream. `at` is ms since the epoch; `raw` is its JSON."""
 
     seq: int
     stream: str
@@ -97,12 +97,12 @@ class StoredRun:
 @dataclass
 class History:
     seed: int
-    asked: Sequence[ClientRequest]
-    kept: Sequence[StoredRun]
+    requests: Sequence[ClientRequest]
+    stored_runs: Sequence[StoredRun]
     notes: Sequence[Note]
     faults: Sequence[Fault]
     immortal: Sequence[str] = ()  # keys that would stay for ever
-    waiting: Sequence[str] = ()  # what was still going on when all should have been quiet
+    waiting: Sequence[str] = ()  # runs and readers that Redis still had when the time for them was over
     connections: int = 0  # left after every process had ended
     processes: Sequence[str] = ()  # left after that
-    slips: Sequence[str] = ()  # what the processes should not have said
+    slips: Sequence[str] = ()  # output of processes that no process may write

@@ -1,4 +1,4 @@
-"""The journal of agents: who started what and when, written by the agents themselves, past the service."""
+"""The journal of agents: each agent notes its start and its end of a run in a file, without the service."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ VARIABLE = "CHAOS_JOURNAL"  # names the file, in the environment of workers and 
 
 @dataclass(frozen=True)
 class Note:
-    """`at` is ms since the epoch, by the clock that all processes of this machine share. `pid` is the worker's, or
-    the command's own."""
+    """An agent started or ended. `at` is ms since the epoch, by the clock that all processes of this machine share.
+    `pid` is the worker's, or the command's own.
+    """
 
-    act: str  # start, end
+    event: str  # start, end
     run_id: str
     pid: int
     at: int
 
     @property
     def line(self) -> str:
-        return f"{self.act} {self.run_id} {self.pid} {self.at}\n"
+        return f"{self.event} {self.run_id} {self.pid} {self.at}\n"
 
 
 class Journal:
@@ -30,9 +31,9 @@ class Journal:
         self.path = path
         self.path.touch()
 
-    def add(self, act: str, run_id: str) -> None:
-        """One write in append mode: lines of several processes do not mix, and a killed one leaves no half line."""
-        note = Note(act, run_id, os.getpid(), time.time_ns() // 1_000_000)
+    def add(self, event: str, run_id: str) -> None:
+        """Appends in one write, so that lines of several processes do not mix and a killed one leaves no half line."""
+        note = Note(event, run_id, os.getpid(), time.time_ns() // 1_000_000)
         with self.path.open("ab", buffering=0) as file:
             file.write(note.line.encode())
 
@@ -41,5 +42,5 @@ class Journal:
 
 
 def _note(line: str) -> Note:
-    act, run_id, pid, at = line.split()
-    return Note(act, run_id, int(pid), int(at))
+    event, run_id, pid, at = line.split()
+    return Note(event, run_id, int(pid), int(at))

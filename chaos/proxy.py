@@ -1,4 +1,4 @@
-"""A TCP proxy that delays, stalls and cuts on command. Its own address stays, whatever stands behind it."""
+"""A TCP proxy that delays, stalls and cuts connections on command. Its address stays when its target changes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from contextlib import asynccontextmanager, suppress
 from random import Random
 
 CHUNK = 65_536
-BUFFER = 32_768  # of the kernel, towards the server: a slow client has to be felt behind the proxy
+BUFFER = 32_768  # of the kernel, towards the server: a slow client has to slow down the server behind the proxy
 
 
 class Proxy:
     def __init__(self, port: int) -> None:
-        """`port` is where connections go."""
+        """`port` is the target's. `self.port` is the proxy's own, once it serves."""
         self.target = port
         self.delay = 0.0  # seconds that each piece waits
         self.port = 0
@@ -23,14 +23,14 @@ class Proxy:
         self._links: set[_Link] = set()
 
     def stall(self) -> None:
-        """Connections stay open, and nothing gets through."""
+        """Holds back all data; connections stay open."""
         self._flowing.clear()
 
     def flow(self) -> None:
         self._flowing.set()
 
     def cut(self, random: Random, share: float) -> int:
-        """Resets that share of the connections; answers how many."""
+        """Resets that share of the connections, and returns how many."""
         chosen = [link for link in self._links if random.random() < share]
         for link in chosen:
             link.reset()
@@ -73,7 +73,7 @@ class Proxy:
         return await asyncio.open_connection(sock=link, limit=CHUNK)
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        with suppress(OSError, RuntimeError):  # one end was reset: uvloop says so by a RuntimeError
+        with suppress(OSError, RuntimeError):  # one end was reset: uvloop raises a RuntimeError then
             while piece := await source.read(CHUNK):
                 if self.delay:
                     await asyncio.sleep(self.delay)

@@ -1,4 +1,4 @@
-"""The counts of all rounds, and the times that were measured, as a table."""
+"""The counts and the measured times of all rounds, as a table."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from statistics import median, quantiles
 
-from chaos.checker import MUST_BE_ZERO, IndexedHistory, counted, offences
+from chaos.checker import MUST_BE_ZERO, IndexedHistory, counted, violations
 from chaos.history import History
 from chaos.times import TIMES
 
-RECOVERY_MS = 3_000  # a run that was accepted this soon after a fault was mended still felt it
+RECOVERY_MS = 3_000  # a fault still affects runs that the API accepts this soon after it was mended
 
 
 @dataclass
@@ -28,24 +28,24 @@ class Totals:
     def add(self, history: History, seconds: float) -> None:
         self.seconds += seconds
         self.happened.update(dict(_happened(history)))
-        self.broken_by.update(counted(offences(history)))
+        self.broken_by.update(counted(violations(history)))
         for name, measure in TIMES.items():
             self.times[name] += measure(history)
 
 
 def _happened(history: History) -> Iterator[tuple[str, int]]:
     counts: Counter[str] = Counter()
-    counts["runs accepted"] = len(history.kept)
+    counts["runs accepted"] = len(history.stored_runs)
     counts["runs that felt a fault"] = sum(_felt(history))
-    for kept in history.kept:
-        last = kept.entries[-1] if kept.entries else None
-        counts[f"  ended as {kept.state} {(last and (last.code or last.reason)) or ''}".rstrip()] += 1
-    readings = [reading for asked in history.asked for reading in asked.readings]
+    for run in history.stored_runs:
+        last = run.entries[-1] if run.entries else None
+        counts[f"  ended as {run.state} {(last and (last.code or last.reason)) or ''}".rstrip()] += 1
+    readings = [reading for request in history.requests for reading in request.readings]
     counts["readers"] = len(readings)
     counts["  connections they needed"] = sum(len(reading.pieces) for reading in readings)
     for reading in readings:
         counts[f"  ended as {reading.outcome}" if reading.outcome == "stop" else f"  told {reading.outcome}"] += 1
-    counts["agents started"] = sum(note.act == "start" for note in history.notes)
+    counts["agents started"] = sum(note.event == "start" for note in history.notes)
     counts["  too late, by a worker that was paused"] = len(list(IndexedHistory(history).late()))
     counts["faults"] = len(history.faults)
     for fault in history.faults:
@@ -55,12 +55,12 @@ def _happened(history: History) -> Iterator[tuple[str, int]]:
 
 def _felt(history: History) -> Iterator[bool]:
     spans = [(fault.begun, fault.mended + RECOVERY_MS) for fault in history.faults]
-    for kept in history.kept:
-        end = max((entry.at for entry in kept.entries), default=kept.accepted)
-        yield any(begun <= end and kept.accepted <= over for begun, over in spans)
+    for run in history.stored_runs:
+        end = max((entry.at for entry in run.entries), default=run.accepted)
+        yield any(begun <= end and run.accepted <= over for begun, over in spans)
 
 
-def told(totals: Totals) -> str:
+def rendered(totals: Totals) -> str:
     lines = [f"{totals.seconds:.0f} s", "", *(f"{size:>9,}  {what}" for what, size in totals.happened.items())]
     lines += [
         "",

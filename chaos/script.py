@@ -1,6 +1,6 @@
-"""What an agent says, known in advance: a seed and a shape make the same steps in the worker and in the checker.
+"""The output of an agent, known in advance: the worker and the checker make equal steps from a seed and a shape.
 
-The text is joined here by hand and not by the service's own `FlatText`: the checker must not inherit its mistakes.
+This file joins the text itself and does not use the service's `FlatText`: the checker must not inherit its mistakes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from random import Random
 
 Step = dict[str, object]  # what a Python agent yields, or {"pause": seconds}
 
-# Text that is hard on somebody: frames, JSON, UTF-8, line ends, blank lines between messages.
+# Text that is hard for a parser: frames, JSON, UTF-8, line ends, blank lines between messages.
 _WORDS = (
     "data: [DONE]",
     "event: error",
@@ -32,7 +32,7 @@ _WORDS = (
 
 @dataclass(frozen=True)
 class Order:
-    """What a client asks of the agents of this suite. It travels as the message; no two runs have the same seed."""
+    """What a client requests of the agents of this suite. It travels as the message; no two orders share a seed."""
 
     seed: int
     shape: str
@@ -53,7 +53,7 @@ class Script:
 
     @property
     def text(self) -> str:
-        """All that the agent says, as one flat text."""
+        """The agent's whole text: its messages, joined by blank lines."""
         messages = [""]
         for step in self.steps:
             if "message" in step:
@@ -67,7 +67,7 @@ class Script:
 
 
 def script(order: Order) -> Script:
-    if order.shape in ("shell", "stays"):  # spoken by `shell_agent.sh`
+    if order.shape in ("shell", "stays"):  # `shell_agent.sh` prints it
         return Script(({"delta": f"one {order.seed}\n"}, {"delta": f"two {order.seed}\n"}))
     random = Random(order.seed)
     return Script(tuple(_steps(order, random)))
@@ -76,20 +76,20 @@ def script(order: Order) -> Script:
 def _steps(order: Order, random: Random) -> Iterator[Step]:
     match order.shape:
         case "short":
-            yield from _talk(random, deltas=random.randint(1, 12), pause=0.02)
+            yield from _deltas(random, deltas=random.randint(1, 12), pause=0.02)
         case "chatty":
-            yield from _talk(random, deltas=random.randint(20, 70), pause=0.012)
-        case "late":  # silent for a while: may be run again by another worker
+            yield from _deltas(random, deltas=random.randint(20, 70), pause=0.012)
+        case "late":  # silent for a while, in which another worker may take the run over
             yield {"pause": random.uniform(0.3, 1.8)}
-            yield from _talk(random, deltas=random.randint(1, 12), pause=0.03)
+            yield from _deltas(random, deltas=random.randint(1, 12), pause=0.03)
         case "lasting":
-            yield from _talk(random, deltas=random.randint(30, 60), pause=0.12)
+            yield from _deltas(random, deltas=random.randint(30, 60), pause=0.12)
         case "large":
-            yield from _talk(random, deltas=random.randint(300, 600), pause=0.004, size=3_000)
+            yield from _deltas(random, deltas=random.randint(300, 600), pause=0.004, size=3_000)
         case "failing":
-            yield from _talk(random, deltas=random.randint(0, 6), pause=0.02)
+            yield from _deltas(random, deltas=random.randint(0, 6), pause=0.02)
             yield {"error": {"message": f"failure {order.seed}"}}
-        case "abandoned":  # far longer than anybody reads it
+        case "abandoned":  # far longer than its client reads it
             yield {"delta": f"{order.seed} "}
             yield {"pause": 45.0}
         case "mute":
@@ -98,7 +98,7 @@ def _steps(order: Order, random: Random) -> Iterator[Step]:
             raise ValueError(f"no shape {other!r}")
 
 
-def _talk(random: Random, *, deltas: int, pause: float, size: int = 0) -> Iterator[Step]:
+def _deltas(random: Random, *, deltas: int, pause: float, size: int = 0) -> Iterator[Step]:
     for number in range(deltas):
         if random.random() < 0.08:
             yield {"message": True}

@@ -1,4 +1,6 @@
-"""The service under test: API and worker processes as the Procfile starts them, a Valkey, and a proxy before each."""
+"""The service under test: API and worker processes as the Procfile starts them, and a Valkey. A proxy is in front of
+Valkey and of each API process.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ from chaos.valkey import Valkey
 from shared.redis.keys import Keys
 from tests.e2e.process import COMMANDS, ROOT, Process
 
-MARK = "CHAOS_MARK"  # in the environment of every process of a round, and of what they start
+MARK = "CHAOS_MARK"  # in the environment of every process of a round, and of the processes that those start
 TOKEN = "chaos-token"
 KEYS = Keys("chaos")
 TICK_SECONDS = 0.02
@@ -33,7 +35,7 @@ SETTINGS = {
     "HOST": "127.0.0.1",
     "NAMESPACE": KEYS.namespace,
     "LEASE_SECONDS": "2",
-    "DRAIN_SECONDS": "6",  # an API process may need 5 s to say whether a run was accepted
+    "DRAIN_SECONDS": "6",  # an API process may need 5 s to learn whether a run was accepted
     "QUEUE_TIMEOUT_SECONDS": "90",
     "RUN_TIMEOUT_SECONDS": "60",
     "RETENTION_SECONDS": "3600",
@@ -43,7 +45,7 @@ SETTINGS = {
 
 @dataclass
 class Service:
-    """`webs` are addressed through their proxies: an address stays when its process is replaced."""
+    """Clients reach `webs` through their proxies, so an address stays when its process is replaced."""
 
     folder: Path
     valkey: Valkey
@@ -81,7 +83,7 @@ class Service:
         return worker
 
     async def start_web(self, at: int) -> None:
-        """Starts an API process and, when it answers, lets a proxy lead to it."""
+        """Starts an API process and, when it answers, points a proxy to it."""
         proxy, _ = self.webs[at]
         port = free_port()
         web = self.start("web", port)
@@ -90,16 +92,16 @@ class Service:
         self.webs[at] = proxy, web
 
     async def ready(self) -> None:
-        """All API processes see a live worker."""
+        """Waits until all API processes see a live worker."""
         async with asyncio.timeout(READY_SECONDS), httpx.AsyncClient() as http:
             for proxy, web in self.webs:
                 while not await succeeds(http, f"http://127.0.0.1:{proxy.target}/readyz"):
                     for process in (web, *self.workers):
-                        assert process.running, f"{process.name} has ended: {process.said}"
+                        assert process.running, f"{process.name} has ended: {process.output}"
                     await asyncio.sleep(TICK_SECONDS)
 
     async def stop(self) -> list[str]:
-        """Ends every process by SIGTERM. Answers what did not go well."""
+        """Ends every process by SIGTERM. Returns the unexpected exit codes, in words."""
         for process in self.started:
             if process.running:
                 process.signal(signal.SIGCONT)
@@ -115,18 +117,18 @@ class Service:
                 process.kill()
 
 
-ENDS = (0, -signal.SIGKILL, -signal.SIGTERM)  # by itself, by a fault, before it had come to handle signals
+ENDS = (0, -signal.SIGKILL, -signal.SIGTERM)  # it drained; a fault killed it; it did not handle signals yet
 
 
 async def answers(web: Process, port: int) -> None:
     async with asyncio.timeout(READY_SECONDS), httpx.AsyncClient() as http:
         while not await succeeds(http, f"http://127.0.0.1:{port}/healthz"):
-            assert web.running, web.said
+            assert web.running, web.output
             await asyncio.sleep(TICK_SECONDS)
 
 
 async def succeeds(http: httpx.AsyncClient, url: str) -> bool:
-    """Whether the address answers, and well."""
+    """Whether the address answers with a 2xx."""
     try:
         return (await http.get(url)).is_success
     except httpx.TransportError:
@@ -142,7 +144,7 @@ async def running(
     settings: Mapping[str, str] | None = None,
     commands: Mapping[str, str] = COMMANDS,
 ) -> AsyncIterator[Service]:
-    """A service that is ready. Whatever happens, none of its processes is left."""
+    """A service that is ready. Leaving the context ends all of its processes, also after an error."""
     valkey = Valkey(folder, free_port())
     redis = Proxy(valkey.port)
     async with AsyncExitStack() as stack:

@@ -1,4 +1,4 @@
-# An agent as a command, with a child of its own that outlives it unless somebody ends it. Heeds SIGTERM.
+# An agent that is a command. Its child outlives it unless the worker ends the child. It ends on SIGTERM.
 read -r seed shape
 echo "start $RUNRELAY_RUN_ID $$ $(date +%s%3N)" >> "$CHAOS_JOURNAL"
 sleep 20 &

@@ -1,4 +1,4 @@
-"""Reads what Redis holds of the runs of a round, past the service, and into values."""
+"""Reads the runs of a round from Redis, without the service, into values."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ BOUNDED = frozenset({KEYS.queue, KEYS.leases, KEYS.paused, KEYS.prefixes()["atte
 
 async def read_stored_runs(look: Redis) -> list[StoredRun]:
     ids = [run_id.decode() async for run_id in _ids(look)]
-    return [await _kept(look, run_id) for run_id in ids]
+    return [await _stored_run(look, run_id) for run_id in ids]
 
 
 async def _ids(look: Redis) -> AsyncIterator[bytes]:
-    """Of the records and of the logs: a log without a record would be something lost."""
+    """The ids of all run records."""
     prefix = KEYS.run("").encode()
     async for key in look.scan_iter(match=prefix + b"*", count=1_000):
         yield key.removeprefix(prefix)
 
 
-async def _kept(look: Redis, run_id: str) -> StoredRun:
-    # redis-py's annotations say of these two that they may not be awaitable.
+async def _stored_run(look: Redis, run_id: str) -> StoredRun:
+    # In redis-py's annotations these two results may also be plain values.
     fields = cast("Awaitable[dict[bytes, bytes]]", look.hgetall(KEYS.run(run_id)))
     end = cast("Awaitable[bytes | None]", look.hget(KEYS.head(run_id), "terminal"))
     record = {name.decode(): value.decode() for name, value in (await fields).items()}
@@ -54,7 +54,7 @@ async def _kept(look: Redis, run_id: str) -> StoredRun:
 
 
 def _entries(id: bytes, fields: Mapping[bytes, bytes]) -> list[Entry]:
-    """The events of an entry of the stream, which has the number of the last."""
+    """The events of one entry of the stream. The id of the entry has the number of its last event."""
     entries = [_entry(raw.decode()) for raw in unpack(fields)]
     assert id.decode() == f"0-{entries[-1].seq}", (id, fields)
     return entries
@@ -79,13 +79,13 @@ def _entry(raw: str) -> Entry:
 
 
 async def immortal_keys(look: Redis) -> list[str]:
-    """Keys that would stay for ever, and are not bounded otherwise."""
+    """Keys that would stay for ever: they have no time to live, and nothing else bounds them."""
     names = [key.decode() async for key in look.scan_iter(count=1_000)]
     return [name for name in names if name not in BOUNDED and await look.ttl(name) == -1]
 
 
 async def waiting(look: Redis) -> list[str]:
-    """What still waits or runs, or is thought to be read."""
+    """The runs that still wait, run, or have a reader, each with the key it is in; and paused agents."""
     found = []
     for name in sorted(BOUNDED):
         found += [f"{name}: {run_id.decode()}" for run_id in await look.zrange(name, 0, -1)]

@@ -1,4 +1,4 @@
-"""One round: a service, a crowd of clients, faults; then quiet, and the history of it all."""
+"""One round: a service, a pool of clients, faults; then a quiet time, and the history of all of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from random import Random
 import anyio
 import psutil
 
-from chaos.clients import Crowd
+from chaos.clients import ClientPool
 from chaos.faults import KINDS, Scheduler
 from chaos.history import History
 from chaos.service import MARK, Service, running
@@ -25,7 +25,7 @@ from tests.e2e.service import SLIPS
 
 TICK_SECONDS = 0.2
 LEFT_SECONDS = 8.0  # a command that was orphaned by a kill gets 5 s between SIGTERM and SIGKILL
-QUIET_SECONDS = 45.0  # abandoned runs are given up 10 s after Redis was last away, and then 13 s after their reader
+QUIET_SECONDS = 45.0  # the service cancels abandoned runs 10 s after Redis was last away, then 13 s after their reader
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class Round:
     clients: int = 100  # at once
     seconds: float = 600.0  # no new client after that
     patience: float = 90.0  # a client that has no end by then is hung
-    quiet: float = QUIET_SECONDS  # given to what still goes on when the last client has gone
+    quiet: float = QUIET_SECONDS  # for runs that still go on when the last client has left
     kinds: tuple[str, ...] = KINDS
     once: bool = False  # each fault once and briskly; clients come until the last is mended, `runs` of them at least
     behaviours: tuple[str, ...] = ()  # of clients; empty for all
-    agents: tuple[str, ...] = ()  # that they ask; empty for those of their behaviour
+    agents: tuple[str, ...] = ()  # of their requests; empty for those of their behaviour
     settings: Mapping[str, str] = field(default_factory=dict)
     commands: Mapping[str, str] = field(default_factory=lambda: COMMANDS)
 
@@ -56,17 +56,19 @@ async def play(round: Round) -> History:
             opened(service.urls, Random(round.seed)) as web,
             anyio.create_task_group() as group,
         ):
-            crowd = Crowd(web, round.seed, patience=round.patience, behaviours=round.behaviours, agents=round.agents)
+            pool = ClientPool(
+                web, round.seed, patience=round.patience, behaviours=round.behaviours, agents=round.agents
+            )
             group.start_soon(scheduler.inject, name="faults")
-            await _serve(crowd, round, scheduler)
+            await _serve(pool, round, scheduler)
             scheduler.enough()
         await service.ready()
         async with service.valkey.look() as look:
             still = await _quiet(service, round.quiet)
             history = History(
                 seed=round.seed,
-                asked=crowd.asked,
-                kept=await read_stored_runs(look),
+                requests=pool.requests,
+                stored_runs=await read_stored_runs(look),
                 notes=service.journal.notes(),
                 faults=scheduler.done,
                 immortal=await immortal_keys(look),
@@ -79,15 +81,15 @@ async def play(round: Round) -> History:
         return history
 
 
-async def _serve(crowd: Crowd, round: Round, scheduler: Scheduler) -> None:
-    """So many clients at once, until all have come or time is up; returns when the last has its answer."""
+async def _serve(pool: ClientPool, round: Round, scheduler: Scheduler) -> None:
+    """Runs so many clients at once, until all have come or the time is over. Returns when the last has its answer."""
     numbers, end = count(), anyio.current_time() + round.seconds
 
     async def one_after_the_other() -> None:
         for number in numbers:
             if anyio.current_time() > end or (number >= round.runs and not scheduler.goes_on):
                 return
-            await crowd.one(number)
+            await pool.run_client(number)
 
     async with anyio.create_task_group() as clients:
         for place in range(round.clients):
@@ -95,7 +97,7 @@ async def _serve(crowd: Crowd, round: Round, scheduler: Scheduler) -> None:
 
 
 async def _quiet(service: Service, seconds: float) -> list[str]:
-    """Waits until nothing waits, runs or is read. Answers what still does."""
+    """Waits until no run waits, runs or has a reader. Returns those that still do after so many seconds."""
     async with service.valkey.look() as look:
         with anyio.move_on_after(seconds):
             while await waiting(look):
@@ -105,15 +107,15 @@ async def _quiet(service: Service, seconds: float) -> list[str]:
 
 def _slips(service: Service) -> Iterator[str]:
     for process in service.started:
-        said = process.said
+        output = process.output
         for slip in (*SLIPS, "Traceback", "Exception in callback"):
-            if slip in said:
-                at = said.index(slip)
-                yield f"{process.name}: {said[max(0, at - 200) : at + 3_000]}"
+            if slip in output:
+                at = output.index(slip)
+                yield f"{process.name}: {output[max(0, at - 200) : at + 3_000]}"
 
 
 async def _left(mark: str) -> list[str]:
-    """The processes that do not end after all others have."""
+    """The processes that have not ended LEFT_SECONDS after all processes of the service."""
     with anyio.move_on_after(LEFT_SECONDS):
         while any(_marked(mark)):
             await asyncio.sleep(TICK_SECONDS)
@@ -121,7 +123,7 @@ async def _left(mark: str) -> list[str]:
 
 
 def _marked(mark: str) -> Iterator[psutil.Process]:
-    """Processes that were started in this round, by whomever."""
+    """The processes of this round: those of the service and all their descendants that kept the environment."""
     for process in psutil.process_iter():
         try:
             if process.environ().get(MARK) == mark and process.pid != os.getpid():

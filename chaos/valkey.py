@@ -1,7 +1,8 @@
 """One real Valkey, to stop, kill, pause and start again on its data.
 
-`appendfsync always`: what was confirmed is on disk, so a kill at any moment loses nothing. With `everysec` a kill may
-lose the last second, and with it accepted runs; that is the operator's choice, and not what this suite promises for.
+With `appendfsync always` every confirmed write is on disk, so a kill at any moment loses nothing. With `everysec` a
+kill may lose the last second, and with it accepted runs. An operator may choose that; this suite does not test its
+promises under it.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Valkey:
             "appendfsync": fsync,
             "maxmemory-policy": "noeviction",
         }
-        self._words = [word for name, value in options.items() for word in (f"--{name}", value)]
+        self._arguments = [argument for name, value in options.items() for argument in (f"--{name}", value)]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -41,10 +42,10 @@ class Valkey:
         return self._process.pid
 
     async def start(self) -> None:
-        """Returns when it serves its data."""
+        """Starts Valkey, and returns when it serves its data."""
         with (self._folder / "valkey.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [get_binary_path(), *self._words], cwd=self._folder, stdout=log, stderr=log, start_new_session=True
+                [get_binary_path(), *self._arguments], cwd=self._folder, stdout=log, stderr=log, start_new_session=True
             )
         async with asyncio.timeout(START_SECONDS):
             while not await self._answers():
@@ -58,7 +59,7 @@ class Valkey:
             return False
 
     async def end(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """With SIGTERM it writes what it has; with SIGKILL it does not."""
+        """Ends Valkey. On SIGTERM it writes its data first; on SIGKILL it does not."""
         if self._process is None:
             return
         self._process.send_signal(how)
@@ -67,7 +68,7 @@ class Valkey:
         self._process = None
 
     def pause(self) -> None:
-        """Connections stay open, and nobody answers."""
+        """Stops the process by SIGSTOP: connections stay open, and Valkey does not answer."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
@@ -76,5 +77,5 @@ class Valkey:
         self._process.send_signal(signal.SIGCONT)
 
     def look(self) -> Redis:
-        """A client past the proxy, for whoever looks or tampers."""
+        """A client that bypasses the proxy, for reads and faults of the suite itself."""
         return Redis(port=self.port)

@@ -1,4 +1,4 @@
-"""The API as a client sees it: any of several addresses, any of which may be gone for a moment."""
+"""The API as a client sees it: several addresses, each of which may be away for a moment."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import httpx
 
 from chaos.service import TOKEN
 
-SILENCE_SECONDS = 30.0  # three keep-alive comments: a stream that is silent for longer has been forgotten
-RECEIVE_BUFFER = 16_384  # bytes that the kernel takes for a client: a slow one shall be felt
+SILENCE_SECONDS = 30.0  # three keep-alive comments: the relay has forgotten a stream that is silent for longer
+RECEIVE_BUFFER = 16_384  # bytes that the kernel takes for a client: a slow client has to slow down the relay
 
 
 class CutError(Exception):
@@ -22,7 +22,7 @@ class CutError(Exception):
 
 
 class SilentError(CutError):
-    """The connection stayed, and nothing came."""
+    """The connection stayed open, and no byte came."""
 
 
 class Web:
@@ -35,7 +35,7 @@ class Web:
     async def request(
         self, method: str, path: str, *, body: object = None, headers: Mapping[str, str] | None = None
     ) -> AsyncIterator[httpx.Response]:
-        """The answer of one API process, its body still to be read."""
+        """The answer of one API process, chosen at random; the caller reads its body. Raises CutError or SilentError."""
         url = self._random.choice(self._urls) + path
         try:
             async with self._http.stream(method, url, json=body, headers=headers) as answer:
@@ -59,7 +59,7 @@ async def opened(urls: Sequence[str], random: Random) -> AsyncIterator[Web]:
 
 
 async def frames(answer: httpx.Response, *, pace: float = 0.0) -> AsyncIterator[str]:
-    """The frames of an event stream, comments left out. `pace` is the time in s that the reader takes for a piece."""
+    """The frames of an event stream, without comments. `pace`: seconds that the reader takes for each piece of bytes."""
     rest = b""
     async for piece in answer.aiter_raw():
         *whole, rest = (rest + piece).split(b"\n\n")
@@ -73,7 +73,7 @@ async def frames(answer: httpx.Response, *, pace: float = 0.0) -> AsyncIterator[
 
 
 async def error_code(answer: httpx.Response) -> str:
-    """The code of an error answer; its status where it has none."""
+    """The code of an error answer, or its status if it has no code."""
     raw = await answer.aread()
     try:
         return str(json.loads(raw)["error"]["code"])

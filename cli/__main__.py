@@ -1,4 +1,4 @@
-"""`python -m cli`, and the script `runrelay`."""
+"""The entry point of `python -m cli` and of the script `runrelay`."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def main() -> None:
         typer.main.get_command(application()).main(
             prog_name="runrelay", obj=CommandContext(os.environ, folders=folders)
         )
-    except CliError as problem:
-        print(f"runrelay: {problem}", file=sys.stderr)
-        sys.exit(problem.code)
+    except CliError as error:
+        print(f"runrelay: {error}", file=sys.stderr)
+        sys.exit(error.code)
 
 
 if __name__ == "__main__":

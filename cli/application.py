@@ -1,4 +1,4 @@
-"""All commands."""
+"""The command line: all commands, and the options that they share."""
 
 from __future__ import annotations
 
@@ -26,22 +26,26 @@ def application() -> typer.Typer:
     return app
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(wanted: bool) -> None:
+    if wanted:
         typer.echo(f"runrelay {RELEASE}")
         raise typer.Exit
 
 
 def _common(
     context: typer.Context,
-    url: Annotated[str | None, typer.Option(help="Where the service is; else RUNRELAY_URL, else here.")] = None,
-    token: Annotated[
-        str | None, typer.Option(help="The token; better in RUNRELAY_TOKEN, where `ps` does not see it.")
+    url: Annotated[
+        str | None, typer.Option(help="Address of the service. Default: RUNRELAY_URL, else the one of `make run`.")
     ] = None,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which.")] = False,
+    token: Annotated[
+        str | None, typer.Option(help="The token. Better in RUNRELAY_TOKEN: `ps` shows options to other users.")
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
-    """Talk to a runrelay service: run agents, look after runs, queue and workers.
+    """Use a runrelay service: run agents, and operate its runs, queue and workers.
 
-    Beside a service that `make run` has started, nothing has to be set.
+    Beside a service that `make run` has started, no setting is needed.
     """
     context.obj = replace(command_context(context), url=url, token=token)

@@ -1,4 +1,4 @@
-"""What the command line was started in, and what of it each command gets."""
+"""The context of a command: environment, options, output, and the service that `make run` started."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="JSON for programs instead 
 
 @dataclass(frozen=True)
 class CommandContext:
-    """`url` and `token` are the command line's own; then the environment counts, and then what `make run` noted."""
+    """`url` and `token` are options of the command line. Without them the environment counts, and then the session that
+    `make run` wrote into one of `folders`.
+    """
 
     environment: Mapping[str, str]
     url: str | None = None
     token: str | None = None
     output: Output = field(default_factory=Output)
-    folders: Sequence[Path] = ()  # where `make run` may have been said
+    folders: Sequence[Path] = ()  # where `make run` may have written its session
 
     @property
     def local(self) -> LocalSession | None:
@@ -48,5 +50,5 @@ def command_context(context: typer.Context) -> CommandContext:
 
 
 def stdin_is_open() -> bool:
-    """Whether something was piped in."""
+    """Whether stdin is a pipe or a file, and not a terminal."""
     return not sys.stdin.isatty()

@@ -1,4 +1,4 @@
-"""What a run says, as it says it: its text for people, its events for programs."""
+"""Prints a run as its events come: its text for people, its events for programs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.run.flat_text import FlatText
 
 
 def print_run(events: Iterable[Event], output: Output, *, as_json: bool) -> None:
-    """Raises Problem when the run fails or is cancelled."""
+    """Prints the events up to the run's last. Raises CliError when the run fails or is cancelled."""
     flat, open_line = FlatText(), False
     for event in events:
         if as_json:
@@ -28,10 +28,10 @@ def print_run(events: Iterable[Event], output: Output, *, as_json: bool) -> None
             case Completed() | Failed() | Cancelled() as end:
                 if open_line:
                     output.raw("\n")
-                _judge(event.run_id, end)
+                _raise_unless_completed(event.run_id, end)
 
 
-def _judge(run_id: str, end: Completed | Failed | Cancelled) -> None:
+def _raise_unless_completed(run_id: str, end: Completed | Failed | Cancelled) -> None:
     match end:
         case Failed(code=code, message=message):
             raise CliError(ExitCode.FAILED, f"Run {run_id} failed ({code}): {line(message)}")

@@ -1,5 +1,6 @@
-"""What is printed: tables and lines for people, JSON for programs. Colours are for terminals only, and none with
-NO_COLOR."""
+"""The output of commands: tables and lines for people, JSON for programs. It has colours on a terminal only, and none
+with NO_COLOR.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +18,14 @@ from rich.text import Text
 from cli.cli_error import ExitCode
 from cli.text_format import line
 
-WIDE, HIGH = 10_000, 100  # where nobody looks: a table that goes into a pipe is not cut to a terminal's width
+WIDE, HIGH = 10_000, 100  # of a pipe: a table that goes into one is not cut to a terminal's width
 WHOLE = 30  # characters of a cell that is not shortened
 GAP = 2  # columns between two
 
 
 class _Screen(Console):
     def on_broken_pipe(self) -> NoReturn:
-        """As a program that heeds SIGPIPE: silently. What is still buffered goes nowhere."""
+        """Ends silently, like a program that SIGPIPE ends. Discards buffered output."""
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(ExitCode.PIPE)
@@ -32,7 +33,7 @@ class _Screen(Console):
 
 class Output:
     def __init__(self) -> None:
-        # Both, because Rich takes a terminal of an unknown kind for one of 80 columns unless it is told both.
+        # Both are set, because Rich takes a terminal of an unknown kind for one of 80 columns unless it gets both.
         width, height = (None, None) if sys.stdout.isatty() else (WIDE, HIGH)
         self.screen = _Screen(highlight=False, width=width, height=height)
         self._aside = Console(stderr=True, highlight=False)
@@ -47,11 +48,11 @@ class Output:
         self.screen.print(Text(text))
 
     def json(self, body: BaseModel) -> None:
-        """One line."""
+        """Prints the value as JSON on one line."""
         self.raw(body.model_dump_json() + "\n")
 
     def raw(self, text: str) -> None:
-        """At once, as it is."""
+        """Prints the text unchanged and at once."""
         try:
             sys.stdout.write(text)
             sys.stdout.flush()
@@ -59,16 +60,17 @@ class Output:
             self.screen.on_broken_pipe()
 
     def aside(self, text: str) -> None:
-        """For the person who watches, not for who reads the output: to stderr, when that is a terminal."""
+        """Prints a remark to stderr if that is a terminal: for a user who watches, not for a program that reads."""
         if self._aside.is_terminal:
             self._aside.print(Text(text, style="dim"))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], width: int) -> Table:
-    """Cells hold what others wrote: nothing in them is markup, and no terminal obeys it.
+    """A table for a screen of `width` columns. Clients wrote parts of the cells, so markup and control characters in
+    them have no effect.
 
-    On a narrow terminal long cells are shortened, and then the last columns left out. The first one, which a person
-    copies, stays whole.
+    On a narrow terminal the table shortens long cells, and then leaves out the last columns. The first column, which
+    users copy, stays whole.
     """
     cells = [[line(cell) for cell in row] for row in rows]
     longest = [max(len(name), *(cell_len(row[at]) for row in cells), 0) for at, name in enumerate(columns)]
@@ -82,7 +84,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], width: int) -> 
 
 
 def fitted(longest: Sequence[int], width: int) -> list[int]:
-    """How wide each column is made, of those that are shown. Rich itself would shorten all of them alike."""
+    """The widths of the columns that fit into `width`. Rich itself would shorten all columns alike."""
     widths = [size if at == 0 or size <= WHOLE else WHOLE // 2 for at, size in enumerate(longest)]
     while len(widths) > 1 and sum(widths) + GAP * (len(widths) - 1) > width:
         widths.pop()

@@ -1,4 +1,4 @@
-"""Figures as people read them. Pure."""
+"""Formats durations, sizes and text for people. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def duration(ms: float | None) -> str:
-    """`-` when there is none."""
+    """Such as `1.5 s`; `-` for None."""
     if ms is None:
         return "-"
     for length, unit in _UNITS:
@@ -28,5 +28,5 @@ def size(count: int | None) -> str:
 
 
 def line(text: str | None) -> str:
-    """On one line, and without what a terminal would obey; `-` when there is nothing."""
+    """The text on one line and without control characters; `-` when it is empty."""
     return _CONTROL.sub(" ", text or "") or "-"

@@ -1,4 +1,4 @@
-"""What one would write in an afternoon: stock arq, and a pub/sub connection of its own for each request.
+"""A service as a programmer might write it in an afternoon: stock arq, and a pub/sub connection for each request.
 
 python -m uvicorn bench.naive.web:app
 """

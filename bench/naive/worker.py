@@ -1,4 +1,4 @@
-"""The other half of it: stock arq with its defaults, and one publish for each delta.
+"""The worker of the naive service: stock arq with its defaults, and one publish for each delta.
 
 python -m arq bench.naive.worker.WorkerSettings
 """
@@ -10,12 +10,12 @@ import os
 
 from arq.connections import ArqRedis, RedisSettings
 
-from bench.work import Work, spoken
+from bench.work import Work, emit_deltas
 
 
 async def run_agent(ctx: dict[str, ArqRedis], run_id: str, message: str) -> None:
     redis = ctx["redis"]
-    async for delta in spoken(Work.of(message)):
+    async for delta in emit_deltas(Work.of(message)):
         await redis.publish(run_id, json.dumps({"type": "delta", "delta": delta}))
     await redis.publish(run_id, json.dumps({"type": "end"}))
 

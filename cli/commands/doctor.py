@@ -1,4 +1,4 @@
-"""`runrelay doctor`: whether everything is set up as it has to be, and what to do if not."""
+"""`runrelay doctor`: checks how Redis and the service are set up, and prints what to do."""
 
 from __future__ import annotations
 
@@ -41,5 +41,5 @@ def _settings(here: CommandContext) -> Settings:
         environment["REDIS_URL"] = local.redis_url
     try:
         return read_settings(environment)
-    except SettingsError as wrong:
-        raise CliError(ExitCode.USAGE, str(wrong)) from None
+    except SettingsError as error:
+        raise CliError(ExitCode.USAGE, str(error)) from None

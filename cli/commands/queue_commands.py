@@ -1,4 +1,4 @@
-"""`runrelay queue`: what waits; pause and resume."""
+"""`runrelay queue`: prints what waits, pauses and resumes the queue."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ def stats(context: typer.Context, as_json: AsJson = False) -> None:
 
 @app.command()
 def pause(context: typer.Context, agent: Which = None, as_json: AsJson = False) -> None:
-    """Start no more runs. What runs goes on; what waits is not ended by the time it waits."""
-    _act(context, "pause", agent, as_json)
+    """Start no more runs. Runs at work go on; waiting runs stay, and no time limit ends them."""
+    _post(context, "pause", agent, as_json)
 
 
 @app.command()
 def resume(context: typer.Context, agent: Which = None, as_json: AsJson = False) -> None:
     """Start runs again, in their old order."""
-    _act(context, "resume", agent, as_json)
+    _post(context, "resume", agent, as_json)
 
 
-def _act(context: typer.Context, act: str, agent: str | None, as_json: bool) -> None:
+def _post(context: typer.Context, action: str, agent: str | None, as_json: bool) -> None:
     here = command_context(context)
     with here.service() as service:
-        queue = service.post(QueueView, f"{QUEUE}/{act}", {"agent": agent} if agent else {})
+        queue = service.post(QueueView, f"{QUEUE}/{action}", {"agent": agent} if agent else {})
     here.output.json(queue) if as_json else _print(here.output, queue)
 
 
@@ -51,7 +51,7 @@ COLUMNS = ("AGENT", "WAITING", "HELD", "IN LINE", "RUNNING", "OLDEST WAIT", "PAU
 
 
 def queue_rows(queue: QueueView) -> list[tuple[str, ...]]:
-    """A row for each agent, and one for all."""
+    """A row for each agent, and one for the whole queue."""
     named = [(agent.agent, agent, agent.paused) for agent in queue.agents]
     return [
         (

@@ -1,4 +1,4 @@
-"""`runrelay run`: ask an agent, and read its answer as it is made."""
+"""`runrelay run`: sends a prompt to an agent, and prints its answer as it comes."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def run(
     context: typer.Context,
     agent: Annotated[str, typer.Argument(help="Id of the agent.")],
     prompt: Annotated[
-        str | None, typer.Argument(help="What to say; `-`, or nothing with a pipe: standard input.")
+        str | None, typer.Argument(help="The prompt. `-`, or no argument with a pipe: standard input.")
     ] = None,
-    session: Annotated[str | None, typer.Option(help="Session key: a conversation to begin or to go on with.")] = None,
+    session: Annotated[str | None, typer.Option(help="Session key of a conversation to begin or to continue.")] = None,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Print the run's id and do not wait for it.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Ask an agent, and print its answer as it comes. Ctrl-C stops the run."""
     here = command_context(context)
-    body: dict[str, object] = {"agent": agent, "input": _said(prompt), "background": detach}
+    body: dict[str, object] = {"agent": agent, "input": _read_prompt(prompt), "background": detach}
     if session is not None:
         body["session"] = session
     with here.service() as service:
@@ -45,7 +45,7 @@ def run(
             _cancel(service, made.id)
 
 
-def _said(prompt: str | None) -> str:
+def _read_prompt(prompt: str | None) -> str:
     if prompt == "-" or (prompt is None and stdin_is_open()):
         prompt = sys.stdin.read()
     if not (prompt or "").strip():

@@ -1,4 +1,4 @@
-"""`runrelay runs`: find runs, look at them, stop them, run them again."""
+"""`runrelay runs`: lists, shows, stops, repeats and deletes runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ app = typer.Typer(no_args_is_help=True, help="Find runs, look at them, stop them
 
 RUNS = "/v1/admin/runs"
 PER_REQUEST = 200
-MOST_RUNNING = 10_000  # that are looked through
+MOST_RUNNING = 10_000  # running runs that `cancel --running-for` looks through
 
 RunIds = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of runs.")]
 RunId = Annotated[str, typer.Argument(metavar="ID", help="Id of the run.")]
@@ -29,8 +29,8 @@ Agent = Annotated[str | None, typer.Option(help="Only runs of this agent.")]
 Session = Annotated[str | None, typer.Option(help="Only runs of this session.")]
 Owner = Annotated[str | None, typer.Option(help="Only runs of this credential.")]
 Worker = Annotated[str | None, typer.Option(help="Only runs that this worker took last.")]
-ErrorCode = Annotated[str | None, typer.Option("--code", help="Only runs that failed so, such as `worker_lost`.")]
-Since = Annotated[str | None, typer.Option(metavar="AGO", help="Only of the last so long: 90s, 15m, 6h, 2d.")]
+ErrorCode = Annotated[str | None, typer.Option("--code", help="Only runs with this code, such as `worker_lost`.")]
+Since = Annotated[str | None, typer.Option(metavar="AGO", help="Only runs since then: 90s, 15m, 6h, 2d ago.")]
 
 
 def _filters(
@@ -44,7 +44,7 @@ def _filters(
 
 
 def _before_now(option: str, text: str) -> int:
-    """The moment that was so long ago, ms since the epoch."""
+    """The time that was as long ago as `text` says, ms since the epoch. Raises CliError when `text` is no such time."""
     seconds = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}.get(text[-1:])
     if seconds is None or not text[:-1].isdecimal() or len(text) > 9:
         raise CliError(ExitCode.USAGE, f"{option} {text}: give a number and s, m, h or d, such as 15m.")
@@ -115,7 +115,7 @@ def _cells(row: AdminRunView, now: float) -> tuple[str, ...]:
 
 @app.command()
 def show(context: typer.Context, run_id: RunId, as_json: AsJson = False) -> None:
-    """A run: what was asked and said, its steps, and why it failed."""
+    """Show a run: its prompt and answer, its steps, and why it failed."""
     here = command_context(context)
     with here.service() as service:
         run = service.get(AdminRunDetail, f"{RUNS}/{run_id}")
@@ -159,12 +159,11 @@ def _show(output: Output, run: AdminRunDetail) -> None:
 
 @app.command()
 def tail(context: typer.Context, run_id: RunId, as_json: AsJson = False) -> None:
-    """Print what a run says, from its beginning and as it comes. With --json its events."""
+    """Print the text of a run, from its beginning and as it comes. With --json its events."""
     here = command_context(context)
     with here.service() as service:
-        service.get(
-            AdminRunDetail, f"{RUNS}/{run_id}"
-        )  # from here on a service that is away is one that will come back
+        # A run that is unknown fails here. After this, `follow_events` waits for a service that is away to come back.
+        service.get(AdminRunDetail, f"{RUNS}/{run_id}")
         print_run(follow_events(service, f"{RUNS}/{run_id}/events"), here.output, as_json=as_json)
 
 
@@ -174,7 +173,7 @@ def cancel(
     run_ids: Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="Ids of runs.")] = None,
     running_for: Annotated[
         str | None,
-        typer.Option("--running-for", metavar="LONG", help="All that have run for so long and fit: 10m, 2h."),
+        typer.Option("--running-for", metavar="LONG", help="All runs that fit and have run this long: 10m, 2h."),
     ] = None,
     agent: Agent = None,
     session: Session = None,
@@ -209,14 +208,14 @@ def _cancelled(run: AdminRunDetail) -> str:
 def retry(
     context: typer.Context,
     run_ids: Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="Ids of runs that have ended.")] = None,
-    failed: Annotated[bool, typer.Option("--failed", help="All that failed, were not run again, and fit.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="All that fit, failed, and were not run again.")] = False,
     agent: Agent = None,
     session: Session = None,
     owner: Owner = None,
     worker: Worker = None,
     code: ErrorCode = None,
     since: Since = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100, help="Most of them.")] = 100,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100, help="Most runs to run again.")] = 100,
     as_json: AsJson = False,
 ) -> None:
     """Run again: one run or several, or with --failed all that fit."""
@@ -245,7 +244,7 @@ def _retry_all(output: Output, done: RerunResult, as_json: bool) -> None:
 
 @app.command("rm")
 def remove(context: typer.Context, run_ids: RunIds, as_json: AsJson = False) -> None:
-    """Forget runs that have ended, and all that was said in them."""
+    """Delete runs that have ended, with their prompts, answers and events."""
     here = command_context(context)
     with here.service() as service:
         for run_id in run_ids:

@@ -1,4 +1,4 @@
-"""`runrelay top`: the whole service on one screen, live."""
+"""`runrelay top`: shows the whole service on one screen, live."""
 
 from __future__ import annotations
 
@@ -32,40 +32,39 @@ class Snapshot(BaseModel):
 
 def top(
     context: typer.Context,
-    interval: Annotated[float, typer.Option(min=0.2, help="Seconds between two looks.")] = 1.0,
+    interval: Annotated[float, typer.Option(min=0.2, help="Seconds between two updates.")] = 1.0,
     as_json: AsJson = False,
 ) -> None:
-    """The whole service on one screen, until Ctrl-C. Into a pipe, and with --json: once."""
+    """Show the whole service on one screen, until Ctrl-C. Into a pipe, and with --json: once."""
     here = command_context(context)
     with here.service() as service:
         if as_json:
-            here.output.json(_look(service))
+            here.output.json(_snapshot(service))
         elif here.output.screen.is_terminal:
             _live(service, here.output, interval)
         else:
-            here.output.show(drawn(service.url, _look(service), here.output.screen.width))
+            here.output.show(drawn(service.url, _snapshot(service), here.output.screen.width))
 
 
 def _live(service: ApiClient, output: Output, interval: float) -> None:
-    shown: RenderableType = drawn(
-        service.url, _look(service), output.screen.width
-    )  # a first look that fails is told as any other
+    # The first snapshot is taken outside the live screen, so that the command can fail with a line and an exit code.
+    shown: RenderableType = drawn(service.url, _snapshot(service), output.screen.width)
     try:
         with Live(shown, console=output.screen, screen=True, auto_refresh=False) as screen:
             while True:
                 time.sleep(interval)
                 try:
-                    shown = drawn(service.url, _look(service), output.screen.width)
-                except CliError as problem:
-                    if problem.code is not ExitCode.UNREACHABLE:
+                    shown = drawn(service.url, _snapshot(service), output.screen.width)
+                except CliError as error:
+                    if error.code is not ExitCode.UNREACHABLE:
                         raise
-                    shown = Text(f"{problem}", style="red")
+                    shown = Text(f"{error}", style="red")
                 screen.update(shown, refresh=True)
     except KeyboardInterrupt:
         return
 
 
-def _look(service: ApiClient) -> Snapshot:
+def _snapshot(service: ApiClient) -> Snapshot:
     def runs(state: str) -> list[AdminRunView]:
         return service.get(AdminRunList, "/v1/admin/runs", {"state": state, "limit": RUNS}).data
 

@@ -1,4 +1,4 @@
-"""`runrelay workers`: the processes of the service; drain and resume."""
+"""`runrelay workers`: lists the processes of the service, drains and resumes workers."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ app = typer.Typer(no_args_is_help=True, help="The processes of the service; drai
 
 WORKERS = "/v1/admin/workers"
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the worker, or enough of it to know which.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the worker, or a part that only one worker has.")]
 
 
 @app.command("ls")
 def list_workers(context: typer.Context, as_json: AsJson = False) -> None:
-    """Workers and web processes that were heard of in the last ten minutes."""
+    """List workers and web processes that announced themselves in the last ten minutes."""
     here = command_context(context)
     with here.service() as service:
         seen = service.get(WorkersView, WORKERS)
@@ -34,25 +34,25 @@ def list_workers(context: typer.Context, as_json: AsJson = False) -> None:
 
 @app.command()
 def drain(context: typer.Context, name: Name, as_json: AsJson = False) -> None:
-    """Have a worker finish what it has and take nothing more, until it is resumed or started anew."""
-    _act(context, "drain", name, as_json)
+    """Make a worker finish its runs and take no more, until it is resumed or restarted."""
+    _post(context, "drain", name, as_json)
 
 
 @app.command()
 def resume(context: typer.Context, name: Name, as_json: AsJson = False) -> None:
-    """Have it take runs again."""
-    _act(context, "resume", name, as_json)
+    """Make a worker take runs again."""
+    _post(context, "resume", name, as_json)
 
 
-def _act(context: typer.Context, act: str, name: str, as_json: bool) -> None:
+def _post(context: typer.Context, action: str, name: str, as_json: bool) -> None:
     here = command_context(context)
     with here.service() as service:
         worker = _named(service, name)
-        seen = service.post(WorkersView, f"{WORKERS}/{worker}/{act}")
+        seen = service.post(WorkersView, f"{WORKERS}/{worker}/{action}")
     if as_json:
         here.output.json(seen)
     else:
-        here.output.say(f"{worker}: told to {act}")
+        here.output.say(f"{worker}: told to {action}")
 
 
 def _named(service: ApiClient, name: str) -> str:

@@ -1,4 +1,4 @@
-"""The examination: asks Redis, past the API, which may be what is ill."""
+"""The examination: reads from Redis itself and not through the API, which may be the part that does not work."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from shared.redis.pipe import Pipe, info_command
 from shared.run.errors import Unavailable
 from shared.settings import Settings
 
-ROUNDS = 5  # pings, of which the quickest counts: the others waited for something else
+ROUNDS = 5  # pings, of which the quickest counts: the others also waited for other work
 
 
 async def examined(settings: Settings) -> list[Finding]:
-    """Never raises: what cannot be looked at is a finding."""
+    """All findings. Never raises: a Redis that does not answer is a finding."""
     keys = Keys(settings.namespace)
     found = await _redis(settings.redis_url, keys, "REDIS_URL", ledger=True)
     if settings.events_url != settings.redis_url:
@@ -36,23 +36,23 @@ async def _redis(url: str, keys: Keys, setting: str, *, ledger: bool) -> list[Fi
         async with open_redis(url, max_connections=2) as redis:
             pipe = Pipe(redis)
             try:
-                return await _asked(pipe, keys, ledger=ledger)
+                return await _examined(pipe, keys, ledger=ledger)
             finally:
                 await pipe.aclose()
     except Unavailable as away:
         return [bad("redis", f"does not answer ({away})", f"Start it, or set {setting} to where it is.")]
 
 
-async def _asked(pipe: Pipe, keys: Keys, *, ledger: bool) -> list[Finding]:
+async def _examined(pipe: Pipe, keys: Keys, *, ledger: bool) -> list[Finding]:
     allowed = await permissions(pipe, keys)
     if any(one.level == "bad" for one in allowed):
-        return [*redis_checks.looked_at(await info_command(pipe), webs=0, workers=0), *allowed]
+        return [*redis_checks.server_checks(await info_command(pipe), webs=0, workers=0), *allowed]
     presence = Presence(pipe, keys)
     workers, webs = await asyncio.gather(presence.workers(), presence.webs())
     live = len([one for one in webs if one.live]), len([one for one in workers if one.live])
     found = [
         redis_checks.round_trip(min([await _round_trip(pipe) for _ in range(ROUNDS)])),
-        *redis_checks.looked_at(await info_command(pipe), webs=live[0], workers=live[1]),
+        *redis_checks.server_checks(await info_command(pipe), webs=live[0], workers=live[1]),
         redis_checks.clock(await _skew_ms(pipe)),
         *allowed,
     ]
@@ -72,9 +72,9 @@ async def _service(pipe: Pipe, keys: Keys, workers: list[SeenWorker], webs: list
 
 
 async def _round_trip(pipe: Pipe) -> float:
-    asked = time.perf_counter()
+    sent = time.perf_counter()
     await pipe.command("PING")
-    return (time.perf_counter() - asked) * 1000
+    return (time.perf_counter() - sent) * 1000
 
 
 async def _skew_ms(pipe: Pipe) -> float:

@@ -1,4 +1,4 @@
-"""What the doctor says: one thing that was looked at, how it is, and what to do."""
+"""A finding of the doctor: one check, what it saw, and what to do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Level = Literal["ok", "warn", "bad"]
 
 
 class Finding(BaseModel):
-    """`bad` has to be mended: runs are lost, or the service does not work. `warn` is for somebody to decide."""
+    """`bad` has to be mended: runs are lost, or the service does not work. `warn` is for the operator to decide."""
 
     level: Level
     check: str

@@ -1,4 +1,4 @@
-"""Whether this Redis user may do what the service does: it is tried, on keys of the service that are gone at once."""
+"""Checks whether the Redis user may run the service's commands: runs each one, on keys that it deletes at once."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _tried(key: str, channel: str) -> Sequence[tuple[str, tuple[Argument, ...]]]
 
 
 async def permissions(pipe: Pipe, keys: Keys) -> list[Finding]:
-    """Raises Unavailable."""
+    """A finding for the ledger's keys and one for the logs' keys. Raises Unavailable."""
     return [
         await _permission(pipe, "ledger", f"{{{keys.namespace}}}:doctor", keys.control),
         await _permission(pipe, "logs", keys.head("doctor"), keys.channel("doctor")),

@@ -1,4 +1,4 @@
-"""How a Redis has to be, by what it says of itself in INFO. Pure."""
+"""Checks of a Redis server, by its answer to INFO, its round trip and its clock. Pure."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ WEB_LINKS, WORKER_LINKS = 3, 4  # connections that each process keeps
 Info = Mapping[str, str]
 
 
-def looked_at(info: Info, *, webs: int, workers: int) -> list[Finding]:
+def server_checks(info: Info, *, webs: int, workers: int) -> list[Finding]:
+    """The checks that need INFO. `webs` and `workers` are the numbers of live processes."""
     if not info:
-        told = "it does not tell (INFO is not allowed)"
-        return [warn("redis", told, "Ask its provider: version >= 6.2, persistence, maxmemory-policy noeviction.")]
+        seen = "it does not tell (INFO is not allowed)"
+        return [warn("redis", seen, "Ask its provider: version >= 6.2, persistence, maxmemory-policy noeviction.")]
     checks: tuple[Callable[[Info], Finding], ...] = (version, role, persistence, eviction, memory)
     return [*(check(info) for check in checks), connections(info, webs=webs, workers=workers)]
 
 
 def version(info: Info) -> Finding:
-    """Valkey gives the version of the Redis that it is compatible with as `redis_version`."""
+    """Valkey reports the version of the Redis that it is compatible with as `redis_version`."""
     name = server_version(dict(info)) or "unknown"
     if tuple(map(int, re.findall(r"\d+", info.get("redis_version", ""))[:2])) >= OLDEST:
         return ok("version", name)
@@ -35,7 +36,7 @@ def version(info: Info) -> Finding:
 
 
 def role(info: Info) -> Finding:
-    """The ledger's scripts touch keys of every slot, and only a primary takes writes."""
+    """The ledger needs a single primary: its scripts touch keys of every slot, and a replica takes no writes."""
     mode, role = info.get("redis_mode", "standalone"), info.get("role", "master")
     if mode == "cluster":
         return bad("role", "a cluster", "Point REDIS_URL at a single primary; a cluster serves event logs only.")
@@ -70,7 +71,7 @@ def memory(info: Info) -> Finding:
 
 
 def connections(info: Info, *, webs: int, workers: int) -> Finding:
-    """Twice what is kept now: a deploy starts new processes before the old ones have ended."""
+    """A deploy needs twice the connections: it starts new processes before the old ones have ended."""
     if not info.get("maxclients"):
         return ok("connections", f"{info.get('connected_clients', 'unknown')} now; it does not tell how many it allows")
     now, most = int(info.get("connected_clients", 0)), int(info["maxclients"])
@@ -88,7 +89,9 @@ def round_trip(ms: float) -> Finding:
 
 
 def clock(skew_ms: float) -> Finding:
-    """Leases and waits go by the clock of Redis alone, so nothing breaks; what is shown does not add up."""
+    """A skew breaks no run, because leases and waits use the clock of Redis only, but the times on display do not add
+    up.
+    """
     seen = f"{duration(abs(skew_ms))} apart from this machine"
     if abs(skew_ms) > SKEW_MS:
         return warn("clock", seen, "Set both clocks (NTP): times of events are those of web and worker processes.")

@@ -1,4 +1,4 @@
-"""The smallest agent in Python: it says back what it was told, word by word."""
+"""The smallest agent in Python: it repeats the message, word by word."""
 
 import asyncio
 from collections.abc import AsyncIterator

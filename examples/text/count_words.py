@@ -1,4 +1,4 @@
-"""The smallest agent as a command: the prompt comes on stdin, what is printed is the answer."""
+"""The smallest agent that is a command: it reads the prompt from stdin and prints the answer."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Figures as a whole benchmark makes them: some goals met by them and some not."""
+"""Figures like those of a whole benchmark. They meet some goals and miss others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The clients of the benchmark, on the service that sets its ceiling."""
+"""The clients of the benchmark, against the service that is its ceiling."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.work import Work
 from tests.api.served import served
 
 
-async def asked(app: Starlette, work: Work, *, times: int = 1) -> list[Exchange]:
+async def exchanged(app: Starlette, work: Work, *, times: int = 1) -> list[Exchange]:
     async with served(app) as port:
         _, connection = await asyncio.get_running_loop().create_connection(Connection, "127.0.0.1", port)
         try:
@@ -26,7 +26,7 @@ async def asked(app: Starlette, work: Work, *, times: int = 1) -> list[Exchange]
 
 
 async def test_a_connection_asks_one_request_after_the_other() -> None:
-    answers = [read(exchange) for exchange in await asked(app, Work(20), times=3)]
+    answers = [read(exchange) for exchange in await exchanged(app, Work(20), times=3)]
     for answer in answers:
         assert answer.content_frames == 20
         assert len(answer.delays) == 20
@@ -34,7 +34,7 @@ async def test_a_connection_asks_one_request_after_the_other() -> None:
 
 
 async def test_the_time_of_a_piece_counts_for_all_that_came_in_it() -> None:
-    [exchange] = await asked(app, Work(1))
+    [exchange] = await exchanged(app, Work(1))
     data = b"".join(piece for _, piece in exchange.pieces)
     late = Exchange(exchange.work, exchange.sent, [(exchange.sent + 1, data[:300]), (exchange.sent + 2, data[300:])])
     assert (read(late).first, read(late).whole) == (2, 2)
@@ -42,7 +42,7 @@ async def test_the_time_of_a_piece_counts_for_all_that_came_in_it() -> None:
 
 @pytest.mark.parametrize("cut", [b'"stop"', b"000001:", b"data: "])
 async def test_an_answer_with_a_fault_is_refused(cut: bytes) -> None:
-    [exchange] = await asked(app, Work(3))
+    [exchange] = await exchanged(app, Work(3))
     data = b"".join(piece for _, piece in exchange.pieces)
     spoilt = data.replace(cut, b"x" * len(cut), 1)
     with pytest.raises((ValueError, KeyError)):
@@ -54,19 +54,19 @@ async def test_an_error_is_no_answer() -> None:
         return PlainTextResponse("too many", 429)
 
     with pytest.raises(ConnectionError, match=r"refused: b'HTTP/1\.1 429"):
-        await asked(Starlette(routes=[Route("/v1/chat/completions", refuse, methods=["POST"])]), Work(1))
+        await exchanged(Starlette(routes=[Route("/v1/chat/completions", refuse, methods=["POST"])]), Work(1))
 
 
 async def test_a_run_is_known_by_its_first_chunk() -> None:
-    [exchange] = await asked(app, Work(1))
+    [exchange] = await exchanged(app, Work(1))
     assert run_id_of(exchange).startswith("chatcmpl")
     with pytest.raises(ValueError, match="not begun"):
         run_id_of(Exchange(exchange.work))
 
 
 async def test_a_chunk_that_tells_the_usage_is_no_content() -> None:
-    [exchange] = await asked(app, Work(2))
+    [exchange] = await exchanged(app, Work(2))
     usage = b'data: {"choices":[],"usage":{"total_tokens":3}}\n\n'
     head, _, body = b"".join(piece for _, piece in exchange.pieces).partition(b"\r\n\r\n")
-    told = head + b"\r\n\r\n%x\r\n%b\r\n" % (len(usage), usage) + body
-    assert read(Exchange(exchange.work, exchange.sent, [(exchange.sent, told)])).content_frames == 2
+    answer = head + b"\r\n\r\n%x\r\n%b\r\n" % (len(usage), usage) + body
+    assert read(Exchange(exchange.work, exchange.sent, [(exchange.sent, answer)])).content_frames == 2

@@ -48,5 +48,5 @@ def test_a_page_is_made_again_of_what_lies_beside_it(tmp_path: Path) -> None:
 
 
 def test_the_page_tells_what_was_measured() -> None:
-    """Nobody has mended a figure by hand, and who changes how they are told has made the page again."""
+    """The figures of the page are those of its JSON. After a change of the report, run `python -m bench --again`."""
     assert figures(recorded(), TITLES) in PAGE.read_text()

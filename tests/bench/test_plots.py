@@ -16,13 +16,13 @@ def drawn(name: str) -> Element:
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_a_picture_stands_by_itself(name: str) -> None:
-    """A page shows it as an image: what it loaded would not come, and what it runs would not run."""
+    """A page shows the picture as an image, in which a browser loads no other file and runs no script."""
     assert drawn(name).tag.endswith("svg")
     assert not [element for element in drawn(name).iter() if element.tag.endswith(("script", "foreignObject", "image"))]
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "shown"),
     [
         ("waiting", ["ceiling", "naive", "runrelay", "280", "0.2"]),
         ("cpu", ["ceiling", "naive", "runrelay", "24", "500"]),
@@ -31,9 +31,9 @@ def test_a_picture_stands_by_itself(name: str) -> None:
         ("runs", ["API", "workers", "Redis", "client", "320"]),
     ],
 )
-def test_a_picture_tells_its_figures(name: str, told: list[str]) -> None:
-    words = [text.strip() for text in drawn(name).itertext()]
-    assert set(told) <= set(words)
+def test_a_picture_tells_its_figures(name: str, shown: list[str]) -> None:
+    texts = [text.strip() for text in drawn(name).itertext()]
+    assert set(shown) <= set(texts)
 
 
 def test_the_same_figures_make_the_same_picture() -> None:

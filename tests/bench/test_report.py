@@ -44,7 +44,7 @@ def test_each_case_is_a_table_of_its_services_or_of_what_has_grown() -> None:
     assert "| delay p99, ms | 10 | 90 | 900 |" in text
 
 
-@pytest.mark.parametrize(("most", "says"), [(3, "Up to 400 streams"), (0, "With no number of streams")])
-def test_the_limit_is_the_last_number_of_streams_that_come_in_time(most: int, says: str) -> None:
+@pytest.mark.parametrize(("most", "begin"), [(3, "Up to 400 streams"), (0, "With no number of streams")])
+def test_the_limit_is_the_last_number_of_streams_that_come_in_time(most: int, begin: str) -> None:
     streams = RESULTS["busy"] if most else {"1,000": RESULTS["busy"]["1,000"]}
-    assert limit(streams).startswith(says)
+    assert limit(streams).startswith(begin)

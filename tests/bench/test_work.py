@@ -4,16 +4,16 @@ import time
 
 import pytest
 
-from bench.work import Work, check, spoken, stamps
+from bench.work import Work, check, emit_deltas, stamps
 
 
-async def said(work: Work) -> list[str]:
-    return [delta async for delta in spoken(work)]
+async def emitted(work: Work) -> list[str]:
+    return [delta async for delta in emit_deltas(work)]
 
 
 @pytest.mark.parametrize("work", [Work(1), Work(200), Work(1_200, stamped=False)])
 async def test_what_is_said_is_a_whole_answer(work: Work) -> None:
-    check("".join(await said(work)), work)
+    check("".join(await emitted(work)), work)
 
 
 async def test_a_message_tells_the_work() -> None:
@@ -23,7 +23,7 @@ async def test_a_message_tells_the_work() -> None:
 
 async def test_stamps_are_moments_of_the_monotonic_clock() -> None:
     before = time.monotonic()
-    moments = stamps("".join(await said(Work(5))))
+    moments = stamps("".join(await emitted(Work(5))))
     assert len(moments) == 5
     assert moments == sorted(moments)
     assert before <= moments[0] <= moments[-1] <= time.monotonic()
@@ -33,7 +33,7 @@ async def test_stamps_are_moments_of_the_monotonic_clock() -> None:
 @pytest.mark.parametrize("spoil", ["missing", "repeated", "swapped", "more"])
 async def test_an_answer_with_a_fault_is_refused(stamped: bool, spoil: str) -> None:
     work = Work(5, stamped=stamped)
-    deltas = await said(work)
+    deltas = await emitted(work)
     spoilt = {
         "missing": deltas[:2] + deltas[3:],
         "repeated": [*deltas[:2], *deltas[1:]],

@@ -1,4 +1,4 @@
-"""An API without gap fill: it never reads a stream, and so lives by what pub/sub happens to bring."""
+"""An API without gap fill: it never reads a stream, so its readers get only what pub/sub happens to bring."""
 
 from __future__ import annotations
 

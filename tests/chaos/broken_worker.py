@@ -1,5 +1,6 @@
-"""A worker without a fence: it does not hear that it has lost a lease, and each of its writes first takes the log back
-from whoever owns it by now."""
+"""A worker without a fence: it never learns that it has lost a lease, and each of its writes first takes the log back
+from the worker that owns it now.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ from worker.assembly import Connections, assemble
 
 class Unfenced(Pipe):
     async def run(self, script: LuaScript, keys: tuple[str, ...] = (), args: tuple[Argument, ...] = ()) -> Reply:
-        if keys:  # only a log's scripts have some: stream and head
+        if keys:  # only the scripts of a log have keys: stream and head
             await self.command("HSET", keys[1], "attempt", args[0])
         reply = await super().run(script, keys, args)
         return [b"held" if word == b"lost" else word for word in reply] if isinstance(reply, list) else reply

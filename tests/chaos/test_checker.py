@@ -1,4 +1,4 @@
-"""The checker, on histories made by hand: a good one, and each way in which one can be bad."""
+"""The checker, on histories made by hand: a good one, and one for each way in which a history can be bad."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chaos.checker import MUST_BE_ZERO, counted, offences
+from chaos.checker import MUST_BE_ZERO, counted, violations
 from chaos.faults import Fault
 from chaos.history import ClientRequest, Entry, History, Piece, Reading, StoredRun
 from chaos.journal import Note
@@ -17,6 +17,7 @@ from chaos.script import Order, script
 
 ORDER = Order(7, "chatty")
 TEXT = script(ORDER).text
+TWICE = f"{TEXT[:9]}\n\n{TEXT}"  # the text of a run whose first attempt was lost
 RUN = "chatcmpl_7"
 
 
@@ -29,7 +30,7 @@ def start(seq: int, attempt: int = 1) -> Entry:
     return entry(seq, phase="start", attempt=attempt, worker="w")
 
 
-def said(seq: int, text: str, attempt: int = 1, message: int = 0) -> Entry:
+def text_event(seq: int, text: str, attempt: int = 1, message: int = 0) -> Entry:
     return entry(seq, stream="assistant", delta=text, attempt=attempt, message=message)
 
 
@@ -37,10 +38,10 @@ def end(seq: int, **fields: object) -> Entry:
     return entry(seq, **{"phase": "end", **fields})
 
 
-GOOD = (entry(1, phase="queued", attempt=0), start(2), said(3, TEXT[:9]), said(4, TEXT[9:]), end(5))
+GOOD = (entry(1, phase="queued", attempt=0), start(2), text_event(3, TEXT[:9]), text_event(4, TEXT[9:]), end(5))
 
 
-def kept(*entries: Entry, **fields: object) -> StoredRun:
+def stored(*entries: Entry, **fields: object) -> StoredRun:
     known: dict[str, object] = {
         "run_id": RUN,
         "order": ORDER,
@@ -66,14 +67,14 @@ def events(seqs: Sequence[int], end: str | None = "stop", after: int = 0) -> Pie
     return Piece("events", seqs=list(seqs), raw={seq: json.dumps(seq) for seq in seqs}, end=end, after=after)
 
 
-def history(run: StoredRun, *readings: Reading, starts: int = 1, **asked: object) -> History:
-    wish = ClientRequest(ORDER, readings=list(readings), **asked)  # type: ignore[arg-type]
+def history(run: StoredRun, *readings: Reading, starts: int = 1, **client: object) -> History:
+    client_request = ClientRequest(ORDER, readings=list(readings), **client)  # type: ignore[arg-type]
     notes = [Note("start", RUN, 1, at) for at in range(3, 3 + starts)]
-    return History(seed=1, asked=[wish], kept=[run], notes=notes, faults=[])
+    return History(seed=1, requests=[client_request], stored_runs=[run], notes=notes, faults=[])
 
 
 def broken(history: History) -> dict[str, int]:
-    return {count: size for count, size in counted(offences(history)).items() if size}
+    return {count: size for count, size in counted(violations(history)).items() if size}
 
 
 def test_a_good_history_has_nothing_against_it() -> None:
@@ -81,20 +82,20 @@ def test_a_good_history_has_nothing_against_it() -> None:
         reading(events([1, 2], end=None), events([3, 4, 5], after=2)),
         reading(Piece("chat", TEXT[:4]), Piece("chat", TEXT, end="stop")),
     ]
-    assert broken(history(kept(*GOOD), *whole)) == {}
+    assert broken(history(stored(*GOOD), *whole)) == {}
 
 
 @pytest.mark.parametrize(
     ("run", "count"),
     [
-        (kept(*GOOD[:4], state="running", end_state=""), "runs without one end"),
-        (kept(*GOOD, end_state="failed"), "runs without one end"),
-        (kept(*GOOD, end(6)), "runs without one end"),
-        (kept(*GOOD[:4], entry(5, stream="usage")), "runs without one end"),
-        (kept(*GOOD[:3], said(5, TEXT[9:]), end(6)), "logs with holes"),
-        (kept(*GOOD[:2], said(3, TEXT[:9]), end(4), end_text=TEXT[:9]), "logs with wrong text"),
-        (kept(*GOOD[:3], said(4, "other"), end(5), end_text=TEXT[:9] + "other"), "logs with wrong text"),
-        (kept(*GOOD, end_text=TEXT[:9]), "logs with wrong text"),
+        (stored(*GOOD[:4], state="running", end_state=""), "runs without one end"),
+        (stored(*GOOD, end_state="failed"), "runs without one end"),
+        (stored(*GOOD, end(6)), "runs without one end"),
+        (stored(*GOOD[:4], entry(5, stream="usage")), "runs without one end"),
+        (stored(*GOOD[:3], text_event(5, TEXT[9:]), end(6)), "logs with holes"),
+        (stored(*GOOD[:2], text_event(3, TEXT[:9]), end(4), end_text=TEXT[:9]), "logs with wrong text"),
+        (stored(*GOOD[:3], text_event(4, "other"), end(5), end_text=TEXT[:9] + "other"), "logs with wrong text"),
+        (stored(*GOOD, end_text=TEXT[:9]), "logs with wrong text"),
     ],
 )
 def test_what_a_log_must_not_look_like(run: StoredRun, count: str) -> None:
@@ -106,12 +107,12 @@ def ended_early(
 ) -> StoredRun:
     last = end(4, phase="cancelled" if reason else "error", code=code, reason=reason)
     state = "cancelled" if reason else "failed"
-    entries = (*GOOD[:2], said(3, text), last) if text else (*GOOD[:2], entry(3, stream="tool"), last)
-    return kept(*entries, state=state, end_state=state, end_text=text, agent=agent, tries=tries)
+    entries = (*GOOD[:2], text_event(3, text), last) if text else (*GOOD[:2], entry(3, stream="tool"), last)
+    return stored(*entries, state=state, end_state=state, end_text=text, agent=agent, tries=tries)
 
 
 @pytest.mark.parametrize(
-    ("run", "asked"),
+    ("run", "client"),
     [
         (ended_early("worker_lost"), {}),
         (ended_early("worker_lost", agent="never", text=""), {}),
@@ -120,12 +121,12 @@ def ended_early(
         (ended_early(reason="disconnect"), {"foreground": True, "left_for": 11.0}),
     ],
 )
-def test_ends_that_are_as_promised(run: StoredRun, asked: Mapping[str, Any]) -> None:
-    assert broken(history(run, **asked)) == {}
+def test_ends_that_are_as_promised(run: StoredRun, client: Mapping[str, Any]) -> None:
+    assert broken(history(run, **client)) == {}
 
 
 @pytest.mark.parametrize(
-    ("run", "asked"),
+    ("run", "client"),
     [
         (ended_early("worker_lost", text=""), {}),
         (ended_early("worker_lost", agent="again"), {}),
@@ -137,16 +138,16 @@ def test_ends_that_are_as_promised(run: StoredRun, asked: Mapping[str, Any]) -> 
         (ended_early(reason="disconnect"), {"foreground": False, "left_for": 99.0}),
     ],
 )
-def test_ends_that_nothing_explains(run: StoredRun, asked: Mapping[str, Any]) -> None:
-    assert "runs that ended without need" in broken(history(run, **asked))
+def test_ends_that_nothing_explains(run: StoredRun, client: Mapping[str, Any]) -> None:
+    assert "runs that ended without need" in broken(history(run, **client))
 
 
 @pytest.mark.parametrize(
     ("run", "starts"),
     [
-        (kept(*GOOD, agent="never"), 2),
-        (kept(*GOOD), 2),
-        (kept(*GOOD[:3], start(4, 2), said(5, TEXT, 2, 1), end(6, attempt=2), end_text=f"{TEXT[:9]}\n\n{TEXT}"), 2),
+        (stored(*GOOD, agent="never"), 2),
+        (stored(*GOOD), 2),
+        (stored(*GOOD[:3], start(4, 2), text_event(5, TEXT, 2, 1), end(6, attempt=2), end_text=TWICE), 2),
     ],
 )
 def test_an_execution_too_many(run: StoredRun, starts: int) -> None:
@@ -154,14 +155,13 @@ def test_an_execution_too_many(run: StoredRun, starts: int) -> None:
 
 
 def test_an_agent_that_may_start_again_may_also_have_spoken() -> None:
-    text = f"{TEXT[:9]}\n\n{TEXT}"
-    run = kept(*GOOD[:3], start(4, 2), said(5, TEXT, 2, 1), end(6, attempt=2), end_text=text, agent="again")
-    assert broken(history(run, reading(Piece("chat", text, end="stop")), starts=2)) == {}
+    run = stored(*GOOD[:3], start(4, 2), text_event(5, TEXT, 2, 1), end(6, attempt=2), end_text=TWICE, agent="again")
+    assert broken(history(run, reading(Piece("chat", TWICE, end="stop")), starts=2)) == {}
 
 
 def test_a_start_after_the_end() -> None:
-    """Only a worker that was paused may be so late."""
-    late = replace(history(kept(*GOOD)), notes=[Note("start", RUN, 1, 99)])
+    """Only a worker that was paused may start an agent so late."""
+    late = replace(history(stored(*GOOD)), notes=[Note("start", RUN, 1, 99)])
     assert broken(late) == {"agents started too late": 1}
     assert broken(replace(late, faults=[Fault("worker_paused", 1, 98, pid=1)])) == {}
     assert broken(replace(late, faults=[Fault("worker_paused", 1, 98, pid=2)])) == {"agents started too late": 1}
@@ -169,13 +169,13 @@ def test_a_start_after_the_end() -> None:
 
 @pytest.mark.parametrize(("keyed", "count"), [(True, "requests that"), (False, "keyless requests that")])
 def test_one_request_and_two_runs(keyed: bool, count: str) -> None:
-    one = history(kept(*GOOD), keyed=keyed)
-    two = replace(one, kept=[*one.kept, kept(*GOOD, run_id="chatcmpl_8")])
+    one = history(stored(*GOOD), keyed=keyed)
+    two = replace(one, stored_runs=[*one.stored_runs, stored(*GOOD, run_id="chatcmpl_8")])
     assert f"{count} became two runs" in broken(two)
 
 
 def test_a_run_that_is_not_there_any_more() -> None:
-    assert broken(replace(history(kept(*GOOD), reading(outcome="left")), kept=[])) == {"runs lost": 1}
+    assert broken(replace(history(stored(*GOOD), reading(outcome="left")), stored_runs=[])) == {"runs lost": 1}
 
 
 @pytest.mark.parametrize(
@@ -192,13 +192,13 @@ def test_a_run_that_is_not_there_any_more() -> None:
     ],
 )
 def test_readers_that_got_something_else(pieces: list[Piece], count: str, size: int) -> None:
-    assert broken(history(kept(*GOOD), reading(*pieces))) == {count: size}
+    assert broken(history(stored(*GOOD), reading(*pieces))) == {count: size}
 
 
 def test_an_event_that_is_not_as_it_stands_in_the_log() -> None:
     piece = events([1, 2, 3, 4, 5])
     piece.raw[3] = "other"
-    assert broken(history(kept(*GOOD), reading(piece))) == {"events that differ from the log": 1}
+    assert broken(history(stored(*GOOD), reading(piece))) == {"events that differ from the log": 1}
 
 
 @pytest.mark.parametrize(
@@ -206,28 +206,28 @@ def test_an_event_that_is_not_as_it_stands_in_the_log() -> None:
     [("hung", "clients hung"), ("worker_lost", "readers told a wrong end"), ("run_lost", "readers told a wrong end")],
 )
 def test_readers_that_were_told_something_else(outcome: str, count: str) -> None:
-    assert broken(history(kept(*GOOD), reading(outcome=outcome))) == {count: 1}
+    assert broken(history(stored(*GOOD), reading(outcome=outcome))) == {count: 1}
 
 
 def test_what_no_client_may_see() -> None:
-    told = reading()
-    told.faults.append("500")
-    assert broken(history(kept(*GOOD), told)) == {"answers that must not be": 1}
+    bad = reading()
+    bad.faults.append("500")
+    assert broken(history(stored(*GOOD), bad)) == {"answers that must not be": 1}
 
 
-def line(*starts: int) -> History:
+def lane(*starts: int) -> History:
     """A session of two runs, the first of which ends at 5."""
-    runs = [kept(*GOOD, run_id=f"chatcmpl_{place}", order=Order(place, "mute"), end_text="") for place in range(2)]
+    runs = [stored(*GOOD, run_id=f"chatcmpl_{place}", order=Order(place, "mute"), end_text="") for place in range(2)]
     runs = [replace(run, entries=(start(1), end(2, at=at))) for run, at in zip(runs, (5, 9), strict=True)]
-    asked = [ClientRequest(Order(place, "mute"), session="s", place=place) for place in range(2)]
+    requests = [ClientRequest(Order(place, "mute"), session="s", place=place) for place in range(2)]
     notes = [Note("start", f"chatcmpl_{place}", 1, at) for place, at in enumerate(starts)]
-    return History(seed=1, asked=asked, kept=runs, notes=notes, faults=[])
+    return History(seed=1, requests=requests, stored_runs=runs, notes=notes, faults=[])
 
 
 def test_runs_of_a_session() -> None:
-    assert broken(line(1, 6)) == {}
-    assert broken(line(1, 4)) == {"sessions with two runs at once": 1}
-    assert broken(line(4, 1)) == {"sessions out of order": 1}
+    assert broken(lane(1, 6)) == {}
+    assert broken(lane(1, 4)) == {"sessions with two runs at once": 1}
+    assert broken(lane(4, 1)) == {"sessions out of order": 1}
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_runs_of_a_session() -> None:
     ],
 )
 def test_what_may_not_be_left(left: dict[str, object], count: str) -> None:
-    assert count in broken(replace(history(kept(*GOOD)), **left))  # type: ignore[arg-type]
+    assert count in broken(replace(history(stored(*GOOD)), **left))  # type: ignore[arg-type]
 
 
 def test_every_count_is_known() -> None:

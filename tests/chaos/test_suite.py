@@ -1,32 +1,32 @@
-"""The short form of the suite, and that it can fail."""
+"""The short form of the suite passes on the service, and fails on a broken one."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from chaos.checker import counted, offences
+from chaos.checker import counted, violations
 from chaos.clients import BEHAVIOURS
 from chaos.faults import KINDS
 from chaos.history import History
-from chaos.story import story
+from chaos.run_report import run_report
 from chaos.suite import Round, play
 from tests.e2e.process import COMMANDS
 
 
 def broken(history: History) -> dict[str, int]:
-    """What was broken how often; the stories go to the output, where pytest shows them if the test fails."""
-    found = offences(history)
-    for offence in found[:5]:
-        print(offence.count, offence.run_id, offence.what)
-        print(*story(history, offence.run_id), sep="\n")
+    """The counts that are not zero. Prints reports of the first runs, which pytest shows if the test fails."""
+    found = violations(history)
+    for violation in found[:5]:
+        print(violation.count, violation.run_id, violation.what)
+        print(*run_report(history, violation.run_id), sep="\n")
     return {count: size for count, size in counted(found).items() if size}
 
 
 async def test_nothing_is_lost_nothing_doubled_nothing_left_hanging(tmp_path: Path) -> None:
-    patient = tuple(name for name in BEHAVIOURS if name != "leaves for good")  # whom it takes long to give up
+    patient = tuple(name for name in BEHAVIOURS if name != "leaves for good")  # the service gives them up late
     history = await play(Round(seed=1, runs=150, folder=tmp_path, clients=30, once=True, behaviours=patient))
     assert broken(history) == {}
-    assert len(history.kept) >= 150
+    assert len(history.stored_runs) >= 150
     assert {fault.kind for fault in history.faults} == set(KINDS)
 
 
@@ -49,7 +49,7 @@ async def test_a_relay_without_gap_fill_is_caught(tmp_path: Path) -> None:
 
 
 async def test_a_worker_without_a_fence_is_caught(tmp_path: Path) -> None:
-    """Whatever it was running when it was paused is run again elsewhere, and still is when it wakes."""
+    """Another worker takes over the runs of the paused one, and still has them when the paused one wakes."""
     history = await play(
         Round(
             seed=1,

@@ -1,4 +1,4 @@
-"""What the command line is understood to say; what comes of it is tried on a real service (tests/e2e/test_cli.py)."""
+"""How the command line is parsed, and its errors. tests/e2e/test_cli.py tests the commands on a real service."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from cli.command_context import CommandContext
 NOWHERE = {"RUNRELAY_URL": "http://127.0.0.1:1"}
 
 
-def said(*words: str, input: str | None = None, environment: dict[str, str] | None = None) -> Result:
-    world = CommandContext(NOWHERE if environment is None else environment)
-    return CliRunner().invoke(application(), [*words], input=input, obj=world)
+def invoke(*arguments: str, input: str | None = None, environment: dict[str, str] | None = None) -> Result:
+    context = CommandContext(NOWHERE if environment is None else environment)
+    return CliRunner().invoke(application(), [*arguments], input=input, obj=context)
 
 
-@pytest.mark.parametrize("words", [(), ("runs",), ("queue",), ("workers",)])
-def test_a_group_alone_shows_what_there_is(words: tuple[str, ...]) -> None:
-    assert "Usage" in said(*words).output
+@pytest.mark.parametrize("arguments", [(), ("runs",), ("queue",), ("workers",)])
+def test_a_group_alone_shows_what_there_is(arguments: tuple[str, ...]) -> None:
+    assert "Usage" in invoke(*arguments).output
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         ("run",),
         ("runs", "ls", "--state", "lost"),
@@ -35,12 +35,12 @@ def test_a_group_alone_shows_what_there_is(words: tuple[str, ...]) -> None:
         ("top", "--interval", "0"),
     ],
 )
-def test_what_makes_no_sense_is_told(words: tuple[str, ...]) -> None:
-    assert said(*words).exit_code == ExitCode.USAGE
+def test_what_makes_no_sense_is_told(arguments: tuple[str, ...]) -> None:
+    assert invoke(*arguments).exit_code == ExitCode.USAGE
 
 
 @pytest.mark.parametrize(
-    ("words", "complaint"),
+    ("arguments", "message"),
     [
         (("run", "main", " "), "Say what"),
         (("runs", "retry"), "Name the runs"),
@@ -55,15 +55,15 @@ def test_what_makes_no_sense_is_told(words: tuple[str, ...]) -> None:
         (("runs", "ls", "--since", "m"), "15m"),
     ],
 )
-def test_what_contradicts_itself_is_told(words: tuple[str, ...], complaint: str) -> None:
-    problem = said(*words).exception
-    assert isinstance(problem, CliError)
-    assert problem.code is ExitCode.USAGE
-    assert complaint in str(problem)
+def test_what_contradicts_itself_is_told(arguments: tuple[str, ...], message: str) -> None:
+    error = invoke(*arguments).exception
+    assert isinstance(error, CliError)
+    assert error.code is ExitCode.USAGE
+    assert message in str(error)
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         ("run", "main", "Hi"),
         ("runs", "ls"),
@@ -83,19 +83,19 @@ def test_what_contradicts_itself_is_told(words: tuple[str, ...], complaint: str)
     ],
 )
 @pytest.mark.parametrize("as_json", [False, True])
-def test_a_service_that_is_away_is_told_in_one_line(words: tuple[str, ...], as_json: bool) -> None:
-    problem = said(*words, *(["--json"] if as_json else [])).exception
-    assert isinstance(problem, CliError)
-    assert problem.code is ExitCode.UNREACHABLE
-    assert "RUNRELAY_URL" in str(problem)
-    assert "\n" not in str(problem)
+def test_a_service_that_is_away_is_told_in_one_line(arguments: tuple[str, ...], as_json: bool) -> None:
+    error = invoke(*arguments, *(["--json"] if as_json else [])).exception
+    assert isinstance(error, CliError)
+    assert error.code is ExitCode.UNREACHABLE
+    assert "RUNRELAY_URL" in str(error)
+    assert "\n" not in str(error)
 
 
 def test_the_release_is_told() -> None:
-    assert said("--version").output.startswith("runrelay ")
+    assert invoke("--version").output.startswith("runrelay ")
 
 
 def test_a_wrong_setting_of_the_service_is_told_by_the_doctor() -> None:
-    problem = said("doctor", environment={"REDIS_URL": "http://x"}).exception
-    assert isinstance(problem, CliError)
-    assert (problem.code, "REDIS_URL" in str(problem)) == (ExitCode.USAGE, True)
+    error = invoke("doctor", environment={"REDIS_URL": "http://x"}).exception
+    assert isinstance(error, CliError)
+    assert (error.code, "REDIS_URL" in str(error)) == (ExitCode.USAGE, True)

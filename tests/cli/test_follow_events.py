@@ -17,16 +17,16 @@ Part = Event | Exception | tuple[str, str]
 
 
 class Broken(ApiClient):
-    """A service whose streams end as a test says: with these parts, one stream after the other."""
+    """A service whose streams break off: it sends these parts, one stream after the other."""
 
     def __init__(self, *streams: Sequence[Part]) -> None:
         super().__init__("http://nowhere", None)
         self._streams = iter(streams)
-        self.asked: list[int] = []
+        self.requested: list[int] = []
 
     @contextmanager
     def events(self, path: str, after: int) -> Iterator[Iterator[httpx2.ServerSentEvent]]:
-        self.asked.append(after)
+        self.requested.append(after)
         yield self._sent(next(self._streams))
 
     def _sent(self, parts: Sequence[Part]) -> Iterator[httpx2.ServerSentEvent]:
@@ -39,7 +39,7 @@ class Broken(ApiClient):
                 yield httpx2.ServerSentEvent(part.stream, to_json(part).decode(), str(part.seq))
 
 
-def heard(service: Broken) -> list[int]:
+def followed(service: Broken) -> list[int]:
     return [event.seq for event in follow_events(service, "/events", pause=lambda _: None)]
 
 
@@ -60,17 +60,17 @@ RESTARTING = ("error", '{"error": {"message": "restarting", "code": "server_rest
 )
 def test_a_stream_that_breaks_is_taken_up_where_it_broke(broken: Part) -> None:
     service = Broken([*EVENTS[:1], broken], [broken], [*EVENTS])
-    assert heard(service) == [1, 2, 3]
-    assert service.asked == [0, 1, 1]
+    assert followed(service) == [1, 2, 3]
+    assert service.requested == [0, 1, 1]
 
 
 def test_what_comes_again_is_passed_over() -> None:
-    assert heard(Broken([EVENTS[0], EVENTS[0], EVENTS[1], EVENTS[2]])) == [1, 2, 3]
+    assert followed(Broken([EVENTS[0], EVENTS[0], EVENTS[1], EVENTS[2]])) == [1, 2, 3]
 
 
 def test_a_stream_that_just_ends_is_no_end_of_the_run() -> None:
-    """As when a proxy gives up: an answer that was cut off must not look whole."""
-    assert heard(Broken([], EVENTS[:1], EVENTS)) == [1, 2, 3]
+    """A proxy may end a stream like this. The follower must not take an answer that was cut off for a whole one."""
+    assert followed(Broken([], EVENTS[:1], EVENTS)) == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -81,14 +81,14 @@ def test_a_stream_that_just_ends_is_no_end_of_the_run() -> None:
     ],
 )
 def test_what_will_not_get_better_is_told(end: Part, code: ExitCode) -> None:
-    with pytest.raises(CliError) as told:
-        heard(Broken([EVENTS[0], end]))
-    assert told.value.code is code
+    with pytest.raises(CliError) as raised:
+        followed(Broken([EVENTS[0], end]))
+    assert raised.value.code is code
 
 
 def test_patience_is_not_endless() -> None:
     times = iter(range(0, 1_000, 25))
     service = Broken(*([httpx2.ReadError("gone")] for _ in range(9)))
-    with pytest.raises(CliError, match="cannot be followed") as told:
+    with pytest.raises(CliError, match="cannot be followed") as raised:
         list(follow_events(service, "/events", pause=lambda _: None, clock=lambda: next(times)))
-    assert told.value.code is ExitCode.UNREACHABLE
+    assert raised.value.code is ExitCode.UNREACHABLE

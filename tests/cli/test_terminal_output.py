@@ -21,7 +21,7 @@ def test_there_is_room_for_all() -> None:
 
 
 def test_long_cells_give_way_first_and_then_the_last_columns() -> None:
-    """What a person copies is never cut."""
+    """The first column, which users copy, stays whole."""
     header, row = drawn(90, (RUN, "completed", SESSION, "alice"))
     assert header.split() == ["ID", "STATE", "SESSION", "OWNER"]
     assert row.split()[:2] == [RUN, "completed"]

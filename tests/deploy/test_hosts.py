@@ -1,4 +1,4 @@
-"""Manifests and units start what the Procfile does, with settings that are there, and give it time to drain."""
+"""Manifests and units run the commands of the Procfile, with settings that exist, and give processes time to drain."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def test_a_probe_asks_a_port_and_a_path_that_answer(kind: str) -> None:
     ports = {port["name"]: str(port["containerPort"]) for port in container["ports"]}
     settings = {one["name"]: one["value"] for one in container["env"]}
     for name in ("livenessProbe", "readinessProbe"):
-        if asked := container.get(name, {}).get("httpGet"):
-            assert asked["path"] == "/healthz"
-            assert ports[asked["port"]] == settings["PORT" if kind == "web" else "METRICS_PORT"]
+        if request := container.get(name, {}).get("httpGet"):
+            assert request["path"] == "/healthz"
+            assert ports[request["port"]] == settings["PORT" if kind == "web" else "METRICS_PORT"]
 
 
 def test_a_scaler_counts_runs_by_the_slots_of_a_worker() -> None:
@@ -66,7 +66,7 @@ def test_a_scaler_counts_runs_by_the_slots_of_a_worker() -> None:
 
 
 def test_a_scaler_looks_at_keys_that_are_there() -> None:
-    """KEDA takes the ZCARD of a sorted set; these have the names of the default NAMESPACE."""
+    """KEDA reads the ZCARD of a sorted set. The keys in the manifest are those of the default NAMESPACE."""
     keys = Keys(Settings().namespace)
     assert [trigger["listName"] for trigger in scaled("keda-redis.yaml")] == [keys.queue, keys.leases]
 

@@ -1,4 +1,4 @@
-"""Dashboard and alerts ask for metrics that are there, by labels that these have."""
+"""Dashboard and alerts use only metrics that exist, and only labels that these metrics have."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.measured import Measured, measured_by_api, measured_by_worker
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 KNOWN = {**measured_by_api(), **measured_by_worker()}
-# Prometheus' own, and prometheus-client's.
+# Metrics of Prometheus itself and of prometheus-client.
 OTHERS = {"up", "process_resident_memory_bytes"}
 SET_BY_PROMETHEUS = {"le", "instance", "job"}
 
@@ -40,7 +40,7 @@ EXPRESSIONS = dict(expressions())
 
 
 def metrics(expression: str) -> set[str]:
-    """The names of series in it: what is no function, no keyword, no label and no text."""
+    """The names of series in an expression: all names but functions, keywords and labels."""
     bare = re.sub(r'"[^"]*"', "", expression)
     bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]", " ", bare)
     bare = re.sub(r"\b(by|without|on|ignoring)\s*\([^)]*\)", " ", bare)
@@ -72,15 +72,15 @@ def test_an_expression_asks_for_metrics_and_labels_that_are_there(name: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("expression", "asked"),
+    ("expression", "expected"),
     [
         ('sum by (agent) (rate(a_total{b="c"}[5m])) / sum(d_bucket) > 0.2 and e == 0', {"a_total", "d_bucket", "e"}),
         ("histogram_quantile(0.99, sum by (le) (rate(f_bucket[$__rate_interval])))", {"f_bucket"}),
         ("label_values(runrelay_waiting_runs, agent)", {"runrelay_waiting_runs"}),
     ],
 )
-def test_the_test_reads_expressions(expression: str, asked: set[str]) -> None:
-    assert metrics(expression) == asked
+def test_the_test_reads_expressions(expression: str, expected: set[str]) -> None:
+    assert metrics(expression) == expected
 
 
 @pytest.mark.parametrize("expression", ["runrelay_typo_total", "runrelay_queue_wait_seconds > 1"])

@@ -12,7 +12,7 @@ import anyio
 
 from worker.agents.protocol import AgentInput
 
-LOOK_SECONDS = 0.005  # between two looks at a gate
+LOOK_SECONDS = 0.005  # between two checks of a gate
 
 
 def echo(input: AgentInput) -> str:
@@ -20,12 +20,12 @@ def echo(input: AgentInput) -> str:
 
 
 def mirror(input: AgentInput) -> str:
-    """All that an agent is given."""
+    """Answers with all that an agent is given, as JSON."""
     return input.model_dump_json(by_alias=True)
 
 
 async def scripted(input: AgentInput) -> AsyncIterator[object]:
-    """Performs the steps that its message tells of (tests/e2e/play.py)."""
+    """Performs the steps of the play whose path is its message (tests/e2e/play.py)."""
     path = Path(input.message)
     attempt = _note(path, "start", input)
     try:
@@ -49,13 +49,15 @@ async def scripted(input: AgentInput) -> AsyncIterator[object]:
 
 
 async def _opened(gate: Path) -> None:
-    while not gate.exists():  # noqa: ASYNC110, ASYNC240 - the one who opens it is another process
+    while not gate.exists():  # noqa: ASYNC110, ASYNC240 - another process opens it
         await anyio.sleep(LOOK_SECONDS)
 
 
-def _note(path: Path, act: str, input: AgentInput) -> int:
-    """How often it stands in the journal by now. One write in append mode: lines of several workers do not mix."""
+def _note(path: Path, event: str, input: AgentInput) -> int:
+    """Adds the event to the journal, and returns how many of its kind are there. It appends in one write, so that lines
+    of several workers do not mix.
+    """
     journal = path.with_suffix(".journal")
     with journal.open("a") as file:
-        file.write(json.dumps([act, input.run_id, input.session_key, os.getpid()]) + "\n")
-    return [json.loads(line)[0] for line in journal.read_text().splitlines()].count(act)
+        file.write(json.dumps([event, input.run_id, input.session_key, os.getpid()]) + "\n")
+    return [json.loads(line)[0] for line in journal.read_text().splitlines()].count(event)

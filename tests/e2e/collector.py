@@ -1,4 +1,4 @@
-"""An OpenTelemetry collector, as far as a test needs one: it takes traces over HTTP."""
+"""A minimal OpenTelemetry collector for tests: it accepts traces over HTTP."""
 
 from __future__ import annotations
 

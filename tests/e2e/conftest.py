@@ -12,7 +12,7 @@ from tests.e2e.service import Service, started
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """For tests that take nothing away from it."""
+    """One service for all tests that neither stop nor pause any part of it."""
     with started(tmp_path_factory.mktemp("service")) as service:
         yield service
 
@@ -38,22 +38,22 @@ def cluster(_pairs: Service) -> Service:
 
 @pytest.fixture
 def cluster_http() -> Iterator[httpx.Client]:
-    """A client of any web process: requests name its address."""
+    """A client without a base URL: each request names the address of a web process."""
     with httpx.Client(headers=authorised(), timeout=30) as http:
         yield http
 
 
 @pytest.fixture
 def pool() -> Iterator[ThreadPoolExecutor]:
-    """For requests that are answered only after something else has happened."""
+    """Threads for requests that the service answers only after the test has done something else."""
     with ThreadPoolExecutor(20) as pool:
         yield pool
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Whoever reads of a failure also reads what the service said."""
+    """Adds the output of the services to the report of a failed test."""
     report = yield
     services = [value for value in item.funcargs.values() if isinstance(value, Service)] if report.failed else []
-    report.sections += [("what the service said", service.said) for service in services]
+    report.sections += [("output of the service", service.output) for service in services]
     return report

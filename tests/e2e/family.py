@@ -1,4 +1,4 @@
-"""An agent of kind `command`: it starts a process in a session of its own, says both pids, and stays."""
+"""An agent of kind `command`: it starts a process in a session of its own, prints both pids, and keeps running."""
 
 import os
 import subprocess

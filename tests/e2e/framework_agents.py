@@ -1,4 +1,4 @@
-"""An agent of each framework, with the framework's own model for tests. All use a tool, and then say what it gave."""
+"""An agent of each framework, with the framework's model for tests. Each calls a tool, and answers with its result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pydantic_ai import Agent as PydanticAgent
 from pydantic_ai.messages import ModelMessage, ModelRequest, UserPromptPart
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
-RUNS = 10  # what the scripted model has steps for
+RUNS = 10  # as many as the scripted model has steps for
 
 
 def roll(sides: int) -> str:

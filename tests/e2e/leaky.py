@@ -1,4 +1,4 @@
-"""Agents that fail in ways in which what they were told may get into a log."""
+"""Agents that fail in ways that may bring their input into a log."""
 
 from __future__ import annotations
 

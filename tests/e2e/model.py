@@ -28,13 +28,13 @@ entry = "tests.e2e.agents:mirror"
 
 @contextmanager
 def answering() -> Iterator[Upstream]:
-    """In a thread of its own, as the tests of the service do not run in an event loop."""
+    """A model that serves in a thread of its own, because the tests of the service do not run in an event loop."""
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(upstream()) as model:
         yield model
 
 
 def settings_for(model: Upstream, folder: Path) -> dict[str, str]:
-    """Of a service whose agent `main` is this model."""
+    """The settings of a service whose agent `main` is this model."""
     agents = folder / "agents.toml"
     agents.write_text(_AGENTS.format(url=model.url))
     return {"AGENTS_FILE": str(agents), "MODEL_KEY": KEY}

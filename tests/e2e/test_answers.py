@@ -1,4 +1,4 @@
-"""Both answers of a run, whole and streamed, byte by byte."""
+"""The whole answer and the streamed answer of a run, byte by byte."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from shared.run.text import well_formed
-from tests.e2e.asking import CHAT, asked, broken_off, content, frames, heard_until, payload, stream, streamed
+from tests.e2e.asking import CHAT, asked, broken_off, content, frames, payload, received_until, stream, streamed
 from tests.e2e.play import BREATHE, NEW_MESSAGE, Play, Step, fail, say, usage, wait
 from tests.e2e.service import Service
 from tests.e2e.waiting import until
@@ -27,7 +27,7 @@ def scripted(play: Play, **fields: object) -> dict[str, object]:
 
 
 def all_of(http: httpx.Client, play: Play, **fields: object) -> str:
-    """The whole text of a run's stream."""
+    """All bytes of a run's stream, as text."""
     answer = http.post(CHAT, json=scripted(play, stream=True, **fields))
     assert answer.status_code == 200, answer.text
     return answer.text
@@ -39,10 +39,10 @@ def all_of(http: httpx.Client, play: Play, **fields: object) -> str:
 def test_a_whole_answer_is_exactly_this(http: httpx.Client, service: Service) -> None:
     play = service.play(say("Hel"), say("lo"), usage(3, 4))
     answer = http.post(CHAT, json=scripted(play))
-    said = answer.json()
-    run, created = play.starts[0].run, said["created"]
+    body = answer.json()
+    run, created = play.starts[0].run, body["created"]
     assert isinstance(created, int)
-    assert said == {
+    assert body == {
         "id": run,
         "object": "chat.completion",
         "created": created,
@@ -56,8 +56,8 @@ def test_a_whole_answer_is_exactly_this(http: httpx.Client, service: Service) ->
 
 
 def test_usage_is_zeros_when_the_agent_told_none(http: httpx.Client) -> None:
-    said = http.post(CHAT, json=asked("Hi", "echo")).json()
-    assert said["usage"] == {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+    body = http.post(CHAT, json=asked("Hi", "echo")).json()
+    assert body["usage"] == {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
 
 
 @pytest.mark.parametrize("model", ["gpt-4o", "", "Ünï/code 😀", " clawdbot:echo ", "x" * 1_000])
@@ -96,10 +96,10 @@ def test_a_failed_run_is_told_with_its_id_and_nothing_of_the_inside(http: httpx.
 
 def test_a_stream_is_exactly_this(http: httpx.Client, service: Service) -> None:
     play = service.play(say("Hel"), wait("on"), say("lo"))
-    with stream(http, scripted(play)) as heard:
-        got = [next(heard), next(heard), next(heard)]
+    with stream(http, scripted(play)) as received:
+        got = [next(received), next(received), next(received)]
         play.open("on")
-        got += heard
+        got += received
     run, created = play.starts[0].run, payload(got[1])["created"]
     head = f'data: {{"id":"{run}","object":"chat.completion.chunk","created":{created},"model":"clawdbot:scripted",'
     assert got[0].startswith(": ")
@@ -127,10 +127,10 @@ def test_the_headers_of_a_stream(http: httpx.Client, service: Service) -> None:
 
 
 def test_the_role_comes_before_the_agent_starts(http: httpx.Client, service: Service) -> None:
-    """The second run of a session cannot start while the first one goes on."""
+    """The client gets the role of the second run while the first run of the session keeps it from starting."""
     first, second = service.play(say("one"), wait("on")), service.play(say("two"))
     with stream(http, scripted(first, user="role")) as one, stream(http, scripted(second, user="role")) as two:
-        before = heard_until("one", one)
+        before = received_until("one", one)
         assert next(two).startswith(":")
         assert payload(next(two))["choices"][0]["delta"] == {"role": "assistant"}
         assert second.starts == []
@@ -142,8 +142,8 @@ def test_with_usage_every_chunk_has_the_field_and_the_last_one_the_numbers(
     http: httpx.Client, service: Service
 ) -> None:
     play = service.play(say("Hello"), usage(3, 4))
-    said = all_of(http, play, stream_options={"include_usage": True})
-    _, *chunks, last, done = frames([said.encode()])
+    body = all_of(http, play, stream_options={"include_usage": True})
+    _, *chunks, last, done = frames([body.encode()])
     assert [payload(chunk)["usage"] for chunk in chunks] == [None] * len(chunks)
     assert payload(chunks[-1])["choices"][0]["finish_reason"] == "stop"
     assert payload(last)["choices"] == []
@@ -153,18 +153,18 @@ def test_with_usage_every_chunk_has_the_field_and_the_last_one_the_numbers(
 
 @pytest.mark.parametrize("options", [None, True, {}, {"include_usage": False}, {"include_usage": "true"}, []])
 def test_without_it_no_chunk_has_the_field(http: httpx.Client, service: Service, options: object) -> None:
-    said = all_of(http, service.play(say("Hello"), usage(3, 4)), stream_options=options)
-    assert "usage" not in said
+    body = all_of(http, service.play(say("Hello"), usage(3, 4)), stream_options=options)
+    assert "usage" not in body
 
 
 def test_a_failure_ends_the_stream_instead_of_a_finish(http: httpx.Client, service: Service) -> None:
     play = service.play(say("half an ans"), fail("out of ideas"))
-    said = all_of(http, play, stream_options={"include_usage": True})
-    error = broken_off(frames([said.encode()]))
+    body = all_of(http, play, stream_options={"include_usage": True})
+    error = broken_off(frames([body.encode()]))
     assert set(error) == {"message", "type", "code"}
     assert (error["type"], error["code"]) == ("api_error", "agent_failed")
     assert play.starts[0].run in error["message"]
-    assert '"content":"half an ans"' in said
+    assert '"content":"half an ans"' in body
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_what_javascript_takes_for_false_does_not(http: httpx.Client, value: obj
     assert content(http.post(CHAT, json=asked("Hi", "echo", stream=value))) == "Hi"
 
 
-# --- both the same ----------------------------------------------------------------------------------------------------
+# --- both are equal ---------------------------------------------------------------------------------------------------
 
 
 def both(http: httpx.Client, service: Service, *steps: Step) -> tuple[str, str]:
@@ -249,21 +249,21 @@ def test_an_answer_beyond_the_bound_is_an_error_in_both(http: httpx.Client, serv
 def test_a_slow_reader_holds_up_neither_the_agent_nor_others_and_misses_nothing(
     http: httpx.Client, service: Service
 ) -> None:
-    """More than all buffers on the way hold, in more pieces than the API keeps for a reader."""
+    """The text is longer than all buffers on the way, and comes in more pieces than the API keeps for a reader."""
     piece = "😀" * 5_000
     play = service.play(*[say(piece), BREATHE] * 400)
-    with stream(http, scripted(play)) as heard:
-        first = next(heard)
-        until(lambda: play.acts("end"))
+    with stream(http, scripted(play)) as received:
+        first = next(received)
+        until(lambda: play.events("end"))
         assert content(http.post(CHAT, json=asked("Hi", "echo"))) == "Hi"
-        assert streamed([first, *heard]) == piece * 400
+        assert streamed([first, *received]) == piece * 400
 
 
 def test_many_at_once_each_get_their_own(http: httpx.Client, service: Service) -> None:
     with ThreadPoolExecutor(20) as pool:
         posted = pool.map(lambda n: http.post(CHAT, json=asked(f"number {n}", "echo", stream=n % 2)), range(60))
-        said = [streamed(frames([a.content])) if n % 2 else content(a) for n, a in enumerate(posted)]
-    assert said == [f"number {n}" for n in range(60)]
+        body = [streamed(frames([a.content])) if n % 2 else content(a) for n, a in enumerate(posted)]
+    assert body == [f"number {n}" for n in range(60)]
 
 
 FRAMING = st.sampled_from(["data: ", "data: [DONE]\n\n", "[DONE]", "\n\n", "\r", "\u2028", "event: x\n", ": ", "😀"])
@@ -278,6 +278,6 @@ def test_any_text_in_any_split_is_the_same_in_both(http: httpx.Client, service: 
 
 
 def test_what_is_sent_is_ascii_and_so_cannot_be_cut_in_mid_character(http: httpx.Client, service: Service) -> None:
-    said = all_of(http, service.play(say("😀 \u2028 é")))
-    assert said.isascii()
-    assert streamed(frames([said.encode()])) == "😀 \u2028 é"
+    body = all_of(http, service.play(say("😀 \u2028 é")))
+    assert body.isascii()
+    assert streamed(frames([body.encode()])) == "😀 \u2028 é"

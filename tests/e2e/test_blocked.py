@@ -23,7 +23,7 @@ def test_an_agent_that_cannot_be_stopped_costs_neither_slot_nor_worker(tmp_path:
         run_id = begun(http, service, plays[0])
         http.post(f"/v1/runs/{run_id}/cancel")
         assert http.get(f"/v1/runs/{run_id}/wait").json()["state"] == "cancelled"
-        assert "agent.stuck" in worker.said
+        assert "agent.stuck" in worker.output
         assert content(http.post(CHAT, json=asked(service.play(say("Hi")).message, "scripted"))) == "Hi"
         begun(http, service, plays[1])
         worker.signal(signal.SIGTERM)

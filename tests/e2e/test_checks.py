@@ -1,4 +1,4 @@
-"""What is checked before a run is accepted, and in which order."""
+"""The checks of a request before the API accepts a run, and their order."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ MISSING = (400, "Missing user message in `messages`.", "invalid_request_error")
 
 
 def error(answer: httpx.Response) -> tuple[int, str, str]:
-    """Status, message and type. Every error is an object of the same form."""
+    """Status, message and type of an error answer. Fails when the error has other fields than errors have."""
     assert answer.headers["content-type"] == JSON
-    told = answer.json()
-    assert set(told) == {"error"}
-    assert set(told["error"]) <= {"message", "type", "code", "param"}
-    return answer.status_code, told["error"]["message"], told["error"]["type"]
+    body = answer.json()
+    assert set(body) == {"error"}
+    assert set(body["error"]) <= {"message", "type", "code", "param"}
+    return answer.status_code, body["error"]["message"], body["error"]["type"]
 
 
 def padded(size: int) -> bytes:
-    """A good request of exactly so many bytes."""
+    """A valid request of exactly so many bytes."""
     return HI + b" " * (size - len(HI))
 
 
@@ -134,7 +134,7 @@ def test_without_the_header_nobody_is_let_in(service: Service) -> None:
 
 
 def chunked(body: bytes) -> Iterator[bytes]:
-    """Sent without a Content-Length."""
+    """Posts the body without a Content-Length."""
     yield from (body[i : i + 65_536] for i in range(0, len(body), 65_536))
 
 
@@ -209,7 +209,7 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_disturbs_nobody(service:
 
 
 def test_a_client_that_asks_before_it_sends_is_told_to_send(service: Service) -> None:
-    """As curl does from 1 MiB on."""
+    """curl sends `Expect: 100-continue` with bodies of 1 MiB and more."""
     with connected(service) as connection:
         connection.sendall(head(len(HI), "Expect: 100-continue"))
         assert connection.recv(100).startswith(b"HTTP/1.1 100 Continue\r\n")
@@ -237,7 +237,7 @@ def head(size: int, *headers: str, authorization: str = f"Bearer {ALICE}", host:
 
 
 def raw(service: Service, request: bytes) -> bytes:
-    """Sends all of it, and only then reads all of the answer."""
+    """Sends all of the request, and only then reads the answer."""
     with connected(service) as connection:
         connection.sendall(request)
         return read_all(connection)

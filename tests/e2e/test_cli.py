@@ -1,4 +1,4 @@
-"""The command line as a person or a program uses it: a process of its own, against the real service."""
+"""The command line as a user or a program uses it: a process of its own, against the real service."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COMMAND = [sys.executable, "-m", "cli"]
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One whose queue may be paused."""
+    """A service of its own, because tests pause its queue."""
     settings = {"API_TOKENS": f"me:{TOKEN}", "OPERATE_TOKENS": f"me:{TOKEN}"}
     with started(tmp_path_factory.mktemp("cli"), settings=settings) as service:
         yield service
@@ -46,9 +46,9 @@ def settings(service: Service, **more: str) -> dict[str, str]:
     return environment({**given, "REDIS_URL": service.redis.connection_url, **more})
 
 
-def did(service: Service, *words: str, input: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+def did(service: Service, *arguments: str, input: str = "", **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COMMAND, *words],
+        [*COMMAND, *arguments],
         cwd=ROOT,
         env=settings(service, **more),
         input=input,
@@ -59,24 +59,24 @@ def did(service: Service, *words: str, input: str = "", **more: str) -> subproce
     )
 
 
-def piped(service: Service, *words: str) -> subprocess.Popen[bytes]:
-    """One that goes on while the test does something else."""
+def piped(service: Service, *arguments: str) -> subprocess.Popen[bytes]:
+    """A command that runs while the test does something else."""
     pipe = subprocess.PIPE
-    return subprocess.Popen([*COMMAND, *words], cwd=ROOT, env=settings(service), stdout=pipe, stderr=pipe)
+    return subprocess.Popen([*COMMAND, *arguments], cwd=ROOT, env=settings(service), stdout=pipe, stderr=pipe)
 
 
-def good(service: Service, *words: str, input: str = "") -> str:
-    done = did(service, *words, input=input)
+def good(service: Service, *arguments: str, input: str = "") -> str:
+    done = did(service, *arguments, input=input)
     assert (done.returncode, done.stderr) == (0, ""), done
     return done.stdout
 
 
-def told(service: Service, *words: str) -> Any:
-    return json.loads(good(service, *words, "--json"))
+def json_of(service: Service, *arguments: str) -> Any:
+    return json.loads(good(service, *arguments, "--json"))
 
 
-def told_lines(service: Service, *words: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in good(service, *words, "--json").splitlines()]
+def json_lines(service: Service, *arguments: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in good(service, *arguments, "--json").splitlines()]
 
 
 def state(http: httpx.Client, run_id: str) -> str:
@@ -84,7 +84,7 @@ def state(http: httpx.Client, run_id: str) -> str:
 
 
 def waiting_run(service: Service, http: httpx.Client) -> str:
-    """A run that is at work and says no more."""
+    """The id of a run that is at work and stays silent."""
     play = service.play(say("So far. "), wait("on"))
     run_id = good(service, "run", "scripted", play.message, "--detach").strip()
     until(lambda: http.get(f"/v1/runs/{run_id}").json()["text"])
@@ -98,13 +98,13 @@ def test_an_agent_answers(service: Service) -> None:
     assert good(service, "run", "echo", "Hello\n\nthere 😀") == "Hello\n\nthere 😀\n"
 
 
-@pytest.mark.parametrize("words", [("run", "echo", "-"), ("run", "echo")])
-def test_what_to_say_may_be_piped_in(service: Service, words: tuple[str, ...]) -> None:
-    assert good(service, *words, input="From a file\n") == "From a file\n"
+@pytest.mark.parametrize("arguments", [("run", "echo", "-"), ("run", "echo")])
+def test_what_to_say_may_be_piped_in(service: Service, arguments: tuple[str, ...]) -> None:
+    assert good(service, *arguments, input="From a file\n") == "From a file\n"
 
 
 def test_events_are_for_programs(service: Service) -> None:
-    events = told_lines(service, "run", "echo", "Hi")
+    events = json_lines(service, "run", "echo", "Hi")
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     assert [event["stream"] for event in events] == ["lifecycle", "lifecycle", "assistant", "lifecycle"]
 
@@ -132,9 +132,9 @@ def test_ctrl_c_cancels_the_run(service: Service, http: httpx.Client) -> None:
     assert process.stdout is not None
     os.read(process.stdout.fileno(), 100)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
+    _, output = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert b"is cancelled" in said
+    assert b"is cancelled" in output
     assert until(lambda: state(http, play.starts[0].run)) in ("running", "cancelled")
     until(lambda: state(http, play.starts[0].run) == "cancelled")
 
@@ -157,11 +157,11 @@ def test_an_unknown_agent_is_told(service: Service) -> None:
 
 def test_runs_are_found(service: Service) -> None:
     run_id = good(service, "run", "echo", "Hi", "--detach").strip()
-    until(lambda: told_lines(service, "runs", "ls", "--id", run_id)[0]["state"] == "completed")
+    until(lambda: json_lines(service, "runs", "ls", "--id", run_id)[0]["state"] == "completed")
     assert run_id in good(service, "runs", "ls", "--agent", "echo", "--state", "completed", "--since", "1h")
     assert good(service, "runs", "ls", "--agent", "nobody").splitlines()[0].split()[:2] == ["ID", "STATE"]
-    assert told_lines(service, "runs", "ls", "--agent", "nobody") == []
-    assert len(told_lines(service, "runs", "ls", "-n", "1")) == 1
+    assert json_lines(service, "runs", "ls", "--agent", "nobody") == []
+    assert len(json_lines(service, "runs", "ls", "-n", "1")) == 1
 
 
 def test_a_list_in_a_pipe_has_whole_lines_and_no_colours(service: Service) -> None:
@@ -181,19 +181,19 @@ def test_a_terminal_has_colours_unless_nobody_wants_them(
     given = {**settings(service), "TERM": "xterm-256color", **more}
     subprocess.run([*COMMAND, "runs", "ls", "-n", "1"], cwd=ROOT, env=given, stdout=theirs, timeout=60, check=True)
     os.close(theirs)
-    said = os.read(ours, 10_000).decode()
+    output = os.read(ours, 10_000).decode()
     os.close(ours)
-    assert bool(re.search(r"\x1b\[3[0-9]m", said)) == coloured
-    assert re.search(r"chatcmpl_[0-9a-f-]{36}", said)
+    assert bool(re.search(r"\x1b\[3[0-9]m", output)) == coloured
+    assert re.search(r"chatcmpl_[0-9a-f-]{36}", output)
 
 
 def test_a_run_is_shown_with_what_it_wrote_to_stderr(service: Service) -> None:
     did(service, "run", "exits", "Hi")
-    (row,) = told_lines(service, "runs", "ls", "--agent", "exits", "-n", "1")
+    (row,) = json_lines(service, "runs", "ls", "--agent", "exits", "-n", "1")
     shown = good(service, "runs", "show", row["id"])
     for part in (row["id"], "failed", "start", "Hi", "agent_failed", "the password is in /etc/secret/file"):
         assert part in shown
-    assert told(service, "runs", "show", row["id"])["error"]["code"] == "agent_failed"
+    assert json_of(service, "runs", "show", row["id"])["error"]["code"] == "agent_failed"
 
 
 def test_a_run_is_followed_cancelled_and_run_again(service: Service, http: httpx.Client) -> None:
@@ -208,23 +208,23 @@ def test_a_run_is_followed_cancelled_and_run_again(service: Service, http: httpx
     assert tail.stdout is not None
     assert os.read(tail.stdout.fileno(), 100) == b"So far. "
     assert run_id in good(service, "runs", "cancel", run_id)
-    _, said = tail.communicate(timeout=30)
-    assert (tail.returncode, b"cancelled (user)" in said) == (1, True)
+    _, output = tail.communicate(timeout=30)
+    assert (tail.returncode, b"cancelled (user)" in output) == (1, True)
     until(lambda: state(http, run_id) == "cancelled")
     again = good(service, "runs", "retry", run_id).split(" -> ")[1].strip()
     until(lambda: state(http, again) == "running")
-    assert told(service, "runs", "cancel", again)["id"] == again
+    assert json_of(service, "runs", "cancel", again)["id"] == again
     until(lambda: state(http, again) == "cancelled")
-    assert told(service, "runs", "rm", again) == {"id": again, "object": "run.deleted"}
+    assert json_of(service, "runs", "rm", again) == {"id": again, "object": "run.deleted"}
     assert did(service, "runs", "show", again).returncode == 5
 
 
 def test_what_is_stuck_is_found_and_ended_by_one_command(service: Service, http: httpx.Client) -> None:
     run_id = waiting_run(service, http)
-    words = ("runs", "cancel", "--session", told(service, "runs", "show", run_id)["session"], "--running-for")
-    assert "No run that fits" in good(service, *words, "1h")
+    arguments = ("runs", "cancel", "--session", json_of(service, "runs", "show", run_id)["session"], "--running-for")
+    assert "No run that fits" in good(service, *arguments, "1h")
     assert state(http, run_id) == "running"
-    assert run_id in good(service, *words, "0s")
+    assert run_id in good(service, *arguments, "0s")
     until(lambda: state(http, run_id) == "cancelled")
 
 
@@ -238,10 +238,12 @@ def test_a_run_at_work_is_neither_run_again_nor_deleted(service: Service, http: 
 
 def test_all_that_failed_are_run_again_once(service: Service) -> None:
     did(service, "run", "exits", "Hi", "--session", "agent:exits:again")
-    words = ("runs", "retry", "--failed", "--session", "agent:exits:again")
-    assert "1 run again" in good(service, *words)
-    until(lambda: len(told_lines(service, "runs", "ls", "--session", "agent:exits:again", "--state", "failed")) == 2)
-    assert len(told(service, *words)["data"]) == 1  # the one that was made just now, and not the first again
+    arguments = ("runs", "retry", "--failed", "--session", "agent:exits:again")
+    assert "1 run again" in good(service, *arguments)
+    until(lambda: len(json_lines(service, "runs", "ls", "--session", "agent:exits:again", "--state", "failed")) == 2)
+    assert (
+        len(json_of(service, *arguments)["data"]) == 1
+    )  # the run that was made just now; the first one is not run again
 
 
 def test_whoever_reads_only_the_beginning_ends_the_command(service: Service) -> None:
@@ -258,7 +260,7 @@ def test_whoever_reads_only_the_beginning_ends_the_command(service: Service) -> 
         check=True,
     )
     assert done.stderr == ""
-    assert done.stdout.splitlines()[-1] in ("0", "141")  # it may have been quicker than its reader
+    assert done.stdout.splitlines()[-1] in ("0", "141")  # it may have ended before its reader
 
 
 def test_a_pipe_that_is_closed_from_the_start_is_no_traceback(service: Service) -> None:
@@ -277,17 +279,17 @@ def test_a_pipe_that_is_closed_from_the_start_is_no_traceback(service: Service) 
 def test_the_queue_is_paused_and_resumed(service: Service, http: httpx.Client) -> None:
     assert "by me" in good(service, "queue", "pause", "echo")
     run_id = good(service, "run", "echo", "Hi", "-d").strip()
-    until(lambda: told(service, "queue", "stats")["held"] == 1)
+    until(lambda: json_of(service, "queue", "stats")["held"] == 1)
     assert state(http, run_id) == "queued"
     assert "by me" not in good(service, "queue", "resume", "echo")
     until(lambda: state(http, run_id) == "completed")
-    assert told(service, "queue", "pause")["paused"]["who"] == "me"
-    assert told(service, "queue", "resume")["paused"] is None
+    assert json_of(service, "queue", "pause")["paused"]["who"] == "me"
+    assert json_of(service, "queue", "resume")["paused"] is None
 
 
 def test_a_worker_is_drained_and_resumed(service: Service) -> None:
     def worker() -> Any:
-        (seen,) = told(service, "workers", "ls")["workers"]
+        (seen,) = json_of(service, "workers", "ls")["workers"]
         return seen
 
     name = worker()["name"]
@@ -295,7 +297,7 @@ def test_a_worker_is_drained_and_resumed(service: Service) -> None:
     assert good(service, "workers", "drain", name[-8:]) == f"{name}: told to drain\n"
     until(lambda: worker()["state"] == "drained")
     assert worker()["ordered"]
-    told(service, "workers", "resume", name)
+    json_of(service, "workers", "resume", name)
     until(lambda: worker()["state"] == "serving")
     assert did(service, "workers", "drain", "nobody").returncode == 5
 
@@ -304,7 +306,7 @@ def test_top_shows_it_all_once_into_a_pipe(service: Service) -> None:
     shown = good(service, "top")
     for part in (service.url, "running 0", "Valkey", "AGENT", "serving", "RUN"):
         assert part in shown
-    assert told(service, "top").keys() == {"stats", "queue", "workers", "running", "waiting"}
+    assert json_of(service, "top").keys() == {"stats", "queue", "workers", "running", "waiting"}
 
 
 def test_top_is_live_in_a_terminal_until_ctrl_c(service: Service) -> None:
@@ -319,14 +321,14 @@ def test_top_is_live_in_a_terminal_until_ctrl_c(service: Service) -> None:
         start_new_session=True,
     )
     os.close(theirs)
-    said = b""
-    while said.count(b"running 0") < 3:
-        said += os.read(ours, 65_536)
+    output = b""
+    while output.count(b"running 0") < 3:
+        output += os.read(ours, 65_536)
     process.send_signal(signal.SIGINT)
     try:
         while os.read(ours, 65_536):
             continue
-    except OSError:  # how Linux says that nobody has the other end any more
+    except OSError:  # Linux raises it when no process has the other end any more
         pass
     assert process.wait(30) == 0
     os.close(ours)
@@ -337,7 +339,7 @@ def test_top_is_live_in_a_terminal_until_ctrl_c(service: Service) -> None:
 
 def test_the_doctor_finds_a_service_well(service: Service) -> None:
     until(lambda: did(service, "doctor").returncode == 0)
-    found = told(service, "doctor")["findings"]
+    found = json_of(service, "doctor")["findings"]
     assert {one["check"] for one in found} >= {"version", "eviction", "clock", "agents", "connections", "workers"}
     assert "bad" not in {one["level"] for one in found}
 
@@ -348,10 +350,10 @@ def test_the_doctor_says_what_to_do(service: Service) -> None:
     assert "python -m worker" in done.stdout
 
 
-@pytest.mark.parametrize(("token", "said"), [("wrong", "RUNRELAY_TOKEN"), ("", "RUNRELAY_TOKEN")])
-def test_a_token_that_is_not_known_is_told(service: Service, token: str, said: str) -> None:
+@pytest.mark.parametrize(("token", "expected"), [("wrong", "RUNRELAY_TOKEN"), ("", "RUNRELAY_TOKEN")])
+def test_a_token_that_is_not_known_is_told(service: Service, token: str, expected: str) -> None:
     done = did(service, "runs", "ls", RUNRELAY_TOKEN=token)
-    assert (done.returncode, done.stdout, said in done.stderr) == (4, "", True)
+    assert (done.returncode, done.stdout, expected in done.stderr) == (4, "", True)
 
 
 def test_a_shell_can_complete_it(service: Service) -> None:
@@ -361,7 +363,7 @@ def test_a_shell_can_complete_it(service: Service) -> None:
 
 
 def test_the_script_works_from_any_folder(service: Service, tmp_path: Path) -> None:
-    """What `make run` puts beside Python in .venv."""
+    """`make run` puts the script beside Python in .venv."""
     script = tmp_path / "runrelay"
     write_script(script, ROOT, Path(sys.executable))
     (tmp_path / "cli").mkdir()

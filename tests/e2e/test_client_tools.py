@@ -1,4 +1,4 @@
-"""Tools, pictures and parameters of the client: the official clients, the whole service, a scripted model behind it."""
+"""Tools, pictures and parameters of clients: official clients, the whole service, and a scripted model."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, 
 
 @pytest.fixture
 def upstream(served: tuple[Service, Upstream]) -> Upstream:
-    """Which has not been asked anything."""
+    """The model, without the requests of earlier tests."""
     served[1].asked.clear()
     return served[1]
 
@@ -71,8 +71,8 @@ def client(served: tuple[Service, Upstream]) -> Iterator[OpenAI]:
         yield client
 
 
-def asked(client: OpenAI, messages: Sequence[Message], *, streams: bool = False, **fields: Any) -> ChatCompletion:
-    """The whole answer, or what the client itself adds up of a stream."""
+def completed(client: OpenAI, messages: Sequence[Message], *, streams: bool = False, **fields: Any) -> ChatCompletion:
+    """The whole answer, or the one that the client itself assembles from a stream."""
     ask: dict[str, Any] = {"model": "gpt-4o", "messages": list(messages), "tools": TOOLS, **fields}
     if not streams:
         answer = client.chat.completions.create(**ask)
@@ -82,8 +82,8 @@ def asked(client: OpenAI, messages: Sequence[Message], *, streams: bool = False,
         return events.get_final_completion()
 
 
-def said(answer: ChatCompletion) -> Message:
-    """The message as clients send it back."""
+def as_message(answer: ChatCompletion) -> Message:
+    """The message of an answer, as clients send it back."""
     return answer.choices[0].message.model_dump(exclude_none=True, exclude={"tool_calls": {"__all__": {"index"}}})
 
 
@@ -93,8 +93,8 @@ def called(message: ChatCompletionMessage) -> list[tuple[str, str]]:
 
 
 def sent_back(answer: ChatCompletion) -> Message:
-    """The same as the model's server shall get it."""
-    return {"content": None, **said(answer)}
+    """The message of an answer, as the model's server has to get it."""
+    return {"content": None, **as_message(answer)}
 
 
 # --- the loop ---------------------------------------------------------------------------------------------------------
@@ -103,12 +103,12 @@ def sent_back(answer: ChatCompletion) -> Message:
 @pytest.mark.parametrize("streams", [False, True], ids=["whole", "stream"])
 def test_a_loop(client: OpenAI, upstream: Upstream, streams: bool) -> None:
     upstream.answer(stream(*CALLS), stream(*ANSWER))
-    asks = asked(client, [QUESTION], streams=streams)
+    asks = completed(client, [QUESTION], streams=streams)
     assert called(asks.choices[0].message) == [("c1", '{"at": "Rome"}'), ("c2", '{"at": "Oslo"}')]
     assert (asks.choices[0].message.content, asks.choices[0].finish_reason) == (None, "tool_calls")
     assert asks.usage is not None
     assert asks.usage.total_tokens == 7
-    end = asked(client, [QUESTION, said(asks), *RESULTS], streams=streams)
+    end = completed(client, [QUESTION, as_message(asks), *RESULTS], streams=streams)
     assert (end.choices[0].message.content, end.choices[0].finish_reason) == ("Rain in Rome, snow in Oslo.", "stop")
     first, second = upstream.asked
     assert (first["messages"], first["tools"]) == ([QUESTION], TOOLS)
@@ -117,11 +117,11 @@ def test_a_loop(client: OpenAI, upstream: Upstream, streams: bool) -> None:
 
 
 def test_the_loop_of_the_official_node_client(served: tuple[Service, Upstream], upstream: Upstream) -> None:
-    """Which calls the functions itself, by what it adds up of a stream or a whole answer."""
+    """The client calls the functions itself, from a whole answer or from the one that it assembles from a stream."""
     for streams in (False, True):
         upstream.answer(stream(*CALLS), stream(*ANSWER))
         outcome = called_by_node(served[0], "tools", {"model": "m", "messages": [QUESTION], "stream": streams})
-        assert outcome["heard"] == ["Rome", "Oslo"]
+        assert outcome["received"] == ["Rome", "Oslo"]
         assert outcome["result"]["content"] == "Rain in Rome, snow in Oslo."
         results = [one for one in upstream.asked[-1]["messages"] if one["role"] == "tool"]  # type: ignore[index, union-attr, call-overload]
         assert [(one["tool_call_id"], one["content"]) for one in results] == [  # type: ignore[index, call-overload]
@@ -131,12 +131,12 @@ def test_the_loop_of_the_official_node_client(served: tuple[Service, Upstream], 
 
 
 def test_a_named_session_goes_through_a_loop_and_remembers_it(client: OpenAI, upstream: Upstream) -> None:
-    """Its client sends all that was said with each request, as they do; nothing comes to the model twice."""
+    """The client sends the whole conversation with each request, as clients do. The model gets no message twice."""
     upstream.answer(stream(*CALLS), stream(*ANSWER), stream(chunk(content="Never."), chunk(finish="stop")))
-    asks = asked(client, [QUESTION], user="all")
-    loop = [QUESTION, said(asks), *RESULTS]
-    end = asked(client, loop, user="all")
-    asked(client, [*loop, said(end), {"role": "user", "content": "And sun?"}], user="all")
+    asks = completed(client, [QUESTION], user="all")
+    loop = [QUESTION, as_message(asks), *RESULTS]
+    end = completed(client, loop, user="all")
+    completed(client, [*loop, as_message(end), {"role": "user", "content": "And sun?"}], user="all")
     _, second, third = upstream.asked
     assert second["messages"] == [QUESTION, sent_back(asks), *RESULTS]
     assert third["messages"] == [
@@ -150,8 +150,8 @@ def test_a_named_session_goes_through_a_loop_and_remembers_it(client: OpenAI, up
 
 def test_a_client_may_leave_all_but_the_results_to_its_named_session(client: OpenAI, upstream: Upstream) -> None:
     upstream.answer(stream(*CALLS), stream(*ANSWER))
-    asks = asked(client, [QUESTION], user="results")
-    asked(client, [*RESULTS, {"role": "user", "content": "Be brief."}], user="results")
+    asks = completed(client, [QUESTION], user="results")
+    completed(client, [*RESULTS, {"role": "user", "content": "Be brief."}], user="results")
     assert upstream.asked[1]["messages"] == [
         QUESTION,
         sent_back(asks),
@@ -162,8 +162,8 @@ def test_a_client_may_leave_all_but_the_results_to_its_named_session(client: Ope
 
 def test_a_user_who_turns_to_something_else_leaves_the_call_behind(client: OpenAI, upstream: Upstream) -> None:
     upstream.answer(stream(*CALLS), stream(*ANSWER))
-    asked(client, [QUESTION], user="elsewhere")
-    asked(client, [{"role": "user", "content": "Never mind."}], user="elsewhere")
+    completed(client, [QUESTION], user="elsewhere")
+    completed(client, [{"role": "user", "content": "Never mind."}], user="elsewhere")
     assert upstream.asked[1]["messages"] == [QUESTION, {"role": "user", "content": "Never mind."}]
 
 
@@ -171,7 +171,7 @@ def test_a_client_that_comes_back_gets_the_calls_from_any_place_on(
     served: tuple[Service, Upstream], client: OpenAI, upstream: Upstream
 ) -> None:
     upstream.answer(stream(*CALLS))
-    run = asked(client, [QUESTION]).id
+    run = completed(client, [QUESTION]).id
     with httpx.Client(base_url=served[0].url, headers=authorised()) as http:
         view = http.get(f"/v1/runs/{run}").json()
         assert (view["text"], view["finish_reason"]) == ("", "tool_calls")
@@ -183,31 +183,31 @@ def test_a_client_that_comes_back_gets_the_calls_from_any_place_on(
         assert any("tool_calls" in choice["delta"] for one in whole for choice in one["choices"])
         for place in {one["seq"] for one in whole}:
             assert list(chunks(http, run, after=place)) == [one for one in whole if one["seq"] > place]
-        heard = http.get(f"/v1/runs/{run}/events").text
-    assert "event: call\n" in heard
-    assert '"arguments":"' in heard
+        received = http.get(f"/v1/runs/{run}/events").text
+    assert "event: call\n" in received
+    assert '"arguments":"' in received
 
 
 def chunks(http: httpx.Client, run: str, *, after: int) -> Iterator[Message]:
-    """Those that show an event."""
+    """The chunks that belong to an event."""
     answer = http.get(f"/v1/chat/completions/{run}?stream=true&starting_after={after}")
-    told = [frame for frame in frames([answer.content]) if not frame.startswith(":")]
-    assert told.pop() == "data: [DONE]"
-    yield from (one for one in map(payload, told) if one["seq"])
+    received_frames = [frame for frame in frames([answer.content]) if not frame.startswith(":")]
+    assert received_frames.pop() == "data: [DONE]"
+    yield from (one for one in map(payload, received_frames) if one["seq"])
 
 
-# --- what else a client says ------------------------------------------------------------------------------------------
+# --- pictures and parameters ------------------------------------------------------------------------------------------
 
 PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 200_000, "detail": "low"}}
 
 
 def test_a_picture_reaches_the_model_also_in_a_loop_of_a_named_session(client: OpenAI, upstream: Upstream) -> None:
-    """The session does not remember one of this size; while the loop goes on, the client still sends it."""
+    """The session does not keep a picture of this size; while the loop goes on, the client still sends it."""
     upstream.answer(stream(*CALLS), stream(*ANSWER), stream(*ANSWER))
     question = {"role": "user", "content": [{"type": "text", "text": "What is"}, PICTURE]}
-    asks = asked(client, [question], user="pictures")
-    asked(client, [question, said(asks), *RESULTS], user="pictures")
-    asked(client, [{"role": "user", "content": "And now?"}], user="pictures")
+    asks = completed(client, [question], user="pictures")
+    completed(client, [question, as_message(asks), *RESULTS], user="pictures")
+    completed(client, [{"role": "user", "content": "And now?"}], user="pictures")
     first, second, third = (one["messages"] for one in upstream.asked)
     assert first == [question]
     assert second == [question, sent_back(asks), *RESULTS]
@@ -217,7 +217,7 @@ def test_a_picture_reaches_the_model_also_in_a_loop_of_a_named_session(client: O
 
 def test_an_agent_of_another_kind_is_given_what_it_may_use(client: OpenAI) -> None:
     question = {"role": "user", "content": [PICTURE]}
-    answer = asked(client, [question], model="clawdbot:mirror", temperature=0.5, n=2)
+    answer = completed(client, [question], model="clawdbot:mirror", temperature=0.5, n=2)
     given = json.loads(answer.choices[0].message.content or "")
     assert (given["message"], given["tools"], given["params"]) == ("[image]", TOOLS, {"temperature": 0.5})
     assert given["current"][0]["parts"] == [{"type": "image_url", "value": PICTURE["image_url"]}]
@@ -227,7 +227,7 @@ def test_parameters_reach_the_model(client: OpenAI, upstream: Upstream) -> None:
     params: dict[str, Any] = {"temperature": 0, "max_tokens": 9, "stop": ["x"], "tool_choice": "auto", "seed": 1}
     form = {"type": "json_schema", "json_schema": {"name": "f", "schema": {"type": "object"}}}
     upstream.answer(stream(chunk(content="{", finish="length")))
-    answer = asked(client, [QUESTION], **params, response_format=form, store=True)
+    answer = completed(client, [QUESTION], **params, response_format=form, store=True)
     assert (answer.choices[0].message.content, answer.choices[0].finish_reason) == ("{", "length")
     (sent,) = upstream.asked
     assert {name: sent[name] for name in params} == params
@@ -239,7 +239,7 @@ def test_parameters_reach_the_model(client: OpenAI, upstream: Upstream) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "error", "code", "told"),
+    ("answer", "error", "code", "expected"),
     [
         ((400, "temperature must be at most 2", "bad"), openai.BadRequestError, "invalid_request", "at most 2"),
         ((400, "no", "context_length_exceeded"), openai.BadRequestError, "context_length_exceeded", "too long"),
@@ -256,17 +256,17 @@ def test_what_the_models_server_refuses(
     answer: tuple[int, str, str],
     error: type[openai.APIStatusError],
     code: str,
-    told: str,
+    expected: str,
 ) -> None:
-    """Whole and as a stream; the official client, left to itself, does not ask for it again."""
+    """Whole and as a stream. With its default settings the official client does not repeat the request."""
     upstream.answer(refusal(*answer), refusal(*answer))
     with OpenAI(base_url=f"{served[0].url}/v1", api_key=ALICE) as client:
         with pytest.raises(error) as whole:
-            asked(client, [QUESTION])
+            completed(client, [QUESTION])
         with pytest.raises(openai.APIError) as streamed:
-            asked(client, [QUESTION], streams=True)
+            completed(client, [QUESTION], streams=True)
     assert whole.value.code == streamed.value.code == code
-    assert told in whole.value.message
+    assert expected in whole.value.message
     assert KEY not in whole.value.message + streamed.value.message
     assert upstream.url not in whole.value.message
     assert len(upstream.asked) == 2
@@ -275,6 +275,6 @@ def test_what_the_models_server_refuses(
 def test_half_a_call_does_not_look_whole(client: OpenAI, upstream: Upstream) -> None:
     upstream.answer(stream(*CALLS[:3], done=False), stream(*CALLS[:3], done=False))
     with pytest.raises(openai.InternalServerError, match="broke off"):
-        asked(client, [QUESTION])
+        completed(client, [QUESTION])
     with pytest.raises(openai.APIError, match="broke off"):
-        asked(client, [QUESTION], streams=True)
+        completed(client, [QUESTION], streams=True)

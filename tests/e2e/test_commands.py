@@ -14,9 +14,9 @@ from tests.e2e.service import OLGA, Service
 
 def both(http: httpx.Client, message: str, agent: str) -> list[str]:
     """The whole answer and the streamed one."""
-    with stream(http, asked(message, agent)) as heard:
-        said = streamed(heard)
-    return [content(http.post(CHAT, json=asked(message, agent))), said]
+    with stream(http, asked(message, agent)) as received:
+        text = streamed(received)
+    return [content(http.post(CHAT, json=asked(message, agent))), text]
 
 
 def test_a_program_reads_the_prompt_and_prints_the_answer(http: httpx.Client) -> None:
@@ -24,9 +24,9 @@ def test_a_program_reads_the_prompt_and_prints_the_answer(http: httpx.Client) ->
 
 
 def test_a_program_of_a_few_lines_is_an_agent(http: httpx.Client) -> None:
-    """Tools and reasoning are for others than chat clients; messages and usage are for them."""
-    for said in both(http, "Roll!", "dice"):
-        assert re.fullmatch(r"You said 'Roll!'\. Let me roll\.\n\nIt is a [1-6]\.", said)
+    """Chat clients get its messages and usage; its tools and reasoning are for readers of the run's events."""
+    for text in both(http, "Roll!", "dice"):
+        assert re.fullmatch(r"You said 'Roll!'\. Let me roll\.\n\nIt is a [1-6]\.", text)
     answer = http.post(CHAT, json=asked("Roll!", "dice")).json()
     assert answer["usage"] == {"prompt_tokens": 12, "completion_tokens": 9, "total_tokens": 21}
 
@@ -81,14 +81,14 @@ def test_utf8_that_is_cut_anywhere_arrives_whole(http: httpx.Client) -> None:
 
 def test_an_exit_code_fails_the_run_and_stderr_stays_inside(http: httpx.Client, service: Service) -> None:
     whole = http.post(CHAT, json=asked("Hi", "exits"))
-    with stream(http, asked("Hi", "exits")) as heard:
-        told = [whole.json()["error"], broken_off(heard)]
+    with stream(http, asked("Hi", "exits")) as received:
+        errors = [whole.json()["error"], broken_off(received)]
     assert whole.status_code == 500
-    for error in told:
+    for error in errors:
         assert error["code"] == "agent_failed"
         assert "code 3" in error["message"]
         assert "secret" not in json.dumps(error)
-    assert "the password is in" not in service.workers[0].said
+    assert "the password is in" not in service.workers[0].output
     shown = http.get(f"/v1/admin/runs/{whole.headers['x-run-id']}", headers=authorised(OLGA)).json()
     assert "the password is in /etc/secret/file" in json.dumps(shown)
 

@@ -43,7 +43,7 @@ def test_an_agent_of_a_framework_answers_with_its_tools_and_tokens(frameworks: S
 
 
 def tools(service: Service, run_id: str) -> list[dict[str, object]]:
-    """What the run says of tools."""
-    heard = httpx.get(f"{service.url}/v1/runs/{run_id}/events", headers=authorised()).text
-    events = [json.loads(line.removeprefix("data: ")) for line in heard.splitlines() if line.startswith("data: {")]
+    """The tool events of a run."""
+    received = httpx.get(f"{service.url}/v1/runs/{run_id}/events", headers=authorised()).text
+    events = [json.loads(line.removeprefix("data: ")) for line in received.splitlines() if line.startswith("data: {")]
     return [event["data"] for event in events if event["stream"] == "tool"]

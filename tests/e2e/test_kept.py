@@ -1,4 +1,4 @@
-"""What a finished run has said, when its worker has made the log small: every client reads it as it was told live."""
+"""The compacted log of a run that has ended: every client reads it exactly as clients read the live run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ THOUGHT: Step = {"stream": "reasoning", "data": {"delta": "Hm, "}}
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Two web processes; Alice operates it, too."""
+    """A service with two web processes, which Alice may also operate."""
     folder = tmp_path_factory.mktemp("kept")
     with started(folder, webs=2, settings={"OPERATE_TOKENS": f"alice:{ALICE}"}) as service:
         yield service
@@ -36,14 +36,14 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(scope="module", params=[0, 1])
 def http(service: Service, request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
-    """Of each web process."""
+    """A client of each web process."""
     with httpx.Client(base_url=service.webs[request.param].url, headers=authorised(), timeout=30) as http:
         yield http
 
 
 @dataclass(frozen=True)
-class Told:
-    """A run, and what clients that were there heard of it."""
+class EndedRun:
+    """A run that has ended, and what clients received of it while it ran."""
 
     run_id: str
     text: str
@@ -55,16 +55,16 @@ class Told:
         return len(self.events)
 
 
-def said(answer: httpx.Response) -> list[str]:
+def frames_of(answer: httpx.Response) -> list[str]:
     assert answer.status_code == 200, answer.text
     return [frame for frame in frames([answer.content]) if not frame.startswith(":")]
 
 
 @pytest.fixture(scope="module")
-def told(service: Service) -> Told:
-    words = [f'{number} "🙂\n' if number % 50 == 7 else f"{number} " for number in range(WORDS)]
-    spoken = [step for word in words for step in (say(word), BREATHE)]
-    play = service.play(wait("on"), THOUGHT, BREATHE, THOUGHT, TOOL, *spoken)
+def ended(service: Service) -> EndedRun:
+    texts = [f'{number} "🙂\n' if number % 50 == 7 else f"{number} " for number in range(WORDS)]
+    steps = [step for text in texts for step in (say(text), BREATHE)]
+    play = service.play(wait("on"), THOUGHT, BREATHE, THOUGHT, TOOL, *steps)
     with (
         ThreadPoolExecutor() as pool,
         httpx.Client(base_url=service.url, headers=authorised(), timeout=60) as http,
@@ -73,53 +73,53 @@ def told(service: Service) -> Told:
         events = pool.submit(http.get, f"/v1/runs/{run_id}/events", params={"after": 0})
         chunks = pool.submit(http.get, f"{CHAT}/{run_id}", params={"stream": "true"})
         play.open("on")
-        told = Told(run_id, "".join(words), said(events.result()), said(chunks.result()))
+        ended = EndedRun(run_id, "".join(texts), frames_of(events.result()), frames_of(chunks.result()))
     with Redis.from_url(service.redis.connection_url) as redis:
         stream = Keys("e2e").stream(run_id)
         until(lambda: BLOCK in dict(redis.xrange(stream, count=1)[0][1]))
         assert redis.xlen(stream) == 2
-    assert told.last > WORDS
-    return told
+    assert ended.last > WORDS
+    return ended
 
 
 def places(last: int) -> list[int]:
     return [0, 1, 2, 30, PAGE - 1, PAGE, PAGE + 1, last - 1]
 
 
-def test_events_are_the_same_from_any_place(http: httpx.Client, told: Told) -> None:
-    for after in places(told.last):
-        resumed = http.get(f"/v1/runs/{told.run_id}/events", headers={"Last-Event-ID": str(after)})
-        assert said(resumed) == told.events[after:]
-    url = f"/v1/runs/{told.run_id}/events"
-    assert http.get(url, headers={"Last-Event-ID": str(told.last)}).status_code == 204
+def test_events_are_the_same_from_any_place(http: httpx.Client, ended: EndedRun) -> None:
+    for after in places(ended.last):
+        resumed = http.get(f"/v1/runs/{ended.run_id}/events", headers={"Last-Event-ID": str(after)})
+        assert frames_of(resumed) == ended.events[after:]
+    url = f"/v1/runs/{ended.run_id}/events"
+    assert http.get(url, headers={"Last-Event-ID": str(ended.last)}).status_code == 204
 
 
-def test_a_chat_goes_on_from_any_place(http: httpx.Client, told: Told) -> None:
-    url, role = f"{CHAT}/{told.run_id}", told.chunks[0]
+def test_a_chat_goes_on_from_any_place(http: httpx.Client, ended: EndedRun) -> None:
+    url, role = f"{CHAT}/{ended.run_id}", ended.chunks[0]
     assert payload(role)["choices"][0]["delta"] == {"role": "assistant"}
-    for after in places(told.last):
-        rest = said(http.get(url, params={"stream": "true", "starting_after": after}))
-        missed = [chunk for chunk in told.chunks[1:-1] if payload(chunk).get("seq", told.last) > after]
+    for after in places(ended.last):
+        rest = frames_of(http.get(url, params={"stream": "true", "starting_after": after}))
+        missed = [chunk for chunk in ended.chunks[1:-1] if payload(chunk).get("seq", ended.last) > after]
         assert rest == [*([] if after else [role]), *missed, "data: [DONE]"]
 
 
-def test_the_whole_answer_is_the_same(http: httpx.Client, told: Told) -> None:
-    choices = [choice for chunk in told.chunks[:-1] for choice in payload(chunk)["choices"]]
-    assert "".join(choice["delta"].get("content", "") for choice in choices) == told.text
-    assert content(http.get(f"{CHAT}/{told.run_id}")) == told.text
-    assert http.get(f"/v1/runs/{told.run_id}").json()["text"] == told.text
+def test_the_whole_answer_is_the_same(http: httpx.Client, ended: EndedRun) -> None:
+    choices = [choice for chunk in ended.chunks[:-1] for choice in payload(chunk)["choices"]]
+    assert "".join(choice["delta"].get("content", "") for choice in choices) == ended.text
+    assert content(http.get(f"{CHAT}/{ended.run_id}")) == ended.text
+    assert http.get(f"/v1/runs/{ended.run_id}").json()["text"] == ended.text
 
 
-def test_operators_see_its_steps_and_its_text(http: httpx.Client, told: Told) -> None:
-    view = http.get(f"/v1/admin/runs/{told.run_id}").json()
+def test_operators_see_its_steps_and_its_text(http: httpx.Client, ended: EndedRun) -> None:
+    view = http.get(f"/v1/admin/runs/{ended.run_id}").json()
     assert [step["what"] for step in view["timeline"]] == ["queued", "start", "tool", "text", "end"]
-    assert view["text"] == told.text
-    events = http.get(f"/v1/admin/runs/{told.run_id}/events", params={"after": PAGE})
-    assert said(events) == told.events[PAGE:]
+    assert view["text"] == ended.text
+    events = http.get(f"/v1/admin/runs/{ended.run_id}/events", params={"after": PAGE})
+    assert frames_of(events) == ended.events[PAGE:]
 
 
-def test_the_command_line_prints_it(service: Service, told: Told) -> None:
+def test_the_command_line_prints_it(service: Service, ended: EndedRun) -> None:
     access = {"RUNRELAY_URL": service.url, "RUNRELAY_TOKEN": ALICE}
-    words = [sys.executable, "-m", "cli", "runs", "tail", told.run_id]
-    done = subprocess.run(words, cwd=ROOT, env=environment(access), capture_output=True, timeout=60, check=True)
-    assert done.stdout.decode().rstrip("\n") == told.text.rstrip("\n")
+    command = [sys.executable, "-m", "cli", "runs", "tail", ended.run_id]
+    done = subprocess.run(command, cwd=ROOT, env=environment(access), capture_output=True, timeout=60, check=True)
+    assert done.stdout.decode().rstrip("\n") == ended.text.rstrip("\n")

@@ -1,4 +1,4 @@
-"""What a real service writes into its log, and what it does not."""
+"""What a real service writes into its log, and what it never writes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ AGENTS = sorted(tomllib.loads(LEAKY.read_text())["agents"])
 
 
 def exercised(folder: Path, **settings: str) -> Service:
-    """A service that every leaky agent was asked with the canary, by both ways in, and that has stopped."""
+    """A service that has stopped. Before that, a client sent the canary to every leaky agent, for a whole answer and
+    for a stream, and in requests that the API refuses.
+    """
     with started(folder, settings={"AGENTS_FILE": str(LEAKY), **settings}) as service:
         with httpx.Client(base_url=service.url, headers=authorised(), timeout=30) as http:
             for agent in AGENTS:
@@ -33,7 +35,7 @@ def exercised(folder: Path, **settings: str) -> Service:
             http.post(CHAT, content=b'{"messages": "%s"' % CANARY.encode())
             http.get("/nowhere%0Aforged line")
         worker = service.workers[0]
-        until(lambda: worker.said.count("run.ended") == 2 * len(AGENTS))
+        until(lambda: worker.output.count("run.ended") == 2 * len(AGENTS))
     return service
 
 
@@ -43,25 +45,25 @@ def silent(tmp_path_factory: pytest.TempPathFactory) -> Service:
 
 
 def lines(service: Service) -> list[dict[str, Any]]:
-    said = "".join(process.said for process in (*service.webs, *service.workers))
-    return [json.loads(line) for line in said.splitlines()]
+    output = "".join(process.output for process in (*service.webs, *service.workers))
+    return [json.loads(line) for line in output.splitlines()]
 
 
 @pytest.mark.parametrize("form", ["json", "text"])
 def test_prompts_answers_and_names_are_not_logged(tmp_path: Path, form: str) -> None:
     service = exercised(tmp_path, LOG_FORMAT=form)
     for process in (*service.webs, *service.workers):
-        assert CANARY not in process.said
-        assert USER not in process.said
+        assert CANARY not in process.output
+        assert USER not in process.output
 
 
 def test_they_are_when_that_is_wanted(tmp_path: Path) -> None:
-    """By which the test above is known to look for what would be there."""
+    """This shows that the test above searches for the right words."""
     service = exercised(tmp_path, LOG_FORMAT="json", LOG_CONTENT="1")
     (web,), (worker,) = service.webs, service.workers
-    assert all(said.count(CANARY) >= len(AGENTS) for said in (web.said, worker.said))
-    assert USER in web.said
-    assert f"ValueError: {CANARY}" in worker.said
+    assert all(output.count(CANARY) >= len(AGENTS) for output in (web.output, worker.output))
+    assert USER in web.output
+    assert f"ValueError: {CANARY}" in worker.output
 
 
 def test_every_line_about_a_run_has_its_facts(silent: Service) -> None:
@@ -92,5 +94,5 @@ def test_every_request_has_a_line(silent: Service) -> None:
 
 
 def test_a_probe_that_succeeds_has_no_line(silent: Service) -> None:
-    """The service was asked for its health until it was ready."""
+    """The fixture has requested the service's health until it was ready."""
     assert [line for line in lines(silent) if line.get("path") == "/readyz" and line["status"] == 200] == []

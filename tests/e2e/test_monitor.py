@@ -33,7 +33,7 @@ BOUNDS = QueueLimits(retention_ms=600_000, queue_timeout_ms=600_000, max_waiting
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One for these tests: what they pause, nobody else waits for."""
+    """A service for these tests only, because they pause its queue."""
     with started(tmp_path_factory.mktemp("monitored"), settings={"MONITOR_TOKENS": f"mona:{MONA}"}) as service:
         yield service
 
@@ -54,12 +54,12 @@ def context(chromium: Browser, service: Service) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def window(context: BrowserContext, service: Service) -> Iterator[Window]:
-    """Olga's. Nothing may go wrong in it, and nothing may come from elsewhere."""
+    """A window in which Olga is logged in. Fails on any error in it, and when it loads anything from elsewhere."""
     with browser.opened(context) as window:
         log_in(window.page, OLGA)
         yield window
         assert window.wrongs == []
-        assert {address for address in window.asked if not address.startswith(service.url)} == set()
+        assert {address for address in window.loaded if not address.startswith(service.url)} == set()
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_a_wrong_token_is_told_and_the_right_one_leads_on(context: BrowserContex
         page.get_by_label("Token").fill(MONA)
         page.get_by_role("button", name="Log in").click()
         expect(page).to_have_url(re.compile("/monitor/queue$"))
-        assert [wrong for wrong in window.wrongs if "401" not in wrong] == []  # which the console tells of
+        assert [wrong for wrong in window.wrongs if "401" not in wrong] == []  # the console reports every 401
         page.get_by_role("button", name="Log out").click()
         page.goto("/monitor")
         expect(page).to_have_url(re.compile("/monitor/login"))
@@ -255,11 +255,11 @@ def test_the_queue_is_paused_and_resumed(page: Page, service: Service) -> None:
 
 
 def test_a_dialog_stays_open_when_the_same_is_told_in_other_white_space(page: Page) -> None:
-    """As a part of a page is, beside the page as it was loaded."""
+    """A part that comes by the stream may have other white space than the page that was loaded."""
     live(page, "/queue")
     page.get_by_role("button", name="Pause the queue", exact=True).click()
-    told = page.locator("#whole").inner_html()
-    for other in (re.sub(r">\s+<", "><", told), told, re.sub(r"><", "> <", told)):
+    html = page.locator("#whole").inner_html()
+    for other in (re.sub(r">\s+<", "><", html), html, re.sub(r"><", "> <", html)):
         page.evaluate("html => replace({whole: html})", other)
         expect(page.get_by_role("button", name="Yes, pause it")).to_be_visible()
     expect(page.locator("#whole .cards li")).to_have_count(4)
@@ -273,7 +273,7 @@ def test_a_worker_is_drained_and_resumed(page: Page) -> None:
     expect(page.locator("#workers .badge")).to_have_text("serving")
 
 
-# --- for everybody ----------------------------------------------------------------------------------------------------
+# --- accessibility ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -316,7 +316,7 @@ def test_the_keyboard_skips_to_the_content_and_to_the_search(page: Page) -> None
 
 
 def test_ten_thousand_runs_are_listed_at_the_cost_of_a_hundred(page: Page, service: Service) -> None:
-    """Told by what Redis has to look at."""
+    """The cost is the number of entries that Redis has to read."""
 
     def cost() -> int:
         before = looked_at(service)
@@ -324,7 +324,7 @@ def test_ten_thousand_runs_are_listed_at_the_cost_of_a_hundred(page: Page, servi
         return looked_at(service) - before
 
     live(page, "/runs")
-    page.goto("about:blank")  # nobody looks on
+    page.goto("about:blank")  # no page is open
     submit_many(service, 100)
     few = min(cost() for _ in range(5))
     submit_many(service, 9_900)

@@ -1,4 +1,4 @@
-"""What a real service shows of itself."""
+"""The metrics of a real service."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def params(message: str, model: str = SCRIPTED, **fields: object) -> dict[str, o
     return {"model": model, "messages": [{"role": "user", "content": message}], **fields}
 
 
-def said(completion: Mapping[str, Any]) -> object:
+def content_of(completion: Mapping[str, Any]) -> object:
     return completion["choices"][0]["message"]["content"]
 
 
@@ -29,13 +29,13 @@ def delta(chunk: Mapping[str, Any]) -> str:
 def test_a_whole_answer(service: Service) -> None:
     play = service.play(say("Hel"), say("lo"), usage(3, 4))
     outcome = called(service, "whole", params(play.message))
-    assert said(outcome["result"]) == "Hello"
+    assert content_of(outcome["result"]) == "Hello"
     assert outcome["result"]["usage"] == {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
 
 
 def test_a_stream(service: Service) -> None:
     play = service.play(say("Hel"), say("lo"))
-    chunks = called(service, "stream", params(play.message))["heard"]
+    chunks = called(service, "stream", params(play.message))["received"]
     assert chunks[0]["choices"][0]["delta"] == {"role": "assistant"}
     assert "".join(map(delta, chunks)) == "Hello"
     assert [chunk["choices"][0]["finish_reason"] for chunk in chunks[-2:]] == [None, "stop"]
@@ -43,8 +43,8 @@ def test_a_stream(service: Service) -> None:
 
 def test_usage_comes_last(service: Service) -> None:
     play = service.play(say("Hello"), usage(3, 4))
-    asked = params(play.message, stream_options={"include_usage": True})
-    *chunks, last = called(service, "stream", asked)["heard"]
+    request = params(play.message, stream_options={"include_usage": True})
+    *chunks, last = called(service, "stream", request)["received"]
     assert (last["choices"], last["usage"]["total_tokens"]) == ([], 7)
     assert {chunk["usage"] for chunk in chunks} == {None}
 
@@ -52,7 +52,7 @@ def test_usage_comes_last(service: Service) -> None:
 def test_the_stream_helper(service: Service) -> None:
     play = service.play(say("Hel"), say("lo"))
     outcome = called(service, "helper", params(play.message))
-    assert "".join(outcome["heard"]) == said(outcome["result"]) == "Hello"
+    assert "".join(outcome["received"]) == content_of(outcome["result"]) == "Hello"
 
 
 def test_a_wrong_key(service: Service) -> None:
@@ -87,7 +87,7 @@ def test_the_errors_of_requests(service: Service) -> None:
 
 
 def test_models(service: Service) -> None:
-    assert {"main", "echo", "scripted"} <= set(called(service, "models")["heard"])
+    assert {"main", "echo", "scripted"} <= set(called(service, "models")["received"])
     assert called(service, "model", "echo")["result"]["id"] == "echo"
 
 
@@ -101,7 +101,7 @@ def test_a_key_replays_the_run_and_refuses_another_body(service: Service) -> Non
     headers = {"Idempotency-Key": "node"}
     first = called(service, "whole", params(play.message), headers=headers)
     again = called(service, "stream", params(play.message), headers=headers)
-    assert "".join(map(delta, again["heard"])) == said(first["result"]) == "once"
+    assert "".join(map(delta, again["received"])) == content_of(first["result"]) == "once"
     other = called(service, "whole", params("Hi"), headers=headers)
     assert (other["error"]["name"], other["posts"]) == ("ConflictError", 1)
     assert len(play.starts) == 1
@@ -111,6 +111,6 @@ def test_a_client_whose_patience_ends_gets_the_answer_of_its_first_post(service:
     play = service.play(wait("retry"), say("at last"))
     opens = str(play.gate("retry"))
     outcome = called(service, "whole", params(play.message), retry_opens=opens, timeout=1_000, maxRetries=9)  # ms
-    assert said(outcome["result"]) == "at last"
+    assert content_of(outcome["result"]) == "at last"
     assert outcome["posts"] >= 2
     assert len(play.starts) == 1

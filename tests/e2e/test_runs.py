@@ -1,4 +1,4 @@
-"""Runs on real processes: how they are stopped, who may leave, and what becomes of them when processes go."""
+"""Runs on real processes: how they are stopped, when readers may leave, and what becomes of them when processes end."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from tests.worker.agents.asking import gone
 AGENTS = {"AGENTS_FILE": str(ROOT / "tests/e2e/family.toml")}
 SCRIPTED = "scripted"
 ATTENDED = Keys("e2e").prefixes()["attended"]
-FOREVER = 1e15  # a time by which no run is abandoned, and that no process sets
+FOREVER = 1e15  # a time at which no run is abandoned; no process sets one as late
 
 
 @pytest.fixture(scope="module")
 def twins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Two web processes. For tests that take nothing away from it."""
+    """A service with two web processes, for tests that stop none of them."""
     with started(tmp_path_factory.mktemp("twins"), webs=2, workers=2, settings=AGENTS) as service:
         yield service
 
@@ -71,7 +71,7 @@ def shown(client: httpx.Client, run_id: str) -> dict[str, Any]:
 
 
 def ended(client: httpx.Client, run_id: str) -> dict[str, Any]:
-    """The run once it has ended."""
+    """The view of the run. Waits until it has ended."""
     view = client.get(f"/v1/runs/{run_id}/wait", params={"timeout": 20}).json()
     assert isinstance(view, dict)
     assert view["state"] in ENDS, view
@@ -85,7 +85,7 @@ def family(client: httpx.Client, run_id: str) -> list[int]:
 
 
 def desert(service: Service, run_id: str) -> None:
-    """The last reader has been away for long enough. Without effect on runs that go on without readers."""
+    """Writes into Redis that the last reader has been away long enough. Has no effect on runs that need no reader."""
     with Redis.from_url(service.redis.connection_url) as redis:
         redis.zadd(ATTENDED, {run_id: 0}, xx=True)
 
@@ -112,7 +112,7 @@ def test_a_run_is_the_same_at_every_process(twins: Service, here: httpx.Client, 
 
 
 def test_cancel_ends_every_process_of_a_run(here: httpx.Client, there: httpx.Client) -> None:
-    """Also the one that made a session of its own."""
+    """It also ends the process that made a session of its own."""
     run_id = made(here, "Hi", agent="family")
     pids = family(here, run_id)
     assert there.post(f"/v1/runs/{run_id}/cancel").status_code == 202
@@ -136,7 +136,7 @@ def test_a_run_that_waits_is_cancelled_and_never_starts(
 
 @pytest.mark.parametrize("others", [0, 1])
 def test_a_run_whose_worker_was_just_killed_is_cancelled(tmp_path: Path, others: int) -> None:
-    """By another worker, or by the web process when there is none."""
+    """Another worker cancels it, or the web process when there is none."""
     with started(tmp_path, workers=1 + others, settings=AGENTS) as service, at(service.webs[0]) as http:
         play = service.play(say("half"), wait("never"))
         run_id = made(http, play.message)
@@ -149,7 +149,7 @@ def test_a_run_whose_worker_was_just_killed_is_cancelled(tmp_path: Path, others:
 
 
 def test_a_worker_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
-    """Although there is no other worker that could look for them."""
+    """It leaves none although no other worker could look for them."""
     with started(tmp_path, settings=AGENTS) as service, at(service.webs[0]) as http:
         run_id = made(http, "Hi", agent="family")
         pids = family(http, run_id)
@@ -164,7 +164,7 @@ def test_a_worker_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
 
 
 def left(http: httpx.Client, play: Play, agent: str = SCRIPTED, **headers: str) -> str:
-    """A run whose only reader has left after its first word."""
+    """A run whose only reader has left after its first delta."""
     body = asked(play.message, agent, stream=True)
     with http.stream("POST", CHAT, json=body, headers=headers) as answer:
         feed = frames(answer.iter_bytes())
@@ -178,7 +178,7 @@ def test_a_run_that_nobody_reads_any_more_is_stopped(twins: Service, here: httpx
 
     def stopped() -> bool:
         desert(twins, run_id)
-        return bool(play.acts("end"))
+        return bool(play.events("end"))
 
     until(stopped)
     view = ended(here, run_id)
@@ -195,10 +195,10 @@ def test_a_run_that_goes_on_without_readers(
     def stopped() -> bool:
         desert(twins, run_id)
         desert(twins, control)
-        return bool(abandoned.acts("end"))
+        return bool(abandoned.events("end"))
 
-    until(stopped)  # by now whatever ends with its readers has ended
-    assert not play.acts("end")
+    until(stopped)  # from here on, every run that ends with its readers has ended
+    assert not play.events("end")
     play.open("on")
     assert ended(here, run_id)["text"] == "one two"
 
@@ -206,7 +206,7 @@ def test_a_run_that_goes_on_without_readers(
 def test_a_run_is_kept_while_somebody_reads_it_elsewhere(
     twins: Service, here: httpx.Client, there: httpx.Client
 ) -> None:
-    """The one who leaves sets the time by which the run ends, and the one who stays puts it off."""
+    """The reader that leaves sets the time at which the run ends, and the reader that stays postpones it."""
     play = twins.play(say("one "), wait("on"), say("two"))
     with ExitStack() as reading, Redis.from_url(twins.redis.connection_url) as redis:
         first = reading.enter_context(here.stream("POST", CHAT, json=asked(play.message, SCRIPTED, stream=True)))
@@ -229,7 +229,7 @@ def test_a_client_is_told_before_its_own_time_is_up_and_its_agent_is_stopped(
     answer = here.post(CHAT, json=asked(play.message, SCRIPTED), headers={"x-stainless-read-timeout": "0.5"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (504, "client_timeout")
     assert answer.headers["x-should-retry"] == "false"
-    until(lambda: play.acts("end"))
+    until(lambda: play.events("end"))
     assert ended(here, answer.headers["x-run-id"])["cancel_requested"] == "timeout"
 
 
@@ -271,10 +271,10 @@ def test_a_stream_that_does_not_is_told_and_goes_on_elsewhere(leaving: Service) 
 def test_who_waits_for_a_whole_answer_is_told(leaving: Service) -> None:
     play, web = leaving.play(wait("on"), say("one")), leaving.webs[0]
     with ThreadPoolExecutor() as pool, at(web) as http:
-        asking = pool.submit(http.post, CHAT, json=asked(play.message, SCRIPTED))
+        posted = pool.submit(http.post, CHAT, json=asked(play.message, SCRIPTED))
         until(lambda: play.starts)
         web.signal(signal.SIGTERM)
-        answer = asking.result()
+        answer = posted.result()
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "server_restarting")
         assert answer.headers["x-should-retry"] == "false"  # this client would start a second run
     play.open("on")
@@ -313,12 +313,12 @@ def test_the_official_client_gets_its_answer_from_the_other_process_and_the_agen
     ):
         messages: list[ChatCompletionMessageParam] = [{"role": "user", "content": play.message}]
         model = f"clawdbot:{SCRIPTED}"
-        asking = pool.submit(lambda: client.chat.completions.create(model=model, messages=messages))
+        posted = pool.submit(lambda: client.chat.completions.create(model=model, messages=messages))
         until(lambda: play.starts)
         web.signal(signal.SIGTERM)
         until(lambda: balancer.answered == [503])
         assert web.ends()
         play.open("on")
-        assert asking.result().choices[0].message.content == "at last"
+        assert posted.result().choices[0].message.content == "at last"
     assert balancer.answered == [503, 200]
     assert len(play.starts) == 1

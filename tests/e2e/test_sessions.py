@@ -1,4 +1,4 @@
-"""Which conversation a request belongs to, and what an agent remembers of it."""
+"""Which session a request belongs to, and what an agent gets of its earlier runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAMES = ["x-clawdbot-session-key", "x-openclaw-session-key", "x-session-key"]
 
 
 def session(http: httpx.Client, headers: Mapping[str, bytes] | None = None, **fields: object) -> str:
-    """The key of the session in which a request is answered."""
+    """The key of the session that the request belongs to."""
     raw = [(name.encode(), value) for name, value in (headers or {}).items()]
     return str(given(http.post(CHAT, json={**asked("Hi"), **fields}, headers=raw))["sessionKey"])
 

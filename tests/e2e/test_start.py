@@ -1,4 +1,4 @@
-"""A start that cannot succeed says why in one line; what may be started without a token is shut to other sites."""
+"""A start that cannot succeed prints the reason in one line. A service without tokens refuses other sites."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.e2e.service import SETTINGS, Service, started
 
 
 def refused(kind: str, settings: Mapping[str, str]) -> list[str]:
-    """The lines of a process of the Procfile that does not start."""
+    """The output of a process of the Procfile that does not start, in lines."""
     done = subprocess.run(
         ["/bin/sh", "-c", COMMANDS[kind]],
         cwd=ROOT,
@@ -100,7 +100,7 @@ def test_an_address_of_another_machine_is_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "told"),
+    ("written", "expected"),
     [
         ("[agents.main", "is not TOML"),
         ("[agents.main]\nkind = 'command'\ncomand = ['x']", "did you mean command?"),
@@ -112,11 +112,11 @@ def test_an_address_of_another_machine_is_one_line() -> None:
         ),
     ],
 )
-def test_a_broken_agents_file_is_one_line(tmp_path: Path, written: str, told: str) -> None:
+def test_a_broken_agents_file_is_one_line(tmp_path: Path, written: str, expected: str) -> None:
     (tmp_path / "agents.toml").write_text(written)
     (line,) = refused("worker", {"AGENTS_FILE": str(tmp_path / "agents.toml")})
     assert line.startswith("runrelay: ")
-    assert told in line
+    assert expected in line
 
 
 def test_an_agents_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
@@ -178,6 +178,6 @@ def test_without_a_token_what_a_page_of_another_site_could_send_is_refused(
 def test_logs_for_machines_are_one_object_a_line(open_door: Service) -> None:
     assert content(httpx.post(open_door.url + CHAT, json=asked("Hi", "echo"))) == "Hi"
     for process in (*open_door.webs, *open_door.workers):
-        events = [json.loads(line) for line in process.said.splitlines()]
+        events = [json.loads(line) for line in process.output.splitlines()]
         assert {event["role"] for event in events} <= {process.name.partition("-")[0]}
-    assert "run.ended" in open_door.workers[0].said
+    assert "run.ended" in open_door.workers[0].output

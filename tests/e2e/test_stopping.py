@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.e2e.asking import CHAT, asked, broken_off, content, heard_until, stream, streamed
+from tests.e2e.asking import CHAT, asked, broken_off, content, received_until, stream, streamed
 from tests.e2e.play import say, wait
 from tests.e2e.process import Process
 from tests.e2e.service import Service
@@ -17,10 +17,10 @@ from tests.e2e.waiting import until
 
 
 def stop(worker: Process) -> None:
-    """Returns when it has heard."""
-    before = worker.said.count("worker.stopping")
+    """Sends SIGTERM, and returns when the worker has logged it."""
+    before = worker.output.count("worker.stopping")
     worker.signal(signal.SIGTERM)
-    until(lambda: worker.said.count("worker.stopping") > before)
+    until(lambda: worker.output.count("worker.stopping") > before)
 
 
 # --- a worker ---------------------------------------------------------------------------------------------------------
@@ -28,20 +28,20 @@ def stop(worker: Process) -> None:
 
 def test_a_worker_that_stops_finishes_what_it_runs(cluster: Service, cluster_http: httpx.Client) -> None:
     play = cluster.play(say("one "), wait("on"), say("two"))
-    with stream(cluster_http, asked(play.message, "scripted"), url=cluster.url) as heard:
-        before = heard_until("one ", heard)
+    with stream(cluster_http, asked(play.message, "scripted"), url=cluster.url) as received:
+        before = received_until("one ", received)
         stopping = cluster.at_work(play)
         stop(stopping)
         play.open("on")
-        assert streamed([*before, *heard]) == "one two"
+        assert streamed([*before, *received]) == "one two"
     assert stopping.exit_code() == 0
     assert len(play.starts) == 1
 
 
 def test_a_worker_that_stops_takes_nothing_new(cluster: Service, cluster_http: httpx.Client) -> None:
     play = cluster.play(say("one"), wait("on"))
-    with stream(cluster_http, asked(play.message, "scripted"), url=cluster.url) as heard:
-        before = heard_until("one", heard)
+    with stream(cluster_http, asked(play.message, "scripted"), url=cluster.url) as received:
+        before = received_until("one", received)
         stopping = cluster.at_work(play)
         stop(stopping)
         others = [cluster.play(say("Hi")) for _ in range(10)]
@@ -49,40 +49,40 @@ def test_a_worker_that_stops_takes_nothing_new(cluster: Service, cluster_http: h
             assert content(cluster_http.post(cluster.url + CHAT, json=asked(other.message, "scripted"))) == "Hi"
         assert {other.starts[0].pid for other in others}.isdisjoint({stopping.pid})
         play.open("on")
-        assert streamed([*before, *heard]) == "one"
+        assert streamed([*before, *received]) == "one"
     assert stopping.exit_code() == 0
 
 
 def test_told_twice_a_worker_hands_a_silent_run_to_the_other(cluster: Service, cluster_http: httpx.Client) -> None:
     play = cluster.play(wait("on"), say("one "), say("two"))
-    with stream(cluster_http, asked(play.message, "scripted"), url=cluster.url) as heard:
-        before = [next(heard), next(heard)]
+    with stream(cluster_http, asked(play.message, "scripted"), url=cluster.url) as received:
+        before = [next(received), next(received)]
         stopping = cluster.at_work(play)
         stop(stopping)
         stop(stopping)
         assert cluster.at_work(play, attempt=2) is not stopping
         assert stopping.exit_code() == 0
         play.open("on")
-        assert streamed([*before, *heard]) == "one two"
+        assert streamed([*before, *received]) == "one two"
 
 
 def test_told_twice_a_worker_ends_a_run_that_has_spoken(cluster: Service, cluster_http: httpx.Client) -> None:
     play = cluster.play(say("half an ans"), wait("never"))
-    with stream(cluster_http, asked(play.message, "scripted"), url=cluster.url) as heard:
-        before = heard_until("half an ans", heard)
+    with stream(cluster_http, asked(play.message, "scripted"), url=cluster.url) as received:
+        before = received_until("half an ans", received)
         stopping = cluster.at_work(play)
         stop(stopping)
         stop(stopping)
-        assert broken_off([*before, *heard])["code"] == "worker_lost"
+        assert broken_off([*before, *received])["code"] == "worker_lost"
     assert stopping.exit_code() == 0
-    assert [entry.act for entry in play.journal] == ["start", "end"]
+    assert [entry.event for entry in play.journal] == ["start", "end"]
 
 
 def test_a_deploy_does_not_count_as_an_attempt(cluster: Service, cluster_http: httpx.Client) -> None:
-    """Of two attempts that the agent may have, the worker that is killed spends only the first."""
+    """The agent may have two attempts. The worker that drains spends none; the one that is killed spends one."""
     play = cluster.play(wait("on"), say("one"))
-    with stream(cluster_http, asked(play.message, "twice-only"), url=cluster.url) as heard:
-        before = [next(heard), next(heard)]
+    with stream(cluster_http, asked(play.message, "twice-only"), url=cluster.url) as received:
+        before = [next(received), next(received)]
         stopping = cluster.at_work(play)
         stop(stopping)
         stop(stopping)
@@ -91,7 +91,7 @@ def test_a_deploy_does_not_count_as_an_attempt(cluster: Service, cluster_http: h
         cluster.start(workers=1)
         cluster.at_work(play, attempt=3)
         play.open("on")
-        assert streamed([*before, *heard]) == "one"
+        assert streamed([*before, *received]) == "one"
 
 
 def test_when_its_time_is_over_a_worker_hands_back_and_ends(
@@ -119,13 +119,13 @@ def test_a_web_process_that_stops_finishes_its_streams_and_takes_nothing_new(
 ) -> None:
     stopping, left = cluster.webs
     play = cluster.play(say("one "), wait("on"), say("two"))
-    with stream(cluster_http, asked(play.message, "scripted"), url=stopping.url) as heard:
-        before = heard_until("one ", heard)
+    with stream(cluster_http, asked(play.message, "scripted"), url=stopping.url) as received:
+        before = received_until("one ", received)
         stopping.signal(signal.SIGTERM)
         until(lambda: not answers(stopping))
         assert content(cluster_http.post(left.url + CHAT, json=asked("Hi", "echo"))) == "Hi"
         play.open("on")
-        assert streamed([*before, *heard]) == "one two"
+        assert streamed([*before, *received]) == "one two"
     assert stopping.exit_code() in (0, -signal.SIGTERM)
 
 
@@ -138,7 +138,7 @@ def answers(web: Process) -> bool:
 
 @pytest.fixture
 def hasty_web(cluster: Service) -> Iterator[Process]:
-    """One more web process, which gives its streams a second. It is to be stopped."""
+    """One more web process, for a test to stop. It gives its streams one second."""
     cluster.start(webs=1, settings={"DRAIN_SECONDS": "1"})
     yield cluster.webs[-1]
     assert cluster.webs[-1].exit_code() in (0, -signal.SIGTERM)
@@ -148,10 +148,10 @@ def test_a_stream_that_outlasts_its_web_process_says_so_and_does_not_look_whole(
     cluster: Service, cluster_http: httpx.Client, hasty_web: Process
 ) -> None:
     play = cluster.play(say("half an ans"), wait("on"))
-    with stream(cluster_http, asked(play.message, "scripted"), url=hasty_web.url) as heard:
-        before = heard_until("half an ans", heard)
+    with stream(cluster_http, asked(play.message, "scripted"), url=hasty_web.url) as received:
+        before = received_until("half an ans", received)
         hasty_web.signal(signal.SIGTERM)
-        assert broken_off([*before, *heard])["code"] == "server_restarting"
+        assert broken_off([*before, *received])["code"] == "server_restarting"
     play.open("on")
 
 
@@ -160,7 +160,7 @@ def test_a_whole_answer_that_outlasts_its_web_process_is_had_from_another_one(
 ) -> None:
     play = cluster.play(wait("on"), say("one"))
     body = asked(play.message, "scripted", user="restart")
-    try_number = "x-stainless-retry-count"  # whoever says it is known again when it comes again
+    try_number = "x-stainless-retry-count"  # the API recognises the retry of a client that sends it
     whole = pool.submit(cluster_http.post, hasty_web.url + CHAT, json=body, headers={try_number: "0"})
     cluster.at_work(play)
     hasty_web.signal(signal.SIGTERM)

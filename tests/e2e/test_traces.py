@@ -32,8 +32,8 @@ def test_a_trace_goes_from_the_client_to_the_agent(tmp_path: Path) -> None:
         assert request.parent_span_id.hex() == SENT[36:52]
         assert queued.parent_span_id == work.parent_span_id == request.span_id
         assert given == f"00-{SENT[3:35]}-{work.span_id.hex()}-01"
-        assert SENT[3:35] in service.webs[0].said
-        assert SENT[3:35] in service.workers[0].said
+        assert SENT[3:35] in service.webs[0].output
+        assert SENT[3:35] in service.workers[0].output
 
 
 def test_without_opentelemetry_a_clients_trace_reaches_the_agent(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_without_opentelemetry_a_clients_trace_reaches_the_agent(tmp_path: Path)
 
 
 def test_a_collector_that_is_away_disturbs_nobody(tmp_path: Path, unused_port: int) -> None:
-    """It is given up when the process stops; that it does is seen when the service is left."""
+    """The processes give up the collector when they stop. The fixture fails if they do not stop."""
     settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{unused_port}", "OTEL_BSP_SCHEDULE_DELAY": "50"}
     with started(tmp_path, settings=settings) as service:
         answer = httpx.post(service.url + CHAT, json=asked("Hi", "echo"), headers=authorised(), timeout=30)

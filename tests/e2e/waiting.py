@@ -1,4 +1,4 @@
-"""Waiting for what happens in other processes: for a condition, never for a time."""
+"""Waits for events in other processes: for a condition, never for a time."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import anyio
 
 Seen = TypeVar("Seen")
 
-PATIENCE_SECONDS = 20.0  # enough for a loaded machine; what waits that long has failed
+PATIENCE_SECONDS = 20.0  # enough for a loaded machine; a condition that takes longer has failed
 LOOK_SECONDS = 0.01
 
 
 def until(look: Callable[[], Seen], *, seconds: float = PATIENCE_SECONDS) -> Seen:
-    """What `look` sees, as soon as it is true. Fails with what it saw last."""
+    """Calls `look` until it returns a true value, and returns that. Fails with the last value after `seconds`."""
     give_up = time.monotonic() + seconds
     while not (seen := look()):
         assert time.monotonic() < give_up, f"saw {seen!r} for {seconds} s"
@@ -24,7 +24,7 @@ def until(look: Callable[[], Seen], *, seconds: float = PATIENCE_SECONDS) -> See
 
 
 async def soon(look: Callable[[], Seen], *, seconds: float = PATIENCE_SECONDS) -> Seen:
-    """The same for a test that does something else meanwhile."""
+    """Like `until`, for a test with an event loop: other tasks run meanwhile."""
     give_up = time.monotonic() + seconds
     while not (seen := look()):
         assert time.monotonic() < give_up, f"saw {seen!r} for {seconds} s"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cli.doctor.redis_checks import clock, looked_at, round_trip
+from cli.doctor.redis_checks import clock, round_trip, server_checks
 
 GOOD = {
     "redis_version": "7.2.4",
@@ -20,8 +20,8 @@ GOOD = {
 
 
 def levels(**changed: str) -> dict[str, str]:
-    """What is not as it should be, by check."""
-    found = looked_at({**GOOD, **changed}, webs=2, workers=3)
+    """The level of each check that is not ok, by its name."""
+    found = server_checks({**GOOD, **changed}, webs=2, workers=3)
     assert all(one.do for one in found if one.level != "ok")
     return {one.check: one.level for one in found if one.level != "ok"}
 
@@ -54,7 +54,7 @@ def test_what_has_to_be_mended(changed: dict[str, str], expected: dict[str, str]
 
 
 def test_a_redis_that_tells_nothing() -> None:
-    (only,) = looked_at({}, webs=1, workers=1)
+    (only,) = server_checks({}, webs=1, workers=1)
     assert (only.level, only.check) == ("warn", "redis")
 
 

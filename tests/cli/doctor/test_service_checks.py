@@ -14,8 +14,8 @@ PAUSE = Pause(1, "olga")
 
 
 def seen(*agents: str, running: int = 3, version: str = "1", age_ms: int = 0) -> SeenWorker:
-    word = announcement("w1", *agents).model_copy(update={"running": running, "version": version})
-    return SeenWorker(word, age_ms)
+    announced = announcement("w1", *agents).model_copy(update={"running": running, "version": version})
+    return SeenWorker(announced, age_ms)
 
 
 def web(version: str = "1") -> SeenWeb:

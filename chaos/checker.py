@@ -13,7 +13,7 @@ from functools import cached_property
 from itertools import pairwise
 
 from api.chat.chat_view import EMPTY_ANSWER
-from chaos.history import ClientRequest, Entry, History, Piece, Reading, StoredRun
+from chaos.history import ClientRequest, Entry, History, Piece, Reading, StoredRun, outcome_of
 from chaos.journal import Note
 from chaos.script import script
 
@@ -289,7 +289,7 @@ def _outcome(reading: Reading, run: StoredRun) -> Iterator[Violation]:
     if reading.outcome in ("hung", "left") or not run.entries:
         return
     last = run.entries[-1]
-    expected = {"end": "stop", "error": last.code, "cancelled": "cancelled"}.get(last.phase)
+    expected = outcome_of(last.phase, last.code)
     if reading.outcome != expected:
         yield Violation("readers told a wrong end", run.run_id, f"{reading.outcome!r} instead of {expected!r}")
 

@@ -16,7 +16,7 @@ import httpx
 
 from chaos.commands import LOOK_SECONDS, ms_until_gone, processes
 from chaos.faults import now_ms
-from chaos.history import ClientRequest, Piece, Reading
+from chaos.history import ClientRequest, Piece, Reading, outcome_of
 from chaos.script import Order
 from chaos.web import CutError, SilentError, Web, error_code, frames
 
@@ -224,7 +224,7 @@ def _event(frame: str, piece: Piece, reading: Reading) -> bool:
     if fields["event"] != "lifecycle":
         return False
     data = json.loads(fields["data"])["data"]
-    piece.end = {"end": "stop", "error": data.get("code"), "cancelled": "cancelled"}.get(data["phase"])
+    piece.end = outcome_of(data["phase"], data.get("code"))
     return piece.end is not None
 
 

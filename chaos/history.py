@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from chaos.faults import Fault
 from chaos.journal import Note
 from chaos.script import Order
+from shared.run.events import TERMINAL_PHASES
 
 
 @dataclass
@@ -73,7 +74,7 @@ class Entry:
 
     @property
     def last(self) -> bool:
-        return self.phase in ("end", "error", "cancelled") and self.stream == "lifecycle"
+        return self.phase in TERMINAL_PHASES and self.stream == "lifecycle"
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,11 @@ class StoredRun:
     end_state: str  # the log's terminal record; empty when there is none
     end_text: str
     entries: tuple[Entry, ...]
+
+
+def outcome_of(phase: str, code: str | None) -> str | None:
+    """How readers name the end that a lifecycle event is; None when it ends nothing."""
+    return {"end": "stop", "error": code, "cancelled": "cancelled"}.get(phase)
 
 
 @dataclass

@@ -15,14 +15,10 @@ from pydantic import ValidationError
 
 from cli.api_client import ApiClient
 from cli.cli_error import CliError, ExitCode
-from shared.run.events import Cancelled, Completed, Event, Failed, LifecycleEvent, from_json
+from shared.run.events import Event, from_json, is_terminal
 
 PATIENCE_SECONDS = 60.0  # without any event and without a connection
 PAUSE_SECONDS = 0.5
-
-
-def is_terminal(event: Event) -> bool:
-    return isinstance(event, LifecycleEvent) and isinstance(event.data, Completed | Failed | Cancelled)
 
 
 def follow_events(

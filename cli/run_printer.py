@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import assert_never
 
 from cli.cli_error import CliError, ExitCode
 from cli.terminal_output import Output
 from cli.text_format import line
-from shared.run.events import AssistantEvent, Cancelled, Completed, Event, Failed, Started, ToolUse, to_json
+from shared.run.events import (
+    AssistantEvent,
+    Cancelled,
+    Completed,
+    Event,
+    Failed,
+    Started,
+    Terminal,
+    ToolUse,
+    assert_ongoing,
+    to_json,
+)
 from shared.run.flat_text import FlatText
 
 
@@ -29,11 +41,17 @@ def print_run(events: Iterable[Event], output: Output, *, as_json: bool) -> None
                 if open_line:
                     output.raw("\n")
                 _raise_unless_completed(event.run_id, end)
+            case unshown:
+                assert_ongoing(unshown)
 
 
-def _raise_unless_completed(run_id: str, end: Completed | Failed | Cancelled) -> None:
+def _raise_unless_completed(run_id: str, end: Terminal) -> None:
     match end:
+        case Completed():
+            return
         case Failed(code=code, message=message):
             raise CliError(ExitCode.FAILED, f"Run {run_id} failed ({code}): {line(message)}")
         case Cancelled(reason=reason):
             raise CliError(ExitCode.FAILED, f"Run {run_id} was cancelled ({reason}).")
+        case forgotten:
+            assert_never(forgotten)

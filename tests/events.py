@@ -6,9 +6,38 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from shared.log.event_log import Head
-from shared.run.events import Delta, Event, EventData, ToolCallDelta, make_event
+from shared.run.events import (
+    Cancelled,
+    Completed,
+    Delta,
+    Event,
+    EventData,
+    Failed,
+    Queued,
+    Reasoning,
+    Started,
+    StopReason,
+    ToolCallDelta,
+    ToolUse,
+    Usage,
+    make_event,
+)
 
 RUN_ID = "chatcmpl_made_up"
+
+# One of each kind, and the names that its JSON has for it. A test compares them with the unions.
+KINDS: list[tuple[EventData, str, str | None]] = [
+    (Queued(), "lifecycle", "queued"),
+    (Started(attempt=1, worker="w"), "lifecycle", "start"),
+    (Completed(), "lifecycle", "end"),
+    (Failed(code="c", message="m"), "lifecycle", "error"),
+    (Cancelled(reason=StopReason.USER), "lifecycle", "cancelled"),
+    (Delta(delta="a"), "assistant", None),
+    (ToolUse(phase="start", name="t"), "tool", "start"),
+    (ToolCallDelta(index=0), "call", None),
+    (Reasoning(delta="a"), "reasoning", None),
+    (Usage(), "usage", None),
+]
 
 
 def said(*data: EventData, first: int = 1, attempt: int = 1, run_id: str = RUN_ID) -> list[Event]:

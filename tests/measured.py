@@ -66,7 +66,8 @@ def measured_by_worker() -> dict[str, Measured]:
 
 
 async def _execution() -> Execution:
-    return Execution(Claim(a_run(), "w/2", 2, 2, False, None, 0, 3, Policy(), 1, 2))  # its scope needs an event loop
+    # its scope needs an event loop
+    return Execution(Claim(a_run(), "w/2", 2, 2, False, None, False, 3, Policy(), 1, 2))
 
 
 def _use(metrics: ApiMetrics | WorkerMetrics) -> None:

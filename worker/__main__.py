@@ -23,10 +23,11 @@ from shared.redis.client import open_redis
 from shared.redis.pipe import open_pipes
 from shared.run.errors import SettingsError
 from shared.settings import Settings, read_settings
+from worker.agents.command.command_config import CommandConfig
 from worker.agents.command.guardian import with_guardian
 from worker.agents.command.orphans import worker_mark
-from worker.agents.config import AgentConfig, CommandConfig
 from worker.agents.discovery import served_agents
+from worker.agents.kinds import AgentConfig
 from worker.agents.opening import open_agents
 from worker.assembly import Connections, assemble
 from worker.status_server import StatusServer, status_sockets

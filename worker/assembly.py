@@ -25,7 +25,7 @@ from shared.settings import Settings
 from worker.agents.command.orphans import sweep_forever
 from worker.agents.command.workdir import ROOT
 from worker.agents.command.workdir_expiry import Expiry
-from worker.agents.config import AgentConfig
+from worker.agents.kinds import AgentConfig
 from worker.agents.protocol import Agent
 from worker.attempt.compacted_log import CompactedLog
 from worker.attempt.job import Job

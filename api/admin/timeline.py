@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import assert_never
 
 from shared.ledger.operator_views import StepKind, TimelineStep
-from shared.run.events import Cancelled, Completed, Delta, Event, Failed, Queued, Started, ToolCallDelta, ToolUse
+from shared.run.events import (
+    Cancelled,
+    Completed,
+    Delta,
+    Event,
+    Failed,
+    Queued,
+    Reasoning,
+    Started,
+    ToolCallDelta,
+    ToolUse,
+    Unknown,
+    Usage,
+)
 
 
 class Timeline:
@@ -31,23 +45,26 @@ def timeline(events: Iterable[Event]) -> Iterator[TimelineStep]:
 
 def _told(event: Event) -> tuple[StepKind, str] | None:
     match event.data:
-        case Queued(reason=reason):
-            return "queued", reason or ""
-        case Started(worker=worker):
-            return "start", worker
+        case Queued(phase=phase, reason=reason):
+            return phase, reason or ""
+        case Started(phase=phase, worker=worker):
+            return phase, worker
         case ToolUse(phase="start", name=name):
             return "tool", name
         case ToolUse(phase="result", name=name):
             return "tool_result", name
         case ToolCallDelta(name=name) if name:
             return "call", name
-        case Completed(finish_reason=reason):
-            return "end", reason
-        case Failed(code=code):
-            return "error", code
-        case Cancelled(reason=reason):
-            return "cancelled", reason
-    return None
+        case Completed(phase=phase, finish_reason=reason):
+            return phase, reason
+        case Failed(phase=phase, code=code):
+            return phase, code
+        case Cancelled(phase=phase, reason=reason):
+            return phase, reason
+        case Delta() | ToolUse() | ToolCallDelta() | Reasoning() | Usage() | Unknown():
+            return None
+        case forgotten:
+            assert_never(forgotten)
 
 
 def _step(event: Event, what: StepKind, note: str = "") -> TimelineStep:

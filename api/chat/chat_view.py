@@ -15,7 +15,7 @@ from api.http import sse
 from api.http.api_errors import ApiError, run_ended
 from api.http.json_value import JsonObject, compact
 from shared.run.calls import ToolCallAssembler
-from shared.run.events import Cancelled, Completed, Delta, Event, Failed, Tokens, ToolCallDelta
+from shared.run.events import Cancelled, Completed, Delta, Event, Failed, Tokens, ToolCallDelta, assert_ongoing
 from shared.run.flat_text import FlatText
 from shared.run.run import Run, ToolCall
 
@@ -64,7 +64,8 @@ class ChatStream:
                 return self._finish(end, event.seq)
             case Failed() | Cancelled() as end:
                 return self.fail(run_ended(self._run_id, end))
-            case _:
+            case unshown:
+                assert_ongoing(unshown)
                 return b""
 
     def fail(self, failure: ApiError) -> bytes:
@@ -112,6 +113,8 @@ class ChatFold:
                 return self._completion(end)
             case Failed() | Cancelled() as end:
                 raise run_ended(self._run.run_id, end)
+            case unshown:
+                assert_ongoing(unshown)
         return None
 
     def _completion(self, end: Completed) -> bytes:

@@ -8,9 +8,9 @@ from api.chat.chat_view import ChatStream
 from api.http import sse
 from api.http.api_errors import reading_ended
 from api.relay.event_stream import KEEP_ALIVE_SECONDS
-from api.relay.relay import RunReader, is_terminal
+from api.relay.relay import RunReader
 from shared.run.errors import Draining, LogLost
-from shared.run.events import Event
+from shared.run.events import Event, is_terminal
 
 
 async def chat_frames(

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry
 
 from shared.ledger.presence import ANY, SeenWorker
 from shared.ledger.queue_depth import Depth, FleetDepth
+from shared.observe.metric_factory import MetricFactory
 from shared.observe.process_metrics import TRIP_BUCKETS, ProcessMetrics, agent_label
 from shared.run.run import End, Run
 
@@ -23,43 +24,23 @@ class ApiMetrics(ProcessMetrics):
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(registry)
         self._agents: Collection[str] = ()
-        self._accepted = Counter("runrelay_runs_accepted", "Runs accepted.", ["agent"], registry=registry)
-        self._gaps = Counter(
+        new = MetricFactory(registry)
+        self._accepted = new.counter("runrelay_runs_accepted", "Runs accepted.", "agent")
+        self._gaps = new.counter(
             "runrelay_gap_fills",
             "Times a reader went to the stream for what pub/sub had not brought, or not fast enough.",
-            registry=registry,
         )
-        self._responses = Counter(
-            "runrelay_http_responses", "Answers to requests.", ["method", "route", "status"], registry=registry
-        )
-        self._response_start = Histogram(
+        self._responses = new.counter("runrelay_http_responses", "Answers to requests.", "method", "route", "status")
+        self._response_start = new.histogram(
             "runrelay_http_response_start_seconds",
             "From a request until its answer began; of a stream, until it was accepted.",
-            ["route"],
+            "route",
             buckets=(*TRIP_BUCKETS, 10, 30, 60, 300),
-            registry=registry,
         )
-        self._streams = Gauge("runrelay_open_streams", "Event streams being sent.", registry=registry)
-        self._sent = Counter("runrelay_sent_bytes", "Bytes of bodies sent.", registry=registry)
-        self._redis_up = Gauge(
-            "runrelay_redis_up", "1 if Redis answered this process at the scrape, else 0.", registry=registry
-        )
-        self._waiting = _fleet("waiting_runs", "Runs that wait for a worker.", registry)
-        self._in_line = _fleet("in_line_runs", "Runs that wait for their session's turn.", registry)
-        self._running = _fleet("running_runs", "Runs that a worker has.", registry)
-        self._oldest = _fleet("oldest_wait_seconds", "How long the first has waited for a worker; 0: none.", registry)
-        self._workers = Gauge(
-            "runrelay_workers",
-            f"Workers by `state`: serving, draining or silent. {FLEET}",
-            ["state"],
-            registry=registry,
-        )
-        self._slots = Gauge(
-            "runrelay_slots",
-            f"Runs that workers execute at once, by their `state`. {FLEET}",
-            ["state"],
-            registry=registry,
-        )
+        self._streams = new.gauge("runrelay_open_streams", "Event streams being sent.")
+        self._sent = new.counter("runrelay_sent_bytes", "Bytes of bodies sent.")
+        self._redis_up = new.gauge("runrelay_redis_up", "1 if Redis answered this process at the scrape, else 0.")
+        self._fleet = _FleetGauges(new)
 
     # --- counted as it happens ----------------------------------------------------------------------------------------
 
@@ -92,13 +73,46 @@ class ApiMetrics(ProcessMetrics):
         self._agents = agents
 
     def show_fleet(self, depth: FleetDepth, workers: Iterable[SeenWorker]) -> None:
-        self._forget_fleet()
+        self._fleet.clear()
         self._redis_up.set(1)
-        for agent, part in _by_label(depth, self._agents).items():
+        self._fleet.show_depth(_by_label(depth, self._agents))
+        self._fleet.show_workers(workers)
+
+    def hide_fleet(self) -> None:
+        """Removes the values of the whole service while Redis is away: an old value would look like a current one."""
+        self._fleet.clear()
+        self._redis_up.set(0)
+
+
+class _FleetGauges:
+    """The whole service at the last scrape."""
+
+    def __init__(self, new: MetricFactory) -> None:
+        self._waiting = new.gauge("runrelay_waiting_runs", f"Runs that wait for a worker. {FLEET}", "agent")
+        self._in_line = new.gauge("runrelay_in_line_runs", f"Runs that wait for their session's turn. {FLEET}", "agent")
+        self._running = new.gauge("runrelay_running_runs", f"Runs that a worker has. {FLEET}", "agent")
+        self._oldest = new.gauge(
+            "runrelay_oldest_wait_seconds", f"How long the first has waited for a worker; 0: none. {FLEET}", "agent"
+        )
+        self._workers = new.gauge(
+            "runrelay_workers", f"Workers by `state`: serving, draining or silent. {FLEET}", "state"
+        )
+        self._slots = new.gauge(
+            "runrelay_slots", f"Runs that workers execute at once, by their `state`. {FLEET}", "state"
+        )
+
+    def clear(self) -> None:
+        for gauge in (self._waiting, self._in_line, self._running, self._oldest, self._workers, self._slots):
+            gauge.clear()
+
+    def show_depth(self, labelled: Mapping[str, Depth]) -> None:
+        for agent, part in labelled.items():
             self._waiting.labels(agent).set(part.waiting)
             self._in_line.labels(agent).set(part.in_line)
             self._running.labels(agent).set(part.running)
             self._oldest.labels(agent).set(part.oldest_wait_ms / 1000)
+
+    def show_workers(self, workers: Iterable[SeenWorker]) -> None:
         for state in STATES:
             self._workers.labels(state).set(0)
             self._slots.labels(state).set(0)
@@ -106,19 +120,6 @@ class ApiMetrics(ProcessMetrics):
             if seen.announcement.state != "gone":
                 self._workers.labels(_state(seen)).inc()
                 self._slots.labels(_state(seen)).inc(seen.announcement.slots)
-
-    def hide_fleet(self) -> None:
-        """Removes the values of the whole service while Redis is away: an old value would look like a current one."""
-        self._forget_fleet()
-        self._redis_up.set(0)
-
-    def _forget_fleet(self) -> None:
-        for gauge in (self._waiting, self._in_line, self._running, self._oldest, self._workers, self._slots):
-            gauge.clear()
-
-
-def _fleet(name: str, what: str, registry: CollectorRegistry) -> Gauge:
-    return Gauge(f"runrelay_{name}", f"{what} {FLEET}", ["agent"], registry=registry)
 
 
 def _by_label(depth: FleetDepth, agents: Collection[str]) -> Mapping[str, Depth]:

@@ -21,9 +21,10 @@ from api.monitor.rendering import Templates
 from api.monitor.run_page import timeline_entries
 from api.monitor.run_updates import RunUpdates
 from api.relay.event_stream import KEEP_ALIVE_SECONDS
-from api.relay.relay import RunReader, is_terminal
+from api.relay.relay import RunReader
 from shared.log.event_log import EventLog
 from shared.run.errors import Draining, LogLost
+from shared.run.events import is_terminal
 
 AHEAD = 8  # frames that may wait until the browser takes them
 

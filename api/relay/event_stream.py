@@ -12,9 +12,9 @@ from starlette.types import Receive, Scope, Send
 
 from api.http import sse
 from api.http.api_errors import reading_ended
-from api.relay.relay import RunReader, is_terminal
+from api.relay.relay import RunReader
 from shared.run.errors import Draining, LogLost
-from shared.run.events import to_json
+from shared.run.events import is_terminal, to_json
 
 KEEP_ALIVE_SECONDS = 10.0  # proxies cut a silent response after 30 to 60
 

@@ -20,16 +20,11 @@ from api.relay.inbox import Inbox
 from shared.ledger.ledger import Ledger
 from shared.log.event_log import PAGE, EventLog
 from shared.run.errors import Draining, EventsGone, LogLost, Unavailable
-from shared.run.events import Cancelled, Completed, Event, Failed, LifecycleEvent, from_json
+from shared.run.events import Event, from_json, is_terminal
 from shared.run.states import ENDS, State
 
 AWAY_SECONDS = 0.25  # between attempts to read while Redis is away
 LOOK_SECONDS = 30.0  # between checks of a silent run; sooner after a gap, because an unbroken link loses nothing
-
-
-def is_terminal(event: Event) -> bool:
-    """Whether the event ends its run. Of the lifecycle events only the last one does."""
-    return isinstance(event, LifecycleEvent) and isinstance(event.data, Completed | Failed | Cancelled)
 
 
 class Relay:

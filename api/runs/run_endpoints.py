@@ -19,7 +19,7 @@ from api.intake.janitor import Janitor
 from api.intake.new_run import new_run, request_digest
 from api.intake.submission import Submission
 from api.relay.event_stream import KEEP_ALIVE_SECONDS
-from api.relay.relay import RunReader, is_terminal
+from api.relay.relay import RunReader
 from api.runs.run_events import events_response
 from api.runs.run_request import run_request
 from api.runs.run_view import RunPage, RunView, summary, whole
@@ -28,7 +28,7 @@ from shared.ledger.run_index import RunFilter, RunIndex
 from shared.ledger.run_record import RunRecord
 from shared.log.event_log import EventLog
 from shared.run.errors import Draining, LogLost, Unavailable
-from shared.run.events import StopReason
+from shared.run.events import StopReason, is_terminal
 from shared.run.states import ENDS, State
 from shared.run.text import js_trim
 

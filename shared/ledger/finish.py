@@ -1,12 +1,12 @@
-"""Ends claimed runs that no agent shall run (any more): the same act for a worker that claims and for an API that
-tidies up."""
+"""Ends claimed runs that no agent shall run (any more). Workers do so when they claim, and API processes when they tidy
+up."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from shared.ledger.ledger import Claim, Ledger
-from shared.ledger.takeover import Finish, Settle, Start, decide, may_start
+from shared.ledger.takeover import Finish, Settle, Start, decide
 from shared.log.event_log import EventLog, Head
 from shared.redis.retry import retry_until_available
 from shared.run.clock import now_ms
@@ -18,12 +18,12 @@ from shared.run.states import State
 
 async def finish(claim: Claim, ledger: Ledger, log: EventLog, *, start: Event | None = None) -> Head | End:
     """Ends the run if that is the verdict. Answers where its log stands when an agent shall run, else how it has
-    ended. `start` says so in the log, where the claim alone tells that an agent shall.
+    ended. The log gets `start` when the claim has begun; the caller writes that of a lost run, once its log is known.
 
     Raises Fenced when a later attempt owns the run, LogLost when its log is gone.
     """
-    starts = start if may_start(claim) else None
-    head = await retry_until_available(lambda: log.fence(claim.run.run_id, claim.attempt, start=starts))
+    written = start if claim.begun else None
+    head = await retry_until_available(lambda: log.fence(claim.run.run_id, claim.attempt, start=written))
     match decide(claim, head):
         case Start():
             return head
@@ -55,7 +55,7 @@ async def _close(claim: Claim, head: Head, terminal: Terminal, log: EventLog) ->
 
 
 def terminal_record(terminal: Terminal, text: str, detail: str = "", tool_calls: tuple[ToolCall, ...] = ()) -> End:
-    """The terminal record of a run's last event, with the whole flat text."""
+    """Makes the terminal record from a run's terminal event and the whole flat text."""
     match terminal:
         case Completed(finish_reason=reason, usage=usage):
             return End(state=State.COMPLETED, text=text, tool_calls=tool_calls, finish_reason=reason, usage=usage)

@@ -87,7 +87,7 @@ class Claim:
     tries: int
     lost: bool  # another owner's lease had run out
     cancel: StopReason | None
-    queued_until_ms: int
+    begun: bool  # the ledger has noted that an agent starts; it never has for a run that is lost or ends here
     now_ms: int
     policy: Policy
     queued_ms: int
@@ -243,7 +243,7 @@ class Ledger:
 
 
 def _claim(row: Sequence[str]) -> Claim:
-    _, came_from, token, attempt, tries, cancel, queued_until, now, spec, policy, queued, ready = row
+    _, came_from, token, attempt, tries, cancel, begun, now, spec, policy, queued, ready = row
     return Claim(
         run=Run.model_validate_json(spec),
         token=token,
@@ -251,7 +251,7 @@ def _claim(row: Sequence[str]) -> Claim:
         tries=int(tries),
         lost=came_from == State.RUNNING,
         cancel=StopReason(cancel) if cancel else None,
-        queued_until_ms=int(queued_until),
+        begun=begun == "1",
         now_ms=int(now),
         policy=Policy.model_validate_json(policy),
         queued_ms=int(queued),

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.run.events import StopReason, Tokens
+from shared.run.events import Phase, StopReason, Tokens
 from shared.run.states import State
 
-StepKind = Literal["queued", "start", "text", "tool", "tool_result", "call", "end", "error", "cancelled"]
+StepKind = Literal[Phase, "text", "tool", "tool_result", "call"]
 
 
 class TimelineStep(BaseModel):

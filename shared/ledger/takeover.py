@@ -1,5 +1,9 @@
 """What becomes of a claimed run: one table for workers, which can run it, and for the API, which can only end it.
-Pure."""
+Pure.
+
+Rule 1: scripts/claim.lua alone decides whether an agent starts for a run that was not lost, because it notes the start
+in the same step. This file takes its answer (`Claim.begun`).
+"""
 
 from __future__ import annotations
 
@@ -14,14 +18,14 @@ from shared.run.run import End, Policy
 
 @dataclass(frozen=True)
 class Settle:
-    """The log has its end; its writer died before it could tell the ledger."""
+    """The log has its end; its writer died before it could settle the ledger."""
 
     end: End
 
 
 @dataclass(frozen=True)
 class Finish:
-    """The run ends here, by this last event."""
+    """The run ends here, by this event."""
 
     terminal: Terminal
 
@@ -35,7 +39,10 @@ Decision = Settle | Finish | Start
 
 
 def decide(claim: Claim, head: Head) -> Decision:
-    """`head` is the log as the claim's fence found it, so no earlier attempt can still add to it."""
+    """`head` is the log as the claim's fence found it, so no earlier attempt can still add to it.
+
+    A run that was neither lost nor cancelled and has not begun has waited too long.
+    """
     if head.end is not None:
         return Settle(head.end)
     if claim.cancel is not None:
@@ -44,21 +51,15 @@ def decide(claim: Claim, head: Head) -> Decision:
         allowed = may_retry(claim.policy, silent=head.chars == 0, called=head.calls > 0)
         again = allowed and claim.tries <= claim.policy.max_attempts
         return Start() if again else Finish(_failed(ErrorCode.WORKER_LOST))
-    if 0 < claim.queued_until_ms <= claim.now_ms:
-        return Finish(_failed(ErrorCode.QUEUE_TIMEOUT))
-    return Start()
-
-
-def may_start(claim: Claim) -> bool:
-    """Whether the claim alone tells that an agent shall run: what becomes of a lost run its log says."""
-    return not claim.lost and isinstance(decide(claim, Head()), Start)
+    return Start() if claim.begun else Finish(_failed(ErrorCode.QUEUE_TIMEOUT))
 
 
 def may_retry(policy: Policy, *, silent: bool, called: bool) -> bool:
-    """Never a truncated answer that looks whole, and never an agent that edits files twice against its owner's will.
+    """Whether another attempt may follow one that was lost. No answer may be cut off and look whole, and no agent may
+    edit files twice against its owner's will.
 
-    `called`: a tool of the client's was called, perhaps in part. Its reader cannot be told to forget that, and would
-    get the call twice: so there is no other attempt, whatever the policy.
+    `called`: the agent called a tool of the client's, perhaps in part. A reader cannot forget that, and would get the
+    call twice: so there is no other attempt, whatever the policy.
     """
     return not called and {"retry": True, "retry_if_silent": silent, "fail": False}[policy.on_worker_lost]
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
 from shared.ledger.presence import ANY
+from shared.observe.metric_factory import MetricFactory
 from shared.run.errors import ErrorCode
 from shared.run.release import RELEASE
 from shared.run.run import End
@@ -29,30 +30,28 @@ class ProcessMetrics:
         self.registry = registry
         ProcessCollector(registry=registry)
         GCCollector(registry=registry)
-        build = Gauge("runrelay_build_info", "Always 1; the label is the release.", ["version"], registry=registry)
-        build.labels(RELEASE).set(1)
-        self._round_trip = Histogram(
+        new = MetricFactory(registry)
+        new.gauge("runrelay_build_info", "Always 1; the label is the release.", "version").labels(RELEASE).set(1)
+        self._round_trip = new.histogram(
             "runrelay_redis_round_trip_seconds",
             "Round trips to Redis, each of which may carry many commands. Blocking ones and pub/sub are not counted.",
             buckets=TRIP_BUCKETS,
-            registry=registry,
         )
-        self._failed_trips = Counter(
+        self._failed_trips = new.counter(
             "runrelay_redis_failed_round_trips",
             "Round trips that a connection did not survive. What they asked for is asked again.",
-            registry=registry,
         )
-        self._lag = Histogram(
+        self._lag = new.histogram(
             "runrelay_loop_lag_seconds",
             "How much later than asked the event loop woke a sleeper, looked at ten times a second.",
             buckets=WAIT_BUCKETS,
-            registry=registry,
         )
-        self._ended = Counter(
+        self._ended = new.counter(
             "runrelay_runs_ended",
             "Runs that this process brought to their end. `code` is why one failed or was cancelled.",
-            ["agent", "state", "code"],
-            registry=registry,
+            "agent",
+            "state",
+            "code",
         )
 
     # --- round trips to Redis (shared.redis.client.TripInstrumentation) -----------------------------------------------

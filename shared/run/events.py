@@ -1,14 +1,19 @@
-"""What a run says: frozen values, one class per kind, and their JSON.
+"""The events of a run: frozen values, one class per kind, and their JSON.
 
-A `EventData` is what an agent or the worker has to say; an `Event` is a said thing with its place in the run's log. The
-JSON of an event is the wire between worker and API and the text kept in the run's stream. Fields unknown to this
-release are ignored and a `stream` unknown to it becomes `Unknown`, so that a newer worker may speak to an older API.
+An `EventData` is what an agent or the worker reports; an `Event` is that with its place in the run's log. The JSON of
+an event is the wire between worker and API and the text kept in the run's stream. A reader ignores fields that its
+release does not know, and a `stream` or `phase` that it does not know becomes `Unknown`: a newer worker may write for
+an older API.
+
+Rule 1: a kind of event is written down in this file only. A new lifecycle event is a class, its place in `Waypoint` or
+`Terminal`, and its name in `Phase`; a new stream is a class and an envelope, and their places in `Ongoing` and
+`KnownEvent`. All sets of names follow from these unions, and mypy finds the readers that must not forget a kind.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, TypeAdapter
 from pydantic.alias_generators import to_camel
@@ -19,19 +24,19 @@ from shared.run.json_object import JsonObject
 class Value(BaseModel):
     """A frozen value whose JSON has camelCase names."""
 
-    # What failed to parse is a prompt or an answer, and an error's text may be logged.
+    # The input that fails to parse is a prompt or an answer, and an error's text may be logged.
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True, hide_input_in_errors=True)
 
 
 def empty(value: object) -> bool:
-    """For `Field(exclude_if=empty)`: a field that is rarely there takes no place in the JSON of all others."""
+    """For `Field(exclude_if=empty)`: a field that is rarely set takes no place in the JSON of all other values."""
     return not value
 
 
 class StopReason(StrEnum):
-    """Why a run was stopped from outside. Recorded before anything is killed."""
+    """Why a run was stopped from outside. The worker records the reason before it kills anything."""
 
-    USER = "user"  # somebody asked for it
+    USER = "user"  # a client or an operator requested it
     TIMEOUT = "timeout"  # the reader's own time is up
     DISCONNECT = "disconnect"  # the last reader of a foreground run has left
     DRAIN = "drain"  # the worker was asked to stop
@@ -39,7 +44,7 @@ class StopReason(StrEnum):
 
 
 class FinishReason(StrEnum):
-    """Why the model stopped, in OpenAI's words."""
+    """Why the model stopped, by OpenAI's names."""
 
     STOP = "stop"
     LENGTH = "length"
@@ -48,7 +53,7 @@ class FinishReason(StrEnum):
 
 
 class Tokens(Value):
-    """Token counts as the agent reported them; zeros when it reported none. A total it left out is the sum."""
+    """Token counts as the agent reported them; zeros when it reported none. A total that it left out is the sum."""
 
     prompt_tokens: int = Field(0, ge=0)
     completion_tokens: int = Field(0, ge=0)
@@ -57,7 +62,7 @@ class Tokens(Value):
     )
 
 
-# --- said -------------------------------------------------------------------------------------------------------------
+# --- data -------------------------------------------------------------------------------------------------------------
 
 
 class Queued(Value):
@@ -116,7 +121,7 @@ class ToolCallDelta(Value):
     """A piece of a call of one of the client's own tools, which the client is to make.
 
     `arguments` is append-only text. Calls are numbered from 0 in order; the first piece of each, and no other, has its
-    id and name. `extra` is what the model's server wants back with the result; each part of it is told once.
+    id and name. `extra` is what the model's server wants back with the result; each part of it comes in one piece only.
     """
 
     stream: ClassVar[str] = "call"
@@ -137,23 +142,36 @@ class Usage(Tokens):
 
 
 class Unknown(Value):
-    """An event of a later release: it keeps its number, and readers pass over it."""
+    """An event of a later release: it keeps its number, and readers skip it."""
 
     model_config = ConfigDict(extra="allow")
     stream: ClassVar[str] = "unknown"
 
 
+Waypoint = Queued | Started
 Terminal = Completed | Failed | Cancelled
-Lifecycle = Queued | Started | Terminal
-EventData = Lifecycle | Delta | ToolUse | ToolCallDelta | Reasoning | Usage | Unknown
+Lifecycle = Waypoint | Terminal
+Ongoing = Waypoint | Delta | ToolUse | ToolCallDelta | Reasoning | Usage | Unknown  # the run goes on after each
+EventData = Ongoing | Terminal
+
+# A type cannot be derived from the classes. mypy refuses api/admin/timeline.py when a phase is missing here.
+Phase = Literal["queued", "start", "end", "error", "cancelled"]
+
+
+def _phases(kinds: object) -> frozenset[str]:
+    return frozenset(kind.model_fields["phase"].default for kind in get_args(kinds))
+
+
+PHASES = _phases(Lifecycle)
+TERMINAL_PHASES = _phases(Terminal)
 
 
 # --- event ------------------------------------------------------------------------------------------------------------
 
 
 class Envelope(Value):
-    """Where a said thing stands. `seq` counts from 1 without holes; `ts` is ms since the epoch, of the writer's
-    clock."""
+    """The place of an event in its run's log. `seq` counts from 1 without holes; `ts` is ms since the epoch, by the
+    writer's clock."""
 
     v: int = 1
     run_id: str
@@ -198,49 +216,48 @@ class UnknownEvent(Envelope):
     data: Unknown
 
 
-_EVENTS: dict[str, type[Envelope]] = {
-    "lifecycle": LifecycleEvent,
-    "assistant": AssistantEvent,
-    "tool": ToolEvent,
-    "call": CallEvent,
-    "reasoning": ReasoningEvent,
-    "usage": UsageEvent,
-}
+KnownEvent = LifecycleEvent | AssistantEvent | ToolEvent | CallEvent | ReasoningEvent | UsageEvent
+Event = KnownEvent | UnknownEvent
+
+_UNKNOWN = Unknown.stream
+_ENVELOPES = {kind.model_fields["stream"].default: kind for kind in get_args(KnownEvent)}
 
 
-_PHASES = frozenset({"queued", "start", "end", "error", "cancelled"})
+def is_terminal(event: Event) -> bool:
+    """Whether the event ends its run. Of the lifecycle events only the last one does."""
+    return type(event.data) in _TERMINAL  # not isinstance: readers ask for each event, and no kind has subclasses
 
 
-def _kind(value: Any) -> str:
-    if not isinstance(value, dict):  # an event already: pydantic asks when it serialises, too
+_TERMINAL = frozenset(get_args(Terminal))
+
+
+def assert_ongoing(_data: Ongoing) -> None:
+    """For the last case of a `match` that shows some kinds only: by its type mypy refuses one that forgets a terminal
+    event, as `assert_never` does for all kinds."""
+
+
+def _tag(value: Any) -> str:
+    if not isinstance(value, dict):  # an event already: pydantic calls this when it serialises, too
         return _known(getattr(value, "stream", None))
     stream, data = value.get("stream"), value.get("data")
-    if stream == "lifecycle" and isinstance(data, dict) and str(data.get("phase")) not in _PHASES:
-        return "unknown"
+    if stream == "lifecycle" and isinstance(data, dict) and str(data.get("phase")) not in PHASES:
+        return _UNKNOWN
     return _known(stream)
 
 
 def _known(stream: object) -> str:
-    return stream if isinstance(stream, str) and stream in _EVENTS else "unknown"
+    return stream if isinstance(stream, str) and stream in _ENVELOPES else _UNKNOWN
 
 
-Event = Annotated[
-    Annotated[LifecycleEvent, Tag("lifecycle")]
-    | Annotated[AssistantEvent, Tag("assistant")]
-    | Annotated[ToolEvent, Tag("tool")]
-    | Annotated[CallEvent, Tag("call")]
-    | Annotated[ReasoningEvent, Tag("reasoning")]
-    | Annotated[UsageEvent, Tag("usage")]
-    | Annotated[UnknownEvent, Tag("unknown")],
-    Discriminator(_kind),
-]
-_ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
+_TAGGED = tuple(Annotated[kind, Tag(tag)] for tag, kind in {**_ENVELOPES, _UNKNOWN: UnknownEvent}.items())
+_EVENT: Any = Annotated[Union[_TAGGED], Discriminator(_tag)]  # noqa: UP007  # `Event`, as pydantic reads it
+_ADAPTER: TypeAdapter[Event] = TypeAdapter(_EVENT)
 
 
-def make_event(said: EventData, *, run_id: str, session_key: str, attempt: int, seq: int, ts: int) -> Event:
-    """Gives a said thing its place in the log."""
+def make_event(data: EventData, *, run_id: str, session_key: str, attempt: int, seq: int, ts: int) -> Event:
+    """Gives `data` its place in the log."""
     place = {"run_id": run_id, "session_key": session_key, "attempt": attempt, "seq": seq, "ts": ts}
-    return _ADAPTER.validate_python({"stream": said.stream, "data": said, **place})
+    return _ADAPTER.validate_python({"stream": data.stream, "data": data, **place})
 
 
 def to_json(event: Event) -> bytes:
@@ -248,5 +265,5 @@ def to_json(event: Event) -> bytes:
 
 
 def from_json(raw: bytes | str) -> Event:
-    """The event of its JSON. Raises pydantic's ValidationError, a ValueError, for what no release wrote."""
+    """Parses the JSON of an event. Raises pydantic's ValidationError, a ValueError, for JSON that no release wrote."""
     return _ADAPTER.validate_json(raw)

@@ -22,8 +22,8 @@ from shared.run.run import Turn
 from tests.agents.clis import BEFORE, CLIS, HELLO, Cli
 from tests.agents.model import served_model
 from tests.worker.agents.asking import asked, text
+from worker.agents.command.command_config import CommandConfig
 from worker.agents.command.warm.driver_registry import DRIVERS
-from worker.agents.config import CommandConfig
 from worker.agents.opening import open_agents
 from worker.agents.protocol import Agent, AgentInput, AgentOutput
 

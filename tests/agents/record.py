@@ -22,9 +22,9 @@ from tests.agents import clis
 from tests.agents.clis import CLIS, Cli
 from tests.agents.model import served_model
 from worker.agents.command.cli_conversation import with_options
+from worker.agents.command.command_config import CommandConfig
 from worker.agents.command.formats.format import Object
 from worker.agents.command.warm.driver_registry import DRIVERS
-from worker.agents.config import CommandConfig
 
 FIXTURES = Path(__file__).parents[1] / "worker/agents/command/formats/fixtures"
 CASES = {

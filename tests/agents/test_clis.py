@@ -11,7 +11,7 @@ from shared.run.events import Reasoning, ToolUse, Usage
 from tests.agents.clis import CLIS, HELLO, NOTE, RATE_LIMIT, REFUSED_KEY, THINKING, TOO_LONG, Cli
 from tests.worker.agents.asking import asked, said, text
 from worker.agents.command.command_agent import CommandAgent
-from worker.agents.config import CommandConfig
+from worker.agents.command.command_config import CommandConfig
 from worker.agents.protocol import AgentEvent
 
 pytestmark = pytest.mark.timeout(300)

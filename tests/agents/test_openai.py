@@ -12,8 +12,8 @@ from shared.run.events import FinishReason, Reasoning, ToolCallDelta, Usage
 from shared.run.run import ToolCall, Turn
 from tests.agents.clis import HELLO, LIMIT, NOTE, RATE_LIMIT, REFUSED_KEY, THINKING, TOO_LONG
 from tests.worker.agents.asking import asked, said, text
-from worker.agents.config import OpenAIConfig
 from worker.agents.openai.openai_agent import OpenAIAgent, open_openai
+from worker.agents.openai.openai_config import OpenAIConfig
 from worker.agents.protocol import AgentEvent, Finished
 
 WRITE = {"type": "function", "function": {"name": "write", "parameters": {"type": "object"}}}

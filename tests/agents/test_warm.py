@@ -14,10 +14,10 @@ from shared.run.run import Turn
 from tests.agents.clis import BEFORE, CLIS, HELLO, NOTE, REFUSED_KEY
 from tests.worker.agents.asking import asked, said, text, until
 from worker.agents.command.command_agent import CommandAgent
+from worker.agents.command.command_config import CommandConfig
 from worker.agents.command.warm.driver_registry import DRIVERS
 from worker.agents.command.warm.warm_agent import WarmAgent, open_warm
 from worker.agents.command.workdir import folder_name
-from worker.agents.config import CommandConfig
 from worker.agents.protocol import AgentEvent, AgentInput
 
 pytestmark = pytest.mark.timeout(300)

@@ -7,7 +7,7 @@ import shlex
 import pytest
 
 from local.banner import agents, banner, curl, snippet
-from worker.agents.config import DemoConfig
+from worker.agents.demo_config import DemoConfig
 from worker.agents.discovery import DiscoveredAgent
 
 URL = "http://127.0.0.1:8000"

@@ -17,7 +17,11 @@ from urllib.parse import urlsplit
 from shared.ledger.presence import ANY
 from shared.run.agent_ids import DEFAULT_AGENT
 from shared.run.errors import SettingsError
-from worker.agents.config import AgentConfig, CommandConfig, DemoConfig, OpenAIConfig, load_agents
+from worker.agents.command.command_config import CommandConfig
+from worker.agents.config import load_agents
+from worker.agents.demo_config import DemoConfig
+from worker.agents.kinds import AgentConfig
+from worker.agents.openai.openai_config import OpenAIConfig
 from worker.agents.presets import PRESETS
 
 DEMO = "demo"
@@ -68,7 +72,7 @@ class DiscoveredAgent:
     """An agent without a configuration in a file, and why the worker serves it."""
 
     agent_id: str
-    config: CommandConfig | OpenAIConfig | DemoConfig
+    config: AgentConfig
     why: str
 
     def __str__(self) -> str:

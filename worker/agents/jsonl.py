@@ -26,12 +26,7 @@ from shared.run.events import Delta, FinishReason, Reasoning, ToolCallDelta, Too
 from shared.run.text import well_formed
 from worker.agents.protocol import AgentEvent, Finished
 
-_STREAMS: dict[str, type[ToolUse | ToolCallDelta | Reasoning | Usage]] = {
-    "tool": ToolUse,
-    "call": ToolCallDelta,
-    "reasoning": Reasoning,
-    "usage": Usage,
-}
+_STREAMS = {kind.stream: kind for kind in (ToolUse, ToolCallDelta, Reasoning, Usage)}
 _REASONS = frozenset(FinishReason)
 _MESSAGE = 1_000  # characters of an agent's own error message that a client gets
 
@@ -88,7 +83,7 @@ class AgentEventParser:
                 yield from self._text(text)
             case {"message": True} if len(value) == 1:
                 self._message, self._begun = self._message + self._begun, False
-            case {"stream": "tool" | "call" | "reasoning" | "usage" as stream, "data": dict(data)} if len(value) == 2:
+            case {"stream": str(stream), "data": dict(data)} if len(value) == 2 and stream in _STREAMS:
                 yield self._checked(_of_stream(stream, data))
             case {"finish": str(reason)} if len(value) == 1 and reason in _REASONS:
                 yield from self._finished(FinishReason(reason))

@@ -1,20 +1,20 @@
 -- Gives runs to an owner, with a lease. ARGV: 1 owner, 2 lease in ms, 3 most runs, 4 agents served with their policies, as JSON,
--- 5 one run's id for whoever wants to end just that one, else ''.
--- Answers, a run each: {id, state it came from, token, attempt, tries, cancel, queued_until, now, spec, policy, when it was accepted,
--- since when it could be claimed (0: not yet)}.
+-- 5 the id of the one run that the owner claims in order to end it, else ''.
+-- Answers, a run each: {id, state it came from, token, attempt, tries, cancel, 1 if an agent begins, now, spec, policy, when it was
+-- accepted, since when it could be claimed (0: not yet)}.
 local owner, lease, most, only = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[5]
 local serves = cjson.decode(ARGV[4])
 local now = clock()
 local claimed, held = {}, 0
 local HELD_AT_ONCE = 200 -- moving one aside takes a dozen commands
 
--- What operators hold back: agents, or all.
+-- The agents that operators hold back; ALL is every agent.
 local paused = {}
 for _, name in ipairs(redis.call('HKEYS', KEY.paused)) do
   paused[name] = true
 end
 
--- What arq enqueued without us, or what outlived its record.
+-- Removes a run that arq enqueued without us, or that outlived its record.
 local function drop(id)
   unlease(id)
   redis.call('ZREM', KEY.queue, id)
@@ -23,8 +23,8 @@ local function drop(id)
   redis.call('DEL', KEY.job .. id, KEY.retry .. id)
 end
 
--- A run that waits for its session's turn, or for an operator, lives on and is looked at again, whoever looked: there may be no worker
--- with a free slot.
+-- A run that waits for its session's turn, or for an operator, lives on, and a later claim checks it again. An API process that
+-- claims keeps it alive, too: there may be no worker with a free slot.
 local function wait_on(id, run)
   redis.call('ZADD', KEY.queue, score(now + LANE_CHECK_MS), id)
   redis.call('PEXPIRE', KEY.run .. id, run.keep)
@@ -34,7 +34,7 @@ local function wait_on(id, run)
   redis.call('PEXPIRE', KEY.state .. 'queued', run.keep)
 end
 
--- Out of the way of runs that may be claimed. Its place in the queue is noted, to be given back when it is resumed.
+-- Moves a run out of the way of those that may be claimed, and notes its place in the queue: resuming gives that back.
 local function hold(id, run)
   local parked = KEY.parked .. (paused[run.agent] and run.agent or ALL)
   local place = redis.call('ZSCORE', KEY.parked .. ALL, id) or redis.call('ZSCORE', KEY.queue, id) or score(now)
@@ -44,22 +44,28 @@ local function hold(id, run)
   held = held + 1
 end
 
--- Whether the run may be taken now; `named` is true for the one who wants to end just this one.
+-- Whether the run may wait on for a worker. 0: its patience has not begun, as its session's turn had not come.
+local function patient(run)
+  local until_ms = tonumber(run.queued_until)
+  return until_ms == 0 or now < until_ms
+end
+
+-- Whether the run may be taken now; `named` is true when the owner claims just this run, in order to end it.
 local function due(id, run, named)
   local stopped = paused[run.agent] or paused[ALL]
   if run.state == 'running' then
     return redis.call('EXISTS', KEY.lock .. id) == 0 and (named or not stopped)
   end
-  local until_ms = tonumber(run.queued_until)
+  local counted = tonumber(run.queued_until) > 0
   if named and run.cancel then
     return true
   end
-  if stopped and until_ms > 0 then
-    hold(id, run) -- nor does its patience end meanwhile
+  if stopped and counted then
+    hold(id, run) -- its patience does not end meanwhile
     return false
   end
-  if named and until_ms > 0 then
-    return now >= until_ms
+  if named and counted then
+    return not patient(run)
   end
   if turn(run.session) ~= id then
     wait_on(id, run)
@@ -82,7 +88,13 @@ local function read(id)
   return run
 end
 
--- Claims the run if that may be. Answers whether it still stands where it was found.
+-- Whether this claim is to start an agent. Nothing else decides that: Python takes the answer (shared/ledger/takeover.py). Of a
+-- lost run only its log shows whether an agent starts; the script `begin` notes it then.
+local function begins(from, run, named)
+  return from == 'queued' and not named and not run.cancel and patient(run)
+end
+
+-- Claims the run if that may be. Answers whether it is still where it was found.
 local function take(id, named)
   local run = read(id)
   if not run.state or ENDS[run.state] then
@@ -101,8 +113,9 @@ local function take(id, named)
   local tries = redis.call('HINCRBY', KEY.run .. id, 'tries', 1)
   local token = owner .. '/' .. attempt
   redis.call('HSET', KEY.run .. id, 'worker', owner, 'token', token, 'policy', policy)
-  if from == 'queued' and not named and not run.cancel and now < tonumber(run.queued_until) then
-    begin(id, attempt, now) -- what becomes of a lost run its log says; `begin` notes it then
+  local begun = begins(from, run, named)
+  if begun then
+    begin(id, attempt, now)
   end
   redis.call('PEXPIRE', KEY.run .. id, run.keep)
   redis.call('SET', KEY.lock .. id, token, 'PX', lease)
@@ -114,8 +127,8 @@ local function take(id, named)
     tally(now, 'wait:' .. math.ceil(2 * math.log(math.max(0, now - (run.ready or now)) + 1) / math.log(2)), 1)
   end
   claimed[#claimed + 1] = {
-    id, from, token, attempt, tries, run.cancel or '', tonumber(run.queued_until), whole(now), run.spec, policy,
-    run.queued, run.ready or '0'}
+    id, from, token, attempt, tries, run.cancel or '', begun and 1 or 0, whole(now), run.spec, policy, run.queued,
+    run.ready or '0'}
   return false
 end
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from api.admin.timeline import Timeline, timeline
 from shared.run.events import (
     Cancelled,
@@ -7,6 +9,7 @@ from shared.run.events import (
     Delta,
     EventData,
     Failed,
+    LifecycleEvent,
     Queued,
     Reasoning,
     Started,
@@ -15,7 +18,7 @@ from shared.run.events import (
     ToolUse,
     Usage,
 )
-from tests.events import said
+from tests.events import KINDS, said
 
 
 def told(*all_said: EventData, attempt: int = 1) -> list[tuple[str, str]]:
@@ -51,6 +54,13 @@ def test_how_else_a_run_may_end() -> None:
     assert told(Failed(code="worker_lost", message="m")) == [("error", "worker_lost")]
     assert told(Cancelled(reason=StopReason.USER)) == [("cancelled", "user")]
     assert told(Queued(reason=StopReason.DRAIN)) == [("queued", "drain")]
+
+
+@pytest.mark.parametrize("thing", [thing for thing, stream, _ in KINDS if stream == "lifecycle"])
+def test_every_lifecycle_event_is_a_step_by_its_phase(thing: EventData) -> None:
+    (event,) = said(thing)
+    assert isinstance(event, LifecycleEvent)
+    assert [step.what for step in timeline([event])] == [event.data.phase]
 
 
 def test_each_attempt_that_speaks_has_a_first_text() -> None:

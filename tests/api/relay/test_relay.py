@@ -12,12 +12,12 @@ from redis.asyncio import Redis
 from api.http.instrumentation import NoApiInstrumentation
 from api.relay.hub import Hub
 from api.relay.inbox import CAPACITY, Inbox
-from api.relay.relay import Relay, RunReader, is_terminal
+from api.relay.relay import Relay, RunReader
 from shared.ledger.ledger import Ledger
 from shared.log.event_log import PAGE, EventLog, Head
 from shared.redis.pipe import Pipe
 from shared.run.errors import Draining, EventsGone, LogLost, Unavailable
-from shared.run.events import Cancelled, Completed, Delta, Event, Failed, Queued, Started, StopReason, ToolUse, to_json
+from shared.run.events import Completed, Delta, Event, Queued, to_json
 from shared.run.run import End
 from shared.run.states import State
 from tests.broker import KEYS, Broker, FakeBroker, Look, RealBroker, Valkey, looking, opened_client
@@ -454,19 +454,3 @@ async def test_what_has_come_is_read_before_a_process_stops(log: EventLog, ledge
     assert await read(reader, 1) == [1]
     with pytest.raises(Draining):
         await reader.batch(LONG)
-
-
-@pytest.mark.parametrize(
-    ("last", "thing"),
-    [
-        (True, Completed()),
-        (True, Failed(code="x", message="")),
-        (True, Cancelled(reason=StopReason.USER)),
-        (False, Queued()),
-        (False, Started(attempt=1, worker="w")),
-        (False, Delta(delta="a")),
-        (False, ToolUse(phase="result", name="t")),
-    ],
-)
-def test_only_the_terminal_event_is_the_last(last: bool, thing: Completed) -> None:
-    assert is_terminal(said(thing)[0]) is last

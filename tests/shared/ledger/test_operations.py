@@ -159,7 +159,7 @@ async def test_no_time_under_a_pause_ends_a_run(operations: Operations, ledger: 
     seconds, _ = look.time()
     assert record.queued_until_ms - seconds * 1000 > BOUNDS.queue_timeout_ms - 10_000
     (one,) = await claim(ledger)
-    assert one.queued_until_ms > one.now_ms
+    assert one.begun
 
 
 async def test_a_held_run_can_be_cancelled(operations: Operations, ledger: Ledger) -> None:

@@ -5,20 +5,22 @@ from typing import Literal
 
 import pytest
 
-from shared.ledger.ledger import Claim
-from shared.ledger.takeover import Finish, Settle, Start, decide, may_retry, may_start
+from shared.ledger.ledger import Claim, Ledger
+from shared.ledger.takeover import Finish, Settle, Start, decide, may_retry
 from shared.log.event_log import Head
 from shared.run.events import Cancelled, Failed, StopReason
 from shared.run.run import End, Policy
 from shared.run.states import State
-from tests.runs import a_run
+from tests.broker import KEYS, Look
+from tests.runs import LEASE_MS, a_run, claim, claim_one, end_lease, submit
 
 Lost = Literal["retry_if_silent", "fail", "retry"]
 
 EMPTY = Head()
 END = End(state=State.COMPLETED)
-FRESH = Claim(a_run(), "w1/1", 1, 1, False, None, 0, 1_000, Policy(), 0, 0)
-LOST = replace(FRESH, attempt=2, tries=2, lost=True)
+FRESH = Claim(a_run(), "w1/1", 1, 1, False, None, True, 1_000, Policy(), 0, 0)
+LATE = replace(FRESH, begun=False)
+LOST = replace(LATE, attempt=2, tries=2, lost=True)
 
 
 def code(claim: Claim, head: Head = EMPTY) -> str:
@@ -34,44 +36,70 @@ def test_a_fresh_run_starts() -> None:
     assert decide(FRESH, Head()) == decide(FRESH, Head(1)) == Start()
 
 
-@pytest.mark.parametrize(
-    ("claim", "may"),
-    [
-        (FRESH, True),
-        (LOST, False),
-        (replace(FRESH, cancel=StopReason.USER), False),
-        (replace(FRESH, queued_until_ms=1), False),
-    ],
-)
-def test_a_claim_alone_tells_of_a_run_that_was_not_lost_whether_its_agent_starts(claim: Claim, may: bool) -> None:
-    assert may_start(claim) is may
+Patience = Literal["not begun", "left", "over"]
+UNTIL_MS: dict[Patience, int] = {"not begun": 0, "left": 2**50, "over": 1}
 
 
-@pytest.mark.parametrize(
-    "claim", [FRESH, LOST, replace(LOST, cancel=StopReason.USER), replace(FRESH, queued_until_ms=1)]
-)
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("patience", UNTIL_MS)
+@pytest.mark.parametrize("cancel", [None, StopReason.USER])
+@pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING])
+async def test_the_ledger_notes_a_start_exactly_where_an_agent_starts(
+    ledger: Ledger, look: Look, state: State, cancel: StopReason | None, patience: Patience, named: bool
+) -> None:
+    """In all cases that there are: what a claim has noted and what its owner then does cannot differ."""
+    run = a_run()
+    await submit(ledger, run)
+    if state is State.RUNNING:
+        await claim_one(ledger)
+        end_lease(look, run.run_id)
+    if cancel:
+        await ledger.cancel(run.run_id, cancel)
+    look.hset(KEYS.run(run.run_id), "queued_until", str(UNTIL_MS[patience]))
+    taken = await ledger.take(run.run_id, "w2", lease_ms=LEASE_MS) if named else await claimed_or_none(ledger)
+    record = await ledger.record(run.run_id)
+    assert record is not None
+    if taken is None:
+        assert (state, cancel, named) == (State.QUEUED, None, True)
+        assert patience != "over"
+        assert record.begun == 0
+        return
+    verdict = code(taken)
+    match state, cancel, patience:
+        case _, StopReason.USER, _:
+            assert decide(taken, EMPTY) == Finish(Cancelled(reason=StopReason.USER))
+        case State.QUEUED, None, "over":
+            assert verdict == "queue_timeout"
+        case _:
+            assert verdict == "Start"
+    assert taken.lost is (state is State.RUNNING)
+    assert taken.begun is (verdict == "Start" and not taken.lost)
+    assert record.begun == (1 if taken.begun or taken.lost else 0)
+    assert (record.started_ms > 0) is (record.begun > 0)
+
+
+async def claimed_or_none(ledger: Ledger) -> Claim | None:
+    return next(iter(await claim(ledger, "w2", most=1)), None)
+
+
+@pytest.mark.parametrize("claim", [FRESH, LATE, LOST, replace(LOST, cancel=StopReason.USER)])
 def test_a_log_that_has_its_end_only_has_to_be_settled(claim: Claim) -> None:
     assert decide(claim, Head(9, 9, 0, END)) == Settle(END)
 
 
-@pytest.mark.parametrize("claim", [FRESH, LOST, replace(FRESH, queued_until_ms=1)])
+@pytest.mark.parametrize("claim", [FRESH, LATE, LOST])
 @pytest.mark.parametrize("reason", list(StopReason))
 def test_a_run_that_was_cancelled_ends_for_that_reason(claim: Claim, reason: StopReason) -> None:
     assert decide(replace(claim, cancel=reason), Head(9, 9)) == Finish(Cancelled(reason=reason))
 
 
-@pytest.mark.parametrize(
-    ("queued_until_ms", "expected"),
-    [(0, "Start"), (999, "queue_timeout"), (1_000, "queue_timeout"), (1_001, "Start")],
-)
-def test_patience_ends(queued_until_ms: int, expected: str) -> None:
-    """It ends exactly when the ledger's own check finds it over. Otherwise the run would get all of its patience once
-    more."""
-    assert code(replace(FRESH, queued_until_ms=queued_until_ms)) == expected
+def test_patience_ends_when_the_ledger_says_so() -> None:
+    """Otherwise the run would get all of its patience once more."""
+    assert code(LATE) == "queue_timeout"
 
 
 def test_a_lost_run_has_been_taken_in_time() -> None:
-    assert code(replace(LOST, queued_until_ms=1)) == "Start"
+    assert code(LOST) == "Start"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from shared.run.events import (
+    PHASES,
+    TERMINAL_PHASES,
     AssistantEvent,
     Cancelled,
     Completed,
@@ -16,20 +19,23 @@ from shared.run.events import (
     EventData,
     Failed,
     LifecycleEvent,
+    Phase,
     Queued,
     Reasoning,
     Started,
     StopReason,
+    Terminal,
     Tokens,
     ToolCallDelta,
     ToolUse,
     Unknown,
     Usage,
     from_json,
+    is_terminal,
     make_event,
     to_json,
 )
-from tests.events import said
+from tests.events import KINDS, said
 
 texts = st.text(st.characters(codec="utf-8"))
 tokens = st.builds(Tokens, prompt_tokens=st.integers(0), completion_tokens=st.integers(0), total_tokens=st.integers(0))
@@ -39,6 +45,7 @@ json_values = st.recursive(
     max_leaves=10,
 )
 things: st.SearchStrategy[EventData] = st.one_of(
+    st.sampled_from([thing for thing, _, _ in KINDS]),
     st.builds(Queued, reason=st.none() | st.sampled_from(StopReason)),
     st.builds(Started, attempt=st.integers(1), worker=texts),
     st.builds(Completed, usage=tokens),
@@ -106,24 +113,38 @@ def test_what_is_told_once_of_a_call_takes_no_place_in_its_other_pieces() -> Non
     assert json.loads(to_json(more))["data"] == {"index": 0, "arguments": "{}"}
 
 
+@pytest.mark.parametrize(("thing", "stream", "phase"), KINDS)
+def test_each_thing_has_its_stream(thing: EventData, stream: str, phase: str | None) -> None:
+    (event,) = said(thing)
+    whole = json.loads(to_json(event))
+    assert (whole["stream"], whole["data"].get("phase")) == (stream, phase)
+    assert from_json(to_json(event)) == event
+
+
+def test_the_kinds_of_these_tests_are_all_there_are() -> None:
+    assert {type(thing) for thing, _, _ in KINDS} == set(get_args(EventData)) - {Unknown}
+
+
+def test_the_names_of_the_unions_are_those_of_their_classes() -> None:
+    phases = {phase for _, stream, phase in KINDS if stream == "lifecycle"}
+    assert phases == PHASES == set(get_args(Phase))
+    assert {type(thing) for thing, _, phase in KINDS if phase in TERMINAL_PHASES} == set(get_args(Terminal))
+
+
 @pytest.mark.parametrize(
-    ("thing", "stream", "phase"),
+    ("last", "thing"),
     [
-        (Queued(), "lifecycle", "queued"),
-        (Started(attempt=1, worker="w"), "lifecycle", "start"),
-        (Completed(), "lifecycle", "end"),
-        (Failed(code="c", message="m"), "lifecycle", "error"),
-        (Cancelled(reason=StopReason.USER), "lifecycle", "cancelled"),
-        (Delta(delta="a"), "assistant", None),
-        (ToolUse(phase="start", name="t"), "tool", "start"),
-        (ToolCallDelta(index=0), "call", None),
-        (Reasoning(delta="a"), "reasoning", None),
-        (Usage(), "usage", None),
+        (True, Completed()),
+        (True, Failed(code="x", message="")),
+        (True, Cancelled(reason=StopReason.USER)),
+        (False, Queued()),
+        (False, Started(attempt=1, worker="w")),
+        (False, Delta(delta="a")),
+        (False, ToolUse(phase="result", name="t")),
     ],
 )
-def test_each_thing_has_its_stream(thing: EventData, stream: str, phase: str | None) -> None:
-    whole = json.loads(to_json(said(thing)[0]))
-    assert (whole["stream"], whole["data"].get("phase")) == (stream, phase)
+def test_only_the_terminal_event_is_the_last(last: bool, thing: EventData) -> None:
+    assert is_terminal(said(thing)[0]) is last
 
 
 # --- what a later release writes --------------------------------------------------------------------------------------

@@ -15,8 +15,8 @@ from shared.run.events import Delta
 from shared.run.flat_text import FlatText
 from shared.run.run import Turn
 from worker.agents.command.command_agent import CommandAgent
+from worker.agents.command.command_config import CommandConfig
 from worker.agents.command.process_family import GRACE_SECONDS
-from worker.agents.config import CommandConfig
 from worker.agents.protocol import Agent, AgentConversation, AgentEvent, AgentInput, AgentOutput, EarlierConversation
 
 Seen = TypeVar("Seen")

@@ -8,16 +8,13 @@ import pytest
 from shared.run.errors import SettingsError
 from shared.run.model_params import OTHERS, PARAMS, TOOLS, USUAL
 from shared.run.run import Policy
-from worker.agents.config import (
-    AgentConfig,
-    CommandConfig,
-    DemoConfig,
-    OpenAIConfig,
-    PythonConfig,
-    Warm,
-    load_agents,
-)
+from worker.agents.command.command_config import CommandConfig, Warm
+from worker.agents.config import load_agents
+from worker.agents.demo_config import DemoConfig
+from worker.agents.kinds import KINDS, AgentConfig
+from worker.agents.openai.openai_config import OpenAIConfig
 from worker.agents.presets import DEFAULT_ENV
+from worker.agents.python.python_config import PythonConfig
 
 
 def written(folder: Path, text: str) -> Path:
@@ -300,7 +297,14 @@ def test_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
         load_agents(file, required=True)
 
 
-@pytest.mark.parametrize("config", [CommandConfig, PythonConfig, OpenAIConfig, DemoConfig, Warm])
+def test_every_kind_is_documented() -> None:
+    docs = Path("docs/agents.md").read_text()
+    (row,) = re.findall(r"^\| `kind` \| \| (.*) \|$", docs, re.MULTILINE)
+    assert re.findall(r"`(\w+)`", row) == list(KINDS)
+    assert set(KINDS) <= set(re.findall(r"^## (\w+)$", docs, re.MULTILINE))
+
+
+@pytest.mark.parametrize("config", [*KINDS.values(), Warm])
 def test_every_key_is_documented(config: type[AgentConfig | Warm]) -> None:
     documented = set(re.findall(r"^\| `(\w+)` \|", Path("docs/agents.md").read_text(), re.MULTILINE))
     assert set(config.model_fields) <= documented

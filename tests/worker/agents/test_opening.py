@@ -6,17 +6,15 @@ import pytest
 
 from shared.run.errors import SettingsError
 from tests.worker.agents.asking import answer, asked, until
+from worker.agents.command.command_config import CommandConfig
 from worker.agents.command.warm.warm_agent import WarmAgent
-from worker.agents.config import (
-    AgentConfig,
-    CommandConfig,
-    DemoConfig,
-    OpenAIConfig,
-    PythonConfig,
-    load_agents,
-)
+from worker.agents.config import load_agents
 from worker.agents.demo import DemoAgent
+from worker.agents.demo_config import DemoConfig
+from worker.agents.kinds import AgentConfig
+from worker.agents.openai.openai_config import OpenAIConfig
 from worker.agents.opening import open_agents
+from worker.agents.python.python_config import PythonConfig
 
 PATH = {"PATH": "/usr/bin:/bin"}
 ECHO = PythonConfig(kind="python", entry="examples.python.echo:reply")

@@ -11,8 +11,8 @@ from shared.settings import SETTINGS
 from tests.worker.agents.asking import answer, asked
 from tests.worker.agents.command.formats.recorded import FIXTURES
 from worker.agents.command.command_agent import CommandAgent
+from worker.agents.command.command_config import CommandConfig
 from worker.agents.command.formats.format_registry import FORMATS
-from worker.agents.config import CommandConfig
 from worker.agents.presets import DEFAULT_ENV, PRESETS, filled
 
 DOCS = Path("docs/agents.md").read_text()

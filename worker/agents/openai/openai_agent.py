@@ -13,7 +13,7 @@ from openai.types.chat import ChatCompletionChunk
 from shared.run.errors import SettingsError
 from shared.run.json_object import JsonObject
 from shared.run.model_params import TOOL_PARAMS, TOOLS
-from worker.agents.config import OpenAIConfig
+from worker.agents.openai.openai_config import OpenAIConfig
 from worker.agents.openai.upstream_answer import UpstreamAnswerParser
 from worker.agents.openai.upstream_errors import upstream_errors
 from worker.agents.openai.upstream_messages import messages

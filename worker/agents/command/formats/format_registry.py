@@ -13,7 +13,7 @@ from worker.agents.command.formats.opencode import OpenCode
 from worker.agents.command.formats.pi import Pi
 from worker.agents.command.formats.single_object import SingleObjectParser
 
-# A new format is a file beside this one, one entry here, and one in `config.CommandConfig.output`.
+# A new format is a file beside this one, one entry here, and one in `CommandConfig.output`.
 FORMATS: Mapping[str, Callable[[], FormatParser]] = {
     "claude": lambda: FormatParser("claude", Claude()),
     "codex": lambda: FormatParser("codex", Codex()),

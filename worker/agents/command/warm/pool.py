@@ -17,8 +17,8 @@ from anyio.abc import TaskGroup
 
 from shared.run.errors import RunError
 from worker.agents.cleanup import to_its_end
+from worker.agents.command.command_config import Warm
 from worker.agents.command.warm.warm_process import WarmProcess
-from worker.agents.config import Warm
 
 logger = structlog.get_logger()
 

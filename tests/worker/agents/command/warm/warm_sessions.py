@@ -15,8 +15,8 @@ from pydantic import BaseModel
 from shared.run.run import Turn
 from tests.worker.agents.asking import PATH, answer, asked, until
 from worker.agents.command.command_agent import CommandAgent
+from worker.agents.command.command_config import CommandConfig
 from worker.agents.command.warm.warm_agent import WarmAgent, open_warm
-from worker.agents.config import CommandConfig
 from worker.agents.protocol import Agent, AgentInput
 
 FAKE_CLI = Path(__file__).with_name("fake_cli.py")

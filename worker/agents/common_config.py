@@ -1,0 +1,32 @@
+"""The keys that every kind of agent has in agents.toml, and the types of keys that several kinds have."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, ConfigDict, Field
+
+from shared.run.run import Policy
+
+
+class CommonConfig(Policy):
+    """The keys of every kind, beside those of its Policy. A kind adds `kind`, a `Literal` of its own name."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=None)
+
+    description: str = ""
+    timeout_seconds: float | None = Field(None, gt=0, allow_inf_nan=False)  # None: the service's own
+
+    @property
+    def policy(self) -> Policy:
+        return Policy(**{name: getattr(self, name) for name in Policy.model_fields})
+
+
+def _variable(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_]\w*", text, re.ASCII):
+        raise ValueError("must be the name of an environment variable")
+    return text
+
+
+VariableName = Annotated[str, AfterValidator(_variable)]

@@ -1,0 +1,72 @@
+"""The kinds of agent: for each its keys in agents.toml, and how an agent is made from them.
+
+A new kind is its agent, its config class, its place in `AgentConfig` and its case in `open_agent` here, a section of
+docs/agents.md, and a table of agents.example.toml. mypy finds a place without a case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import assert_never, get_args
+
+from worker.agents.command.command_config import CommandConfig
+from worker.agents.demo_config import DemoConfig
+from worker.agents.openai.openai_config import OpenAIConfig
+from worker.agents.protocol import Agent
+from worker.agents.python.loops import Loops
+from worker.agents.python.python_config import PythonConfig
+
+AgentConfig = CommandConfig | PythonConfig | OpenAIConfig | DemoConfig
+
+KINDS: Mapping[str, type[AgentConfig]] = {
+    kind: config for config in get_args(AgentConfig) for kind in get_args(config.model_fields["kind"].annotation)
+}
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What agents are opened with.
+
+    `environment` has the variables that commands are allowed, and the keys of upstreams. Directories of sessions are
+    made in `work_root`. Python agents run in `loops`. Leaving `stack` closes what agents hold open.
+    """
+
+    environment: Mapping[str, str]
+    work_root: Path
+    loops: Loops
+    stack: AsyncExitStack
+
+
+async def open_agent(agent_id: str, config: AgentConfig, around: Surroundings) -> Agent:
+    """Raises SettingsError when the agent cannot run here.
+
+    A case imports its agent itself. The OpenAI client takes half a second to import, and `make run` reads the keys of
+    agents without ever opening one.
+    """
+    match config:
+        case CommandConfig():
+            from worker.agents.command.command_agent import CommandAgent
+            from worker.agents.command.warm.warm_agent import open_warm
+
+            command = CommandAgent(config, around.environment, work_root=around.work_root)
+            if config.warm is None:
+                return command
+            warm = open_warm(agent_id, command, config, config.warm, around.work_root)
+            return await around.stack.enter_async_context(warm)
+        case PythonConfig():
+            from worker.agents.python.python_agent import PythonAgent, imported
+
+            return PythonAgent(imported(config.entry), around.loops)
+        case OpenAIConfig():
+            from worker.agents.openai.openai_agent import open_openai
+
+            return await around.stack.enter_async_context(open_openai(config, around.environment))
+        case DemoConfig():
+            from worker.agents.demo import DemoAgent
+
+            return DemoAgent()
+        case forgotten:
+            assert_never(forgotten)

@@ -1,83 +1,43 @@
-"""The application: routes, the answers to errors, and what lives as long as the process."""
+"""The application: every endpoint on the services of the process, and what stands around all of them."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import anyio
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from api.admin.admin_routes import admin
+from api.admin.admin_routes import Admin, admin
+from api.assembly import Services, assemble
+from api.authenticators import metrics_authenticator
 from api.chat.chat_completions import ChatCompletions
 from api.chat.models import Models
-from api.fleet.agent_directory import AgentDirectory
 from api.fleet.api_metrics import ApiMetrics
 from api.fleet.health import Health
 from api.fleet.metrics_page import MetricsPage
-from api.fleet.web_announcer import WebAnnouncer
-from api.http import api_errors
 from api.http.access_log import AccessLog, route_names
-from api.http.api_errors import ApiError
-from api.http.auth import Authenticator, Credentials, LoggingAuthenticator, LoopbackOnly, Scope
+from api.http.auth import Authenticator, LoggingAuthenticator
+from api.http.endpoint import routes_of
+from api.http.error_handlers import ERROR_HANDLERS
 from api.http.request_tracing import RequestTracing
 from api.http.shutdown_response import ShutdownResponse
-from api.intake.janitor import Janitor
-from api.intake.submission import Submission
+from api.lifespan import running
 from api.monitor.monitor_routes import monitor
-from api.openapi import document
-from api.relay.hub import Hub
-from api.relay.reader_heartbeat import ReaderHeartbeat
-from api.relay.relay import Relay
+from api.openapi.openapi_page import OpenApiPage
 from api.runs.run_endpoints import RunEndpoints
-from shared.ledger.ledger import Ledger, QueueLimits
-from shared.ledger.presence import Presence
-from shared.ledger.queue_depth import QueueDepth
-from shared.ledger.reader_leases import ReaderLeases
-from shared.ledger.run_index import RunIndex
-from shared.log.event_log import EventLog
-from shared.observe.loop_lag import LoopLag
 from shared.observe.tracing import Tracer
-from shared.redis.keys import Keys
 from shared.redis.pipe import Pipes
-from shared.run.errors import Refused, Unavailable
 from shared.settings import Settings
-
-Loop = Callable[[], Coroutine[None, None, None]]
-
-
-def api_authenticator(settings: Settings) -> Credentials | LoopbackOnly:
-    if settings.auth == "none":
-        return LoopbackOnly()
-    monitor, operate = _named(settings.monitor_tokens), _named(settings.operate_tokens)
-    return Credentials({Scope.API: settings.credentials, Scope.MONITOR: monitor, Scope.OPERATE: operate})
-
-
-def metrics_authenticator(settings: Settings) -> Authenticator:
-    """Whoever may look at everything, and the scraper, whose token opens nothing else."""
-    if settings.auth == "none":
-        return LoopbackOnly()
-    scraper = {"metrics": {settings.metrics_token}} if settings.metrics_token else {}
-    monitor, operate = _named(settings.monitor_tokens) | scraper, _named(settings.operate_tokens)
-    return Credentials({Scope.MONITOR: monitor, Scope.OPERATE: operate})
-
-
-def _named(tokens: Mapping[str, str]) -> dict[str, set[str]]:
-    return {name: {token} for name, token in tokens.items()}
 
 
 @dataclass(frozen=True)
 class Application:
-    """The ASGI app, and the acts that end its streams before the process stops: those of people who look on at once,
-    those of clients when there is no time left."""
+    """The ASGI app, and the acts that end its streams before the process stops: `end_pages` at once, for pages of the
+    monitor, and `end_streams` when there is no time left, for clients."""
 
     app: Starlette
     end_streams: Callable[[], None]
@@ -97,107 +57,66 @@ def create_app(
     the app. `name` is this process among others. Without `metrics` the app has some of its own.
     """
     metrics = metrics or ApiMetrics(CollectorRegistry())
-    keys = Keys(settings.namespace)
-    retention_ms = int(settings.retention_seconds * 1000)
-    queue_timeout_ms = int(settings.queue_timeout_seconds * 1000)
-    ledger = Ledger(pipes.ledger, keys)
-    events = EventLog(pipes.events, keys, retention_ms=retention_ms)
-    attendance = ReaderLeases(pipes.ledger, keys)
-    bounds = QueueLimits(retention_ms, queue_timeout_ms, settings.max_waiting_runs, settings.max_waiting_per_session)
-    hub = Hub(pubsub, resting=keys.channel(name))
-    relay, readers = Relay(hub, events, ledger, instrumentation=metrics), ReaderHeartbeat(attendance)
-    janitor = Janitor(name, ledger, events, attendance, queue_timeout_ms=queue_timeout_ms, instrumentation=metrics)
-    presence, lag = Presence(pipes.ledger, keys), LoopLag(metrics.lagged)
-    directory, announcer = AgentDirectory(presence), WebAnnouncer(name, presence, readers, lag)
-    submission = Submission(relay, readers, ledger, events, bounds, instrumentation=metrics)
-    credentials = api_authenticator(settings)
-    authenticator = LoggingAuthenticator(credentials)
-    index = RunIndex(pipes.ledger, keys)
-    chat = ChatCompletions(
-        authenticator, directory, submission, janitor, settings.max_body_bytes, settings.empty_answer
-    )
-    runs = RunEndpoints(authenticator, directory, submission, janitor, events, index, settings.max_body_bytes)
-    operated = admin(authenticator, directory, submission, janitor, events, pipes.ledger, keys)
-    watched = monitor(credentials, operated, submission, events)
-    models, health = Models(authenticator, directory), Health(directory)
-    page = MetricsPage(metrics_authenticator(settings), metrics, QueueDepth(pipes.ledger, keys), directory)
-    routes = [
-        Route("/v1/chat/completions", chat.create, methods=["POST"]),
-        Route("/v1/chat/completions/{run_id}", chat.retrieve, methods=["GET"]),
-        Route("/v1/runs", runs.create, methods=["POST"]),
-        Route("/v1/runs", runs.list, methods=["GET"]),
-        Route("/v1/runs/{run_id}", runs.show, methods=["GET"]),
-        Route("/v1/runs/{run_id}/events", runs.follow, methods=["GET"]),
-        Route("/v1/runs/{run_id}/cancel", runs.cancel, methods=["POST"]),
-        Route("/v1/runs/{run_id}/wait", runs.wait, methods=["GET"]),
-        *operated.routes,
-        *watched.routes,
-        Route("/v1/models", models.index, methods=["GET"]),
-        Route("/v1/models/{model}", models.show, methods=["GET"]),
-        Route("/healthz", health.live, methods=["GET"]),
-        Route("/readyz", health.ready, methods=["GET"]),
-        Route("/metrics", page.show, methods=["GET"]),
-        Route("/openapi.json", document.show, methods=["GET"]),
-    ]
-    names = route_names(routes)
+    services = assemble(settings, pipes, pubsub, name=name, metrics=metrics)
+    authenticator = LoggingAuthenticator(services.credentials)
+    operated = _admin(services, authenticator)
+    watched = monitor(services.credentials, operated, services.access, services.events)
+    views = (*_views(services, authenticator), *operated.views, OpenApiPage())
+    routes = [*(route for view in views for route in routes_of(view)), *watched.routes]
     app = Starlette(
         routes=routes,
-        middleware=[
-            Middleware(AccessLog, metrics, names),
-            *([Middleware(RequestTracing, tracer, names)] if tracer else []),
-            Middleware(ShutdownResponse),
-        ],
-        exception_handlers={
-            ApiError: _failure,
-            Refused: _refused,
-            Unavailable: _refused,
-            HTTPException: _http,
-            Exception: _bug,
-        },
-        lifespan=_beside(
-            hub.listen,
-            janitor.tidy_forever,
-            readers.attend_forever,
-            lag.watch_forever,
-            announcer.announce_forever,
-            watched.look_forever,
-        ),
+        middleware=_middleware(routes, metrics, tracer),
+        exception_handlers=ERROR_HANDLERS,
+        lifespan=running(*services.loops, watched.look_forever),
     )
     app.router.redirect_slashes = False
-    return Application(app, relay.end, watched.end)
+    return Application(app, services.relay.end, watched.end)
 
 
-def _beside(*loops: Loop) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
-    """Runs loops as long as the app."""
-
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with anyio.create_task_group() as crew:
-            for loop in loops:
-                crew.start_soon(loop, name=loop.__qualname__)
-            yield
-            crew.cancel_scope.cancel()
-
-    return lifespan
-
-
-async def _failure(_: Request, failure: Exception) -> Response:
-    assert isinstance(failure, ApiError)
-    return Response(failure.body, failure.status, headers=failure.headers)
-
-
-async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused | Unavailable)
-    return await _failure(request, api_errors.refused(error))
-
-
-async def _http(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    if error.status_code == 404:
-        return await _failure(request, ApiError(404, "Not Found", api_errors.INVALID))
-    return PlainTextResponse(error.detail, error.status_code, headers=error.headers)
+def _views(services: Services, authenticator: Authenticator) -> tuple[object, ...]:
+    """The endpoints for clients and for machines."""
+    settings, directory = services.settings, services.directory
+    return (
+        ChatCompletions(
+            authenticator=authenticator,
+            directory=directory,
+            submission=services.submission,
+            access=services.access,
+            janitor=services.janitor,
+            max_body_bytes=settings.max_body_bytes,
+            empty_answer=settings.empty_answer,
+        ),
+        RunEndpoints(
+            authenticator=authenticator,
+            directory=directory,
+            submission=services.submission,
+            access=services.access,
+            janitor=services.janitor,
+            events=services.events,
+            index=services.index,
+            max_body_bytes=settings.max_body_bytes,
+        ),
+        Models(authenticator, directory),
+        Health(directory),
+        MetricsPage(metrics_authenticator(settings), services.metrics, services.depth, directory),
+    )
 
 
-async def _bug(request: Request, _: Exception) -> Response:
-    """The server's log has the traceback. Nobody knows whether a run was accepted, so a client must not post again."""
-    return await _failure(request, api_errors.internal_error())
+def _admin(services: Services, authenticator: Authenticator) -> Admin:
+    return admin(
+        authenticator,
+        services.directory,
+        services.access,
+        services.submission,
+        services.janitor,
+        services.events,
+        services.pipes.ledger,
+        services.keys,
+    )
+
+
+def _middleware(routes: Sequence[Route], metrics: ApiMetrics, tracer: Tracer | None) -> list[Middleware]:
+    """From the outermost."""
+    names = route_names(routes)
+    traced = [Middleware(RequestTracing, tracer, names)] if tracer else []
+    return [Middleware(AccessLog, metrics, names), *traced, Middleware(ShutdownResponse)]

@@ -8,11 +8,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.http.auth import Authenticator, Scope
+from api.http.endpoint import Endpoint, ResponseOf
 from api.http.json_response import json_response
-from api.http.query import number
+from api.http.parameters import Number
 from shared.ledger.audit import Audit
+from shared.ledger.operations import AuditAction
 from shared.ledger.operator_views import AuditEntryView, AuditView
 from shared.redis.keys import AUDIT_LENGTH
+
+_ACTS = ", ".join(f"`{act}`" for act in AuditAction)
+
+LIMIT = Number("limit", "Most of them.", default=100, least=1, most=AUDIT_LENGTH)
 
 
 @dataclass(frozen=True)
@@ -20,10 +26,18 @@ class AdminAudit:
     authenticator: Authenticator
     audit: Audit
 
+    @Endpoint(
+        "GET",
+        "/v1/admin/audit",
+        "listAudit",
+        "What operators did, newest first.",
+        {200: ResponseOf(AuditView, f"Their deeds; `act` is {_ACTS}, or one of a later release.")},
+        parameters=(LIMIT,),
+        scope=Scope.MONITOR,
+    )
     async def show(self, request: Request) -> Response:
         self.authenticator.authenticate(request.headers, Scope.MONITOR)
-        most = number(request.query_params.get("limit"), "limit", default=100, least=1, most=AUDIT_LENGTH)
-        return json_response(await self.view(most))
+        return json_response(await self.view(LIMIT.of(request)))
 
     async def view(self, most: int) -> AuditView:
         """Raises Unavailable."""

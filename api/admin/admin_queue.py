@@ -12,6 +12,7 @@ from starlette.responses import Response
 from api.admin.admin_request import parse_body
 from api.http import api_errors
 from api.http.auth import Authenticator, Scope
+from api.http.endpoint import Endpoint, ResponseOf
 from api.http.json_response import json_response
 from shared.ledger.operations import Operations, Pause
 from shared.ledger.operator_views import PauseView, QueuedAgent, QueueView
@@ -29,29 +30,69 @@ class WhichAgent(BaseModel):
     agent: str | None = Field(None, description="Id of an agent; without one the whole queue.")
 
 
+_QUEUE_BY_NOW = {200: ResponseOf(QueueView, "The queue by now.")}
+
+
 @dataclass(frozen=True)
 class AdminQueue:
     authenticator: Authenticator
     depth: QueueDepth
     operations: Operations
 
+    @Endpoint(
+        "GET",
+        "/v1/admin/queue",
+        "showQueue",
+        "What waits, by agent, and what is paused.",
+        {200: ResponseOf(QueueView, "The queue.")},
+        scope=Scope.MONITOR,
+    )
     async def show(self, request: Request) -> Response:
         self.authenticator.authenticate(request.headers, Scope.MONITOR)
         return json_response(await self.view())
 
+    @Endpoint(
+        "POST",
+        "/v1/admin/queue/pause",
+        "pauseQueue",
+        "Start no more runs, of an agent or at all. What runs goes on; what waits is not ended by the time it waits.",
+        _QUEUE_BY_NOW,
+        body=WhichAgent,
+        body_required=False,
+        errors=(409,),
+        scope=Scope.OPERATE,
+    )
     async def pause(self, request: Request) -> Response:
         """Runs that are at work go on; those that wait do so until the resume, however long that takes."""
         who = self.authenticator.authenticate(request.headers, Scope.OPERATE)
-        try:
-            await self.operations.pause(await _which(request), who=who)
-        except TooManyPauses:
-            raise api_errors.too_many_pauses() from None
+        await self.pause_agent(await _which(request), who=who)
         return json_response(await self.view())
 
+    async def pause_agent(self, agent: str | None, *, who: str) -> None:
+        """Without an agent the whole queue. Raises ApiError 400 and 409, and Unavailable."""
+        try:
+            await self.operations.pause(which(agent), who=who)
+        except TooManyPauses:
+            raise api_errors.too_many_pauses() from None
+
+    @Endpoint(
+        "POST",
+        "/v1/admin/queue/resume",
+        "resumeQueue",
+        "Start them again, in their old order.",
+        _QUEUE_BY_NOW,
+        body=WhichAgent,
+        body_required=False,
+        scope=Scope.OPERATE,
+    )
     async def resume(self, request: Request) -> Response:
         who = self.authenticator.authenticate(request.headers, Scope.OPERATE)
-        await self.operations.resume(await _which(request), who=who)
+        await self.resume_agent(await _which(request), who=who)
         return json_response(await self.view())
+
+    async def resume_agent(self, agent: str | None, *, who: str) -> None:
+        """Without an agent the whole queue. Raises ApiError 400 and Unavailable."""
+        await self.operations.resume(which(agent), who=who)
 
     async def view(self) -> QueueView:
         """Raises Unavailable."""
@@ -71,12 +112,12 @@ def _pause(pause: Pause | None) -> PauseView | None:
     return PauseView(since_ms=pause.since_ms, who=pause.who) if pause else None
 
 
-async def _which(request: Request) -> str:
-    return which((await parse_body(request, WhichAgent)).agent)
+async def _which(request: Request) -> str | None:
+    return (await parse_body(request, WhichAgent)).agent
 
 
 def which(agent: str | None) -> str:
-    """The agent, or ALL. Raises Failure 400: a misspelt name would pause nothing, and nobody would know."""
+    """The agent, or ALL. Raises ApiError 400: a misspelt name would pause nothing, and the operator would not know."""
     if agent is None:
         return ALL
     if normalise_agent_id(agent) != agent:

@@ -1,10 +1,8 @@
-"""The routes of those who operate the service, and what stands behind them."""
+"""The endpoints of operators, and what they are made of."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from starlette.routing import Route
+from dataclasses import dataclass, fields
 
 from api.admin.admin_audit import AdminAudit
 from api.admin.admin_queue import AdminQueue
@@ -16,6 +14,7 @@ from api.admin.rerun import Reruns
 from api.fleet.agent_directory import AgentDirectory
 from api.http.auth import Authenticator
 from api.intake.janitor import Janitor
+from api.intake.run_access import RunAccess
 from api.intake.submission import Submission
 from shared.ledger.audit import Audit
 from shared.ledger.lanes import Lanes
@@ -33,41 +32,24 @@ LOOK_AT = 1_000  # runs whose agent is looked up for a view: it holds Redis up f
 
 @dataclass(frozen=True)
 class Admin:
-    """The parts; each has a `view`, too, for pages that show the same."""
+    """The endpoints by what they are about. Each has a `view`, too, for the pages of the monitor."""
 
-    runs: AdminRuns
-    queue: AdminQueue
-    workers: AdminWorkers
-    sessions: AdminSessions
     stats: AdminStats
+    runs: AdminRuns
+    sessions: AdminSessions
+    workers: AdminWorkers
+    queue: AdminQueue
     audit: AdminAudit
 
     @property
-    def routes(self) -> list[Route]:
-        runs, queue, workers = self.runs, self.queue, self.workers
-        return [
-            Route("/v1/admin/stats", self.stats.show, methods=["GET"]),
-            Route("/v1/admin/runs", runs.search, methods=["GET"]),
-            Route("/v1/admin/runs/retry", runs.retry_all, methods=["POST"]),
-            Route("/v1/admin/runs/{run_id}", runs.show, methods=["GET"]),
-            Route("/v1/admin/runs/{run_id}", runs.delete, methods=["DELETE"]),
-            Route("/v1/admin/runs/{run_id}/events", runs.follow, methods=["GET"]),
-            Route("/v1/admin/runs/{run_id}/cancel", runs.cancel, methods=["POST"]),
-            Route("/v1/admin/runs/{run_id}/retry", runs.retry, methods=["POST"]),
-            Route("/v1/admin/sessions", self.sessions.show, methods=["GET"]),
-            Route("/v1/admin/workers", workers.show, methods=["GET"]),
-            Route("/v1/admin/workers/{worker}/drain", workers.drain, methods=["POST"]),
-            Route("/v1/admin/workers/{worker}/resume", workers.resume, methods=["POST"]),
-            Route("/v1/admin/queue", queue.show, methods=["GET"]),
-            Route("/v1/admin/queue/pause", queue.pause, methods=["POST"]),
-            Route("/v1/admin/queue/resume", queue.resume, methods=["POST"]),
-            Route("/v1/admin/audit", self.audit.show, methods=["GET"]),
-        ]
+    def views(self) -> tuple[object, ...]:
+        return tuple(getattr(self, field.name) for field in fields(self))
 
 
 def admin(
     authenticator: Authenticator,
     directory: AgentDirectory,
+    access: RunAccess,
     submission: Submission,
     janitor: Janitor,
     events: EventLog,
@@ -76,12 +58,12 @@ def admin(
 ) -> Admin:
     """`pipe` leads to the ledger."""
     index, depth = RunIndex(pipe, keys), QueueDepth(pipe, keys, look_at=LOOK_AT)
-    operations = Operations(pipe, keys, events)
+    operations, reruns = Operations(pipe, keys, events), Reruns(directory, access, submission, index)
     return Admin(
-        AdminRuns(authenticator, submission, janitor, events, index, operations, Reruns(directory, submission, index)),
-        AdminQueue(authenticator, depth, operations),
-        AdminWorkers(authenticator, Presence(pipe, keys), operations),
-        AdminSessions(authenticator, Lanes(pipe, keys), index),
         AdminStats(authenticator, depth, index, Tallies(pipe, keys), pipe),
+        AdminRuns(authenticator, access, janitor, events, index, operations, reruns),
+        AdminSessions(authenticator, Lanes(pipe, keys), index),
+        AdminWorkers(authenticator, Presence(pipe, keys), operations),
+        AdminQueue(authenticator, depth, operations),
         AdminAudit(authenticator, Audit(pipe, keys)),
     )

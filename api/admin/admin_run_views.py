@@ -1,4 +1,4 @@
-"""Runs as operators see them, whoever made them. Pure."""
+"""Runs of all credentials, as operators see them. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/v1/admin/runs`: every run, whoever made it."""
+"""`/v1/admin/runs`: every run, of all credentials."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from api.admin.rerun import RerunFilter, Reruns
 from api.admin.timeline import timeline
 from api.http import api_errors
 from api.http.auth import Authenticator, Scope
+from api.http.endpoint import Endpoint, ResponseOf
 from api.http.json_response import json_response
-from api.http.query import cursor, number, one_of
+from api.http.parameters import Number, Text, Time
 from api.intake.janitor import Janitor
-from api.intake.submission import Submission
-from api.runs.run_events import events_response
-from shared.ledger.audit import AuditAction, audit_entry
-from shared.ledger.operations import Deletion, Operations
-from shared.ledger.operator_views import AdminRunDetail, AdminRunList, AdminRunView, Deleted
+from api.intake.run_access import RunAccess
+from api.intake.run_parameters import AFTER, AGENT, CURSOR, LAST_EVENT_ID, RUN_ID, SESSION, STATE
+from api.runs.run_events import EVENTS, events_response
+from shared.ledger.audit import audit_entry
+from shared.ledger.operations import AuditAction, Deletion, Operations
+from shared.ledger.operator_views import AdminRunDetail, AdminRunList, AdminRunView, Deleted, RerunResult
 from shared.ledger.run_index import RunFilter, RunIndex
 from shared.ledger.run_record import RunRow
 from shared.log.event_log import EventLog
@@ -29,26 +31,41 @@ from shared.run.clock import now_ms
 from shared.run.events import StopReason
 from shared.run.states import ENDS, State
 
-MOST_PER_PAGE = 200
+ID = Text("id", "How the run's id begins, with or without `chatcmpl_`.")
+OWNER = Text("owner", "Only runs of this credential.")
+WORKER = Text("worker", "Only runs that this worker took last.")
+CODE = Text("code", "Only runs that failed for this reason, such as `worker_lost`.")
+SINCE = Time("since_ms", "Accepted no earlier; ms since the epoch.")
+TO = Time("to_ms", "Accepted no later.")
+LIMIT = Number("limit", "Most runs of one page.", default=50, least=1, most=200)
+
 LOOKED_AT = 10_000  # events of which a timeline is made
 
 
 @dataclass(frozen=True)
 class AdminRuns:
     authenticator: Authenticator
-    submission: Submission
+    access: RunAccess
     janitor: Janitor
     events: EventLog
     index: RunIndex
     operations: Operations
     repeats: Reruns
 
+    @Endpoint(
+        "GET",
+        "/v1/admin/runs",
+        "searchRuns",
+        "Every run, newest first. A page may be short when very many were looked at for it.",
+        {200: ResponseOf(AdminRunList, "A page of runs.")},
+        parameters=(ID, STATE, AGENT, SESSION, OWNER, WORKER, CODE, SINCE, TO, LIMIT, CURSOR),
+        scope=Scope.MONITOR,
+    )
     async def search(self, request: Request) -> Response:
         """Newest first. A page may be short, and even empty, when very many runs were looked at for it."""
         self.authenticator.authenticate(request.headers, Scope.MONITOR)
-        query = request.query_params
-        most = number(query.get("limit"), "limit", default=50, least=1, most=MOST_PER_PAGE)
-        return json_response(await self.view(_wanted(request), cursor=cursor(query.get("cursor", "")), most=most))
+        most = LIMIT.of(request)
+        return json_response(await self.view(_wanted(request), cursor=CURSOR.of(request), most=most))
 
     async def view(self, wanted: RunFilter, *, cursor: str, most: int) -> AdminRunList:
         """Raises Unavailable."""
@@ -67,13 +84,37 @@ class AdminRuns:
         spoke = await asyncio.gather(*(self.events.first_text_ms(row.run_id) for row in known))
         return [admin_run_views.row(row, first, now) for row, first in zip(known, spoke, strict=True)]
 
+    @Endpoint(
+        "POST",
+        "/v1/admin/runs/retry",
+        "retryRuns",
+        "The same for all runs that fit, a hundred at most. Those that were run again before are left out.",
+        {202: ResponseOf(RerunResult, "Which runs were run again, and which were not.")},
+        body=RerunFilter,
+        body_required=False,
+        scope=Scope.OPERATE,
+    )
+    async def retry_all(self, request: Request) -> Response:
+        """202 with the runs that were run again, a hundred at most."""
+        who = self.authenticator.authenticate(request.headers, Scope.OPERATE)
+        return json_response(await self.repeats.all(await parse_body(request, RerunFilter), who=who), 202)
+
+    @Endpoint(
+        "GET",
+        "/v1/admin/runs/{run_id}",
+        "inspectRun",
+        "A run with what was asked and said, its steps, and what operators alone get to know of its failure.",
+        {200: ResponseOf(AdminRunDetail, "The run.")},
+        parameters=(RUN_ID,),
+        scope=Scope.MONITOR,
+    )
     async def show(self, request: Request) -> Response:
         self.authenticator.authenticate(request.headers, Scope.MONITOR)
-        return json_response(await self.detail(request.path_params["run_id"]))
+        return json_response(await self.detail(RUN_ID.of(request)))
 
     async def detail(self, run_id: str, *, with_log: bool = True) -> AdminRunDetail:
         """Without its log: no steps, and of a run that goes on no text. Raises Failure 404 and Unavailable."""
-        record = await self.submission.any_record(run_id)
+        record = await self.access.any_record(run_id)
         rows = await self._rows([run_id], now_ms())
         if not rows:
             raise api_errors.run_not_found(run_id)
@@ -85,58 +126,105 @@ class AdminRuns:
         position = await self.index.position(run_id)
         return admin_run_views.run_detail(rows[0], record, head, text, steps, complete=complete, position=position)
 
+    @Endpoint(
+        "GET",
+        "/v1/admin/runs/{run_id}/events",
+        "observeRun",
+        "The events of any run. An operator who follows them is no reader for whom the run would go on.",
+        EVENTS,
+        parameters=(RUN_ID, AFTER, LAST_EVENT_ID),
+        scope=Scope.MONITOR,
+    )
     async def follow(self, request: Request) -> Response:
         self.authenticator.authenticate(request.headers, Scope.MONITOR)
-        record = await self.submission.any_record(request.path_params["run_id"])
-        return await events_response(request, record.run.run_id, self.submission, self.submission.observed)
+        record = await self.access.any_record(RUN_ID.of(request))
+        return await events_response(request, record.run.run_id, self.access, self.access.observe)
 
+    @Endpoint(
+        "POST",
+        "/v1/admin/runs/{run_id}/cancel",
+        "cancelAnyRun",
+        "Stop a run and every process of it.",
+        {
+            200: ResponseOf(AdminRunDetail, "It had ended already."),
+            202: ResponseOf(AdminRunDetail, "It ends in a moment."),
+        },
+        parameters=(RUN_ID,),
+        scope=Scope.OPERATE,
+    )
     async def cancel(self, request: Request) -> Response:
         """202 with the run, which ends in a moment; 200 when it has ended already."""
-        who, run_id = self.authenticator.authenticate(request.headers, Scope.OPERATE), request.path_params["run_id"]
+        who, run_id = self.authenticator.authenticate(request.headers, Scope.OPERATE), RUN_ID.of(request)
+        ended = await self.cancel_run(run_id, who=who)
+        return json_response(await self.detail(run_id), 200 if ended else 202)
+
+    async def cancel_run(self, run_id: str, *, who: str) -> bool:
+        """Whether it had ended already; else it ends in a moment. Raises ApiError 404 and Unavailable."""
         entry = audit_entry(AuditAction.CANCEL_RUN, run_id, who=who)
         state = await self.janitor.cancel(run_id, StopReason.USER, note=entry)
-        return json_response(await self.detail(run_id), 200 if state in ENDS else 202)
+        if state is None:
+            raise api_errors.run_not_found(run_id)
+        return state in ENDS
 
+    @Endpoint(
+        "POST",
+        "/v1/admin/runs/{run_id}/retry",
+        "retryRun",
+        "Make a new run that asks for the same, for the same owner and in its turn in the same session.",
+        {202: ResponseOf(AdminRunDetail, "The new run.")},
+        parameters=(RUN_ID,),
+        errors=(409, 429),
+        scope=Scope.OPERATE,
+    )
     async def retry(self, request: Request) -> Response:
         """202 with the new run. The old one must have ended."""
-        who, run_id = self.authenticator.authenticate(request.headers, Scope.OPERATE), request.path_params["run_id"]
-        if (await self.submission.any_record(run_id)).state not in ENDS:
+        who, run_id = self.authenticator.authenticate(request.headers, Scope.OPERATE), RUN_ID.of(request)
+        return json_response(await self.detail(await self.retry_run(run_id, who=who)), 202)
+
+    async def retry_run(self, run_id: str, *, who: str) -> str:
+        """The id of the new run. Raises ApiError 404 and 409, Refused and Unavailable."""
+        if (await self.access.any_record(run_id)).state not in ENDS:
             raise api_errors.run_not_ended(run_id)
-        return json_response(await self.detail(await self.repeats.one(run_id, who=who)), 202)
+        return await self.repeats.one(run_id, who=who)
 
-    async def retry_all(self, request: Request) -> Response:
-        """202 with the runs that were run again, a hundred at most."""
-        who = self.authenticator.authenticate(request.headers, Scope.OPERATE)
-        return json_response(await self.repeats.all(await parse_body(request, RerunFilter), who=who), 202)
-
+    @Endpoint(
+        "DELETE",
+        "/v1/admin/runs/{run_id}",
+        "deleteRun",
+        "Forget a run that has ended, and all that was said in it.",
+        {200: ResponseOf(Deleted, "It is gone.")},
+        parameters=(RUN_ID,),
+        errors=(409,),
+        scope=Scope.OPERATE,
+    )
     async def delete(self, request: Request) -> Response:
-        who, run_id = self.authenticator.authenticate(request.headers, Scope.OPERATE), request.path_params["run_id"]
+        who, run_id = self.authenticator.authenticate(request.headers, Scope.OPERATE), RUN_ID.of(request)
+        await self.delete_run(run_id, who=who)
+        return json_response(Deleted(id=run_id))
+
+    async def delete_run(self, run_id: str, *, who: str) -> None:
+        """Raises ApiError 404 and 409, and Unavailable."""
         match await self.operations.delete(run_id, who=who):
             case Deletion.NO_RUN:
                 raise api_errors.run_not_found(run_id)
             case Deletion.NOT_ENDED:
                 raise api_errors.run_not_ended(run_id)
             case Deletion.DONE:
-                return json_response(Deleted(id=run_id))
+                return
 
 
 def _wanted(request: Request) -> RunFilter:
-    query = request.query_params
     return RunFilter(
-        state=one_of(query.get("state"), "state", State),
-        agent=query.get("agent", ""),
-        session=query.get("session", ""),
-        owner=query.get("owner", ""),
-        worker=query.get("worker", ""),
-        code=query.get("code", ""),
-        prefix=id_prefix(query.get("id", "")),
-        since_ms=_time(request, "since_ms"),
-        to_ms=_time(request, "to_ms"),
+        state=STATE.of(request),
+        agent=AGENT.of(request),
+        session=SESSION.of(request),
+        owner=OWNER.of(request),
+        worker=WORKER.of(request),
+        code=CODE.of(request),
+        prefix=id_prefix(ID.of(request)),
+        since_ms=SINCE.of(request),
+        to_ms=TO.of(request),
     )
-
-
-def _time(request: Request, name: str) -> int | None:
-    return number(request.query_params[name], name) if name in request.query_params else None
 
 
 def id_prefix(text: str) -> str:

@@ -8,15 +8,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.http.auth import Authenticator, Scope
+from api.http.endpoint import Endpoint, ResponseOf
 from api.http.json_response import json_response
-from api.http.query import number
+from api.http.parameters import Number
 from shared.ledger.lanes import Lane, Lanes
 from shared.ledger.operator_views import SessionsView, SessionView
 from shared.ledger.run_index import RunIndex
 from shared.ledger.run_record import RunRow
 from shared.run.states import State
 
-MOST = 200
+LIMIT = Number("limit", "Most sessions.", default=50, least=1, most=200)
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,18 @@ class AdminSessions:
     lanes: Lanes
     index: RunIndex
 
+    @Endpoint(
+        "GET",
+        "/v1/admin/sessions",
+        "listSessions",
+        "Sessions that have something to do, the longest lanes first.",
+        {200: ResponseOf(SessionsView, "The sessions.")},
+        parameters=(LIMIT,),
+        scope=Scope.MONITOR,
+    )
     async def show(self, request: Request) -> Response:
         self.authenticator.authenticate(request.headers, Scope.MONITOR)
-        most = number(request.query_params.get("limit"), "limit", default=50, least=1, most=MOST)
-        return json_response(await self.view(most))
+        return json_response(await self.view(LIMIT.of(request)))
 
     async def view(self, most: int) -> SessionsView:
         """Raises Unavailable."""

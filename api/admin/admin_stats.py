@@ -9,8 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.http.auth import Authenticator, Scope
+from api.http.endpoint import Endpoint, ResponseOf
 from api.http.json_response import json_response
-from api.http.query import one_of
+from api.http.parameters import OneOf
 from shared.ledger.operator_views import AgentLoad, RedisView, ServiceLoad, SpanView, StatsView
 from shared.ledger.queue_depth import Depth, QueueDepth
 from shared.ledger.run_index import RunIndex
@@ -19,6 +20,10 @@ from shared.redis.info import read_redis_info
 from shared.redis.pipe import Pipe
 from shared.run.clock import now_ms
 from shared.run.states import State
+
+WINDOW = OneOf(
+    "window", "The last hour by the minute, or the last day by quarters of an hour.", Window, default=Window.HOUR
+)
 
 
 @dataclass(frozen=True)
@@ -29,11 +34,18 @@ class AdminStats:
     history: Tallies
     ledger: Pipe
 
+    @Endpoint(
+        "GET",
+        "/v1/admin/stats",
+        "showStats",
+        "How the whole service is, now and over time.",
+        {200: ResponseOf(StatsView, "The figures.")},
+        parameters=(WINDOW,),
+        scope=Scope.MONITOR,
+    )
     async def show(self, request: Request) -> Response:
-        """`window` is `hour`, by the minute, or `day`, by quarters of an hour."""
         self.authenticator.authenticate(request.headers, Scope.MONITOR)
-        window = Window(one_of(request.query_params.get("window"), "window", Window) or Window.HOUR)
-        return json_response(await self.view(window))
+        return json_response(await self.view(Window(WINDOW.of(request))))
 
     async def view(self, window: Window) -> StatsView:
         """Raises Unavailable."""

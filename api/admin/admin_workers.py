@@ -10,11 +10,17 @@ from starlette.responses import Response
 
 from api.http import api_errors
 from api.http.auth import Authenticator, Scope
+from api.http.endpoint import Endpoint, ResponseOf
 from api.http.json_response import json_response
+from api.http.parameters import Text
 from shared.ledger.operations import Operations
 from shared.ledger.operator_views import WebView, WorkerState, WorkersView, WorkerView
 from shared.ledger.presence import Presence, SeenWeb, SeenWorker
 from shared.redis.keys import WORKER_TTL_MS
+
+WORKER = Text("worker", "`name` of the worker.", place="path")
+
+_IN_A_MOMENT = {202: ResponseOf(WorkersView, "It does so in a moment.")}
 
 
 @dataclass(frozen=True)
@@ -23,24 +29,57 @@ class AdminWorkers:
     presence: Presence
     operations: Operations
 
+    @Endpoint(
+        "GET",
+        "/v1/admin/workers",
+        "listWorkers",
+        "The processes of the service.",
+        {200: ResponseOf(WorkersView, "The processes.")},
+        scope=Scope.MONITOR,
+    )
     async def show(self, request: Request) -> Response:
         self.authenticator.authenticate(request.headers, Scope.MONITOR)
         return json_response(await self.view())
 
+    @Endpoint(
+        "POST",
+        "/v1/admin/workers/{worker}/drain",
+        "drainWorker",
+        "Have a worker finish what it has and take nothing more, until it is resumed or started anew.",
+        _IN_A_MOMENT,
+        parameters=(WORKER,),
+        scope=Scope.OPERATE,
+    )
     async def drain(self, request: Request) -> Response:
         """202: the worker takes no more runs, in a moment, until it is resumed or started anew."""
-        who, worker = self.authenticator.authenticate(request.headers, Scope.OPERATE), request.path_params["worker"]
-        return await self._ordered(worker, await self.operations.drain(worker, who=who))
+        who, worker = self.authenticator.authenticate(request.headers, Scope.OPERATE), WORKER.of(request)
+        await self.drain_worker(worker, who=who)
+        return json_response(await self.view(), 202)
 
+    async def drain_worker(self, worker: str, *, who: str) -> None:
+        """Raises ApiError 404 and Unavailable."""
+        if not await self.operations.drain(worker, who=who):
+            raise api_errors.worker_not_found(worker)
+
+    @Endpoint(
+        "POST",
+        "/v1/admin/workers/{worker}/resume",
+        "resumeWorker",
+        "Have it take runs again.",
+        _IN_A_MOMENT,
+        parameters=(WORKER,),
+        scope=Scope.OPERATE,
+    )
     async def resume(self, request: Request) -> Response:
         """202: the worker takes runs again, in a moment."""
-        who, worker = self.authenticator.authenticate(request.headers, Scope.OPERATE), request.path_params["worker"]
-        return await self._ordered(worker, await self.operations.undrain(worker, who=who))
-
-    async def _ordered(self, worker: str, known: bool) -> Response:
-        if not known:
-            raise api_errors.worker_not_found(worker)
+        who, worker = self.authenticator.authenticate(request.headers, Scope.OPERATE), WORKER.of(request)
+        await self.resume_worker(worker, who=who)
         return json_response(await self.view(), 202)
+
+    async def resume_worker(self, worker: str, *, who: str) -> None:
+        """Raises ApiError 404 and Unavailable."""
+        if not await self.operations.undrain(worker, who=who):
+            raise api_errors.worker_not_found(worker)
 
     async def view(self) -> WorkersView:
         """Raises Unavailable."""

@@ -10,9 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.fleet.agent_directory import AgentDirectory
 from api.http import api_errors
+from api.intake.run_access import RunAccess
 from api.intake.submission import Submission
-from shared.ledger.audit import AuditAction, audit_entry
+from shared.ledger.audit import audit_entry
 from shared.ledger.ledger import RequestIdentity, Rerun
+from shared.ledger.operations import AuditAction
 from shared.ledger.operator_views import RerunPair, RerunRefusal, RerunResult
 from shared.ledger.run_index import RunFilter, RunIndex
 from shared.run.clock import now_ms
@@ -47,13 +49,14 @@ class RerunFilter(BaseModel):
 @dataclass(frozen=True)
 class Reruns:
     directory: AgentDirectory
+    access: RunAccess
     submission: Submission
     index: RunIndex
 
     async def one(self, run_id: str, *, who: str, once: bool = False) -> str:
-        """The id of a new run that asks for the same, in the same session and for the same owner; in its turn, and with
-        nobody who has to read it. Raises Failure, Refused and Unavailable."""
-        run = (await self.submission.any_record(run_id)).run
+        """The id of a new run that asks for the same, in the same session and for the same owner; in its turn, and
+        going on without readers. Raises ApiError, Refused and Unavailable."""
+        run = (await self.access.any_record(run_id)).run
         bell, _ = await self.directory.find(run.agent_id, param="run_id")
         new = run.model_copy(
             update={

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.chat.chat_request import ChatRequest, chat_request
+from api.chat.chat_schema import ChatRequestBody, Completion
 from api.chat.chat_view import ChatFold, ChatStream
 from api.chat.streamed_answer import chat_frames
 from api.chat.whole_answer import completion_response
@@ -18,10 +19,13 @@ from api.http import api_errors
 from api.http.auth import Authenticator
 from api.http.body import BODY_SECONDS, parse_json, read_body
 from api.http.disconnect import while_connected
+from api.http.endpoint import EVENT_STREAM, Endpoint, ResponseOf
 from api.http.json_value import JsonObject
-from api.http.query import flag, number
+from api.http.parameters import Flag, Number, Text
 from api.intake.janitor import Janitor
 from api.intake.new_run import new_run, request_digest
+from api.intake.run_access import RunAccess
+from api.intake.run_parameters import RUN_ID
 from api.intake.submission import Submission
 from api.relay.event_stream import KEEP_ALIVE_SECONDS, EventStreamResponse
 from api.relay.relay import RunReader
@@ -32,17 +36,46 @@ from shared.run.run import Run
 
 ANSWER_MARGIN = 0.9  # of the client's patience: the rest is for our error to reach it
 
+STREAM = Flag("stream", "Send the answer while it is made.")
+STARTING_AFTER = Number("starting_after", "With `stream`: the `seq` of the last chunk that came.")
+
+# `chat_request` reads these.
+_HEADERS = (
+    Text("Idempotency-Key", "A request with the same key and body gets the answer of the first.", place="header"),
+    Text("x-clawdbot-agent-id", "The agent; counts more than `model`.", place="header"),
+    Text(
+        "x-clawdbot-session-key", "The session, which keeps its own history; counts more than `user`.", place="header"
+    ),
+)
+
+_COMPLETION = ResponseOf(
+    Completion,
+    "The completion; with `stream`, `chat.completion.chunk` objects as `data:` lines, the last of which is `[DONE]`.",
+    EVENT_STREAM,
+)
+
 
 @dataclass(frozen=True)
 class ChatCompletions:
     authenticator: Authenticator
     directory: AgentDirectory
     submission: Submission
+    access: RunAccess
     janitor: Janitor
     max_body_bytes: int
     empty_answer: str
     body_seconds: float = BODY_SECONDS
 
+    @Endpoint(
+        "POST",
+        "/v1/chat/completions",
+        "createChatCompletion",
+        "Ask an agent, and get its answer whole or while it is made.",
+        {200: _COMPLETION},
+        parameters=_HEADERS,
+        body=ChatRequestBody,
+        errors=(404, 409, 429, 502, 504),
+    )
     async def create(self, request: Request) -> Response:
         """Checks in this order: method and path (the router), credential, body, user message, agent and session."""
         owner = self.authenticator.authenticate(request.headers)
@@ -62,16 +95,24 @@ class ChatCompletions:
             headers = api_errors.run_headers(run.run_id)
             return EventStreamResponse(frames, owned.pop_all(), headers, over=lambda: chat.done)
 
+    @Endpoint(
+        "GET",
+        "/v1/chat/completions/{run_id}",
+        "retrieveChatCompletion",
+        "The answer of an earlier request, live or finished.",
+        {200: _COMPLETION},
+        parameters=(RUN_ID, STREAM, STARTING_AFTER),
+        errors=(409, 429, 502, 504),
+    )
     async def retrieve(self, request: Request) -> Response:
         """The answer of a run that was accepted before: whole, or as a stream from an event on."""
         owner = self.authenticator.authenticate(request.headers)
-        run_id, query = request.path_params["run_id"], request.query_params
-        stream, after = flag(query.get("stream"), "stream"), number(query.get("starting_after"), "starting_after")
+        run_id, stream, after = RUN_ID.of(request), STREAM.of(request), STARTING_AFTER.of(request)
         async with AsyncExitStack() as owned:
-            run, reader = await owned.enter_async_context(self.submission.owned(run_id, owner))
+            run, reader = await owned.enter_async_context(self.access.attach_owned(run_id, owner))
             if not stream:
                 return await self._whole(request, run, reader, patience=None, repeatable=True)
-            await self.submission.place(run_id, after, "starting_after")
+            await self.access.check_cursor(run_id, after, STARTING_AFTER.name)
             chat = ChatStream(run, include_usage=True, empty_answer=self.empty_answer, with_seq=True)
             frames = chat_frames(reader, chat, after=after)
             headers = api_errors.run_headers(run.run_id)

@@ -120,24 +120,3 @@ class Model(BaseModel):
 class ModelList(BaseModel):
     object: Literal["list"]
     data: list[Model]
-
-
-class Problem(BaseModel):
-    message: str = Field(description="For people.")
-    type: str
-    code: str | None = Field(None, description="For programs.")
-    param: str | None = Field(None, description="The field, parameter or header that is wrong.")
-
-
-class ErrorAnswer(BaseModel):
-    error: Problem
-
-
-class Liveness(BaseModel):
-    status: Literal["ok"]
-
-
-class Readiness(BaseModel):
-    status: Literal["ok", "unavailable"]
-    workers: int | None = Field(None, description="Live workers.")
-    missing: list[Literal["redis", "worker"]] | None = None

@@ -10,10 +10,13 @@ from starlette.responses import Response
 from api.fleet.agent_directory import AgentDirectory
 from api.fleet.api_metrics import ApiMetrics
 from api.http.auth import Authenticator, Scope
+from api.http.endpoint import Endpoint, ResponseOf
 from shared.ledger.presence import known_agents
 from shared.ledger.queue_depth import QueueDepth
 from shared.observe.process_metrics import exposition
 from shared.run.errors import Unavailable
+
+_TEXTS = {"text/plain": "string", "application/openmetrics-text": "string"}
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,14 @@ class MetricsPage:
     depth: QueueDepth
     directory: AgentDirectory
 
+    @Endpoint(
+        "GET",
+        "/metrics",
+        "metrics",
+        "What this process measures, and what Redis says of the whole service, for Prometheus.",
+        {200: ResponseOf(None, "In the form that `Accept` prefers.", _TEXTS)},
+        scope=Scope.MONITOR,
+    )
     async def show(self, request: Request) -> Response:
         """Responds 200 also while Redis is away: with `runrelay_redis_up 0` and without the values from Redis."""
         self.authenticator.authenticate(request.headers, Scope.MONITOR)

@@ -7,6 +7,8 @@ from enum import StrEnum
 
 from api.http import api_errors
 
+CURSOR = r"|[0-9]{1,16}(\.[0-9]{1,9})?"  # a `next_cursor`, or nothing: the first page
+
 
 def flag(text: str | None, name: str) -> bool:
     """An absent parameter is false."""
@@ -35,6 +37,6 @@ def one_of(text: str | None, name: str, words: type[StrEnum]) -> str:
 
 
 def cursor(text: str) -> str:
-    if not re.fullmatch(r"|[0-9]{1,16}(\.[0-9]{1,9})?", text):
+    if not re.fullmatch(CURSOR, text):
         raise api_errors.invalid_value("cursor", "must be a `next_cursor`")
     return text

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 from starlette.requests import Request
 
-from api.admin.admin_queue import which
 from api.admin.admin_routes import Admin
+from api.admin.admin_workers import WORKER
 from api.admin.rerun import RerunFilter
 from api.http import api_errors
+from api.intake.run_parameters import RUN_ID
 from api.monitor.run_list_pages import failed, parse_search
-from shared.ledger.audit import AuditAction, audit_entry
-from shared.ledger.operations import Deletion
-from shared.run.errors import TooManyPauses
-from shared.run.events import StopReason
-from shared.run.states import ENDS
-
-Form = Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -31,6 +25,9 @@ class ActionResult:
     count: int = 0
     refused: int = 0
 
+
+Form = Mapping[str, str]
+Act = Callable[[Request, Form, str], Awaitable[ActionResult]]  # the name of the operator's credential comes last
 
 MESSAGES = {
     "cancelling": "The run was asked to stop.",
@@ -50,30 +47,31 @@ MESSAGES = {
 class Actions:
     admin: Admin
 
+    @property
+    def by_path(self) -> Mapping[str, Act]:
+        """What each form does, by its address below the monitor's."""
+        return {
+            "/runs/{run_id}/cancel": self.cancel,
+            "/runs/{run_id}/again": self.again,
+            "/runs/{run_id}/delete": self.delete,
+            "/failed/again": self.all_again,
+            "/workers/{worker}/drain": self.drain,
+            "/workers/{worker}/resume": self.serve,
+            "/queue/pause": self.pause,
+            "/queue/resume": self.resume,
+        }
+
     async def cancel(self, request: Request, form: Form, who: str) -> ActionResult:
-        run_id = request.path_params["run_id"]
-        state = await self.admin.runs.janitor.cancel(
-            run_id, StopReason.USER, note=audit_entry(AuditAction.CANCEL_RUN, run_id, who=who)
-        )
-        if state is None:
-            raise api_errors.run_not_found(run_id)
-        return ActionResult(f"/monitor/runs/{run_id}", "ended" if state in ENDS else "cancelling")
+        run_id = RUN_ID.of(request)
+        ended = await self.admin.runs.cancel_run(run_id, who=who)
+        return ActionResult(f"/monitor/runs/{run_id}", "ended" if ended else "cancelling")
 
     async def again(self, request: Request, form: Form, who: str) -> ActionResult:
-        run_id = request.path_params["run_id"]
-        if (await self.admin.runs.submission.any_record(run_id)).state not in ENDS:
-            raise api_errors.run_not_ended(run_id)
-        return ActionResult(f"/monitor/runs/{await self.admin.runs.repeats.one(run_id, who=who)}", "again")
+        return ActionResult(f"/monitor/runs/{await self.admin.runs.retry_run(RUN_ID.of(request), who=who)}", "again")
 
     async def delete(self, request: Request, form: Form, who: str) -> ActionResult:
-        run_id = request.path_params["run_id"]
-        match await self.admin.runs.operations.delete(run_id, who=who):
-            case Deletion.NO_RUN:
-                raise api_errors.run_not_found(run_id)
-            case Deletion.NOT_ENDED:
-                raise api_errors.run_not_ended(run_id)
-            case Deletion.DONE:
-                return ActionResult("/monitor/runs", "deleted")
+        await self.admin.runs.delete_run(RUN_ID.of(request), who=who)
+        return ActionResult("/monitor/runs", "deleted")
 
     async def all_again(self, request: Request, form: Form, who: str) -> ActionResult:
         """Runs again the failed runs that fit the filter, a hundred at a time. The next request leaves out those that
@@ -98,26 +96,17 @@ class Actions:
         )
 
     async def drain(self, request: Request, form: Form, who: str) -> ActionResult:
-        worker = request.path_params["worker"]
-        return _ordered(worker, await self.admin.workers.operations.drain(worker, who=who), "draining")
+        await self.admin.workers.drain_worker(WORKER.of(request), who=who)
+        return ActionResult("/monitor/workers", "draining")
 
     async def serve(self, request: Request, form: Form, who: str) -> ActionResult:
-        worker = request.path_params["worker"]
-        return _ordered(worker, await self.admin.workers.operations.undrain(worker, who=who), "serving")
+        await self.admin.workers.resume_worker(WORKER.of(request), who=who)
+        return ActionResult("/monitor/workers", "serving")
 
     async def pause(self, request: Request, form: Form, who: str) -> ActionResult:
-        try:
-            await self.admin.queue.operations.pause(which(form.get("agent") or None), who=who)
-        except TooManyPauses:
-            raise api_errors.too_many_pauses() from None
+        await self.admin.queue.pause_agent(form.get("agent") or None, who=who)
         return ActionResult("/monitor/queue", "paused")
 
     async def resume(self, request: Request, form: Form, who: str) -> ActionResult:
-        await self.admin.queue.operations.resume(which(form.get("agent") or None), who=who)
+        await self.admin.queue.resume_agent(form.get("agent") or None, who=who)
         return ActionResult("/monitor/queue", "resumed")
-
-
-def _ordered(worker: str, known: bool, message: str) -> ActionResult:
-    if not known:
-        raise api_errors.worker_not_found(worker)
-    return ActionResult("/monitor/workers", message)

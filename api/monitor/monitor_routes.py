@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 from api.admin.admin_routes import Admin
 from api.http.auth import Credentials, LoopbackOnly
-from api.intake.submission import Submission
+from api.intake.run_access import RunAccess
 from api.monitor.actions import Actions
 from api.monitor.list_pages import AuditPage, QueuePage, SessionsPage, WorkersPage
 from api.monitor.live_views import LiveViews
@@ -23,7 +23,7 @@ from api.monitor.overview_page import Overview
 from api.monitor.rendering import Templates
 from api.monitor.run_list_pages import FailedPage, RunsPage
 from api.monitor.run_page import RunDetailPage
-from api.monitor.site import Act, Handler, Site, html_handler
+from api.monitor.site import Handler, Site, html_handler
 from shared.log.event_log import EventLog
 
 _FILES = StaticFiles(directory=Path(__file__).parent / "static")
@@ -38,9 +38,7 @@ class Monitor:
     end: Callable[[], None]
 
 
-def monitor(
-    authenticator: Credentials | LoopbackOnly, admin: Admin, submission: Submission, events: EventLog
-) -> Monitor:
+def monitor(authenticator: Credentials | LoopbackOnly, admin: Admin, access: RunAccess, events: EventLog) -> Monitor:
     live = LiveViews()
     pages: dict[str, MonitorPage] = {
         PATH: Overview(admin.stats, admin.workers, admin.queue, admin.runs, events),
@@ -51,19 +49,13 @@ def monitor(
         f"{PATH}/queue": QueuePage(admin.queue),
         f"{PATH}/audit": AuditPage(admin.audit),
     }
-    site = Site(
-        login_of(authenticator), Templates(), live, submission, events, pages, RunDetailPage(admin.runs, events)
-    )
-    acts = Actions(admin)
+    site = Site(login_of(authenticator), Templates(), live, access, events, pages, RunDetailPage(admin.runs, events))
 
     def get(path: str, handler: Handler) -> Route:
         return Route(f"{PATH}{path}", html_handler(handler, site), methods=["GET"])
 
     def post(path: str, handler: Handler) -> Route:
         return Route(f"{PATH}{path}", html_handler(handler, site), methods=["POST"])
-
-    def act(path: str, act: Act) -> Route:
-        return post(path, site.act(act))
 
     routes: list[Route] = [
         *(get(path.removeprefix(PATH), site.show) for path in pages),
@@ -72,14 +64,7 @@ def monitor(
         get("/login", site.ask_token),
         post("/login", site.log_in),
         post("/logout", site.log_out),
-        act("/runs/{run_id}/cancel", acts.cancel),
-        act("/runs/{run_id}/again", acts.again),
-        act("/runs/{run_id}/delete", acts.delete),
-        act("/failed/again", acts.all_again),
-        act("/workers/{worker}/drain", acts.drain),
-        act("/workers/{worker}/resume", acts.serve),
-        act("/queue/pause", acts.pause),
-        act("/queue/resume", acts.resume),
+        *(post(path, site.act(act)) for path, act in Actions(admin).by_path.items()),
         get("/static/{name}", _static),
     ]
     return Monitor(routes, live.look_forever, live.end)

@@ -14,8 +14,8 @@ from api.http import api_errors, sse
 from api.http.api_errors import ApiError
 from api.http.body import BODY_SECONDS, read_body
 from api.http.query import number
-from api.intake.submission import Submission
-from api.monitor.actions import MESSAGES, ActionResult, Form
+from api.intake.run_access import RunAccess
+from api.monitor.actions import MESSAGES, Act
 from api.monitor.live_views import LiveViews, Parts, TooManyLooks
 from api.monitor.login import PATH, Login, Operator, check_same_origin, end_session, is_cross_site
 from api.monitor.monitor_page import MonitorPage, PageRequest
@@ -38,7 +38,6 @@ HEADERS = {
 }
 
 Handler = Callable[[Request], Awaitable[Response]]
-Act = Callable[[Request, Form, str], Awaitable[ActionResult]]
 
 
 def html_handler(handler: Handler, site: Site) -> Handler:
@@ -63,7 +62,7 @@ class Site:
     login: Login
     sheets: Templates
     live: LiveViews
-    submission: Submission
+    access: RunAccess
     events: EventLog
     pages: Mapping[str, MonitorPage]  # by path
     run: MonitorPage
@@ -117,9 +116,9 @@ class Site:
             return LiveResponse(sources, owned.pop_all())
 
     async def _run_source(self, owned: AsyncExitStack, run_id: str, after: int) -> Source:
-        head = await self.submission.place(run_id, after, "after")
-        record = await self.submission.any_record(run_id)
-        _, reader = await owned.enter_async_context(self.submission.observed(run_id, after=min(after, head.seq)))
+        head = await self.access.check_cursor(run_id, after, "after")
+        record = await self.access.any_record(run_id)
+        _, reader = await owned.enter_async_context(self.access.observe(run_id, after=min(after, head.seq)))
         return speaking(reader, self.events, self.sheets, after=after, queued_ms=record.queued_ms)
 
     # --- actions ------------------------------------------------------------------------------------------------------

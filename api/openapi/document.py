@@ -1,22 +1,22 @@
-"""`GET /openapi.json`: the API as an OpenAPI document. It is the same for everybody as long as a release lives, so
-nobody has to say who asks.
+"""Declared endpoints as an OpenAPI document. Pure.
 
-Whoever adds a route to `api/app.py` adds it in this folder; a test compares the two.
+Nothing is listed here: each endpoint is declared beside its handler, and each body is a model of pydantic, whose own
+`models_json_schema` makes the schemas and their names.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 
-from openapi_pydantic import Components, Info, OpenAPI, PathItem, SecurityScheme
-from openapi_pydantic.util import construct_open_api_with_schema_class
-from starlette.requests import Request
-from starlette.responses import Response as Answer
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 
-from api.chat import chat_schema
-from api.http import api_errors
-from api.openapi import admin, completions, runs, service
-from api.openapi.parts import PROBLEMS, answer
+from api.http.auth import Scope
+from api.http.endpoint import Endpoint, ResponseOf
+from api.http.error_answer import MEANINGS, ErrorAnswer
+from api.http.json_value import JsonObject, compact
+from api.http.parameters import Parameter
 from shared.run.release import RELEASE
 
 ABOUT = """\
@@ -25,27 +25,87 @@ and a client that lost its connection reads on with the run's id. Runs belong to
 other they are not there. `/v1/admin` shows all of them to operators, whose credentials have scopes of their own. A
 service that was set up without credentials answers programs on its own machine."""
 
-
-async def show(_: Request) -> Answer:
-    return Answer(document(), headers={"Content-Type": api_errors.JSON})
+JSON = "application/json"
 
 
 @cache
-def document() -> bytes:
-    described = OpenAPI(
-        openapi="3.1.1",
-        info=Info(title="runrelay", version=RELEASE, description=ABOUT),
-        paths=_paths(),
-        components=Components(
-            responses={str(status): answer(chat_schema.ErrorAnswer, how) for status, how in PROBLEMS.items()},
-            securitySchemes={"bearer": SecurityScheme(type="http", scheme="bearer")},
-        ),
-        security=[{"bearer": []}],
+def document(endpoints: tuple[Endpoint, ...]) -> bytes:
+    """The document as JSON, made once for the same endpoints."""
+    return compact(
+        {
+            "openapi": "3.1.1",
+            "info": {"title": "runrelay", "version": RELEASE, "description": ABOUT},
+            "paths": _paths(endpoints),
+            "components": {
+                "schemas": _schemas({ErrorAnswer, *_models(endpoints)}),
+                "responses": {str(status): _response(ResponseOf(ErrorAnswer, how)) for status, how in MEANINGS.items()},
+                "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+            },
+            "security": [{"bearer": []}],
+        }
     )
+
+
+def _paths(endpoints: tuple[Endpoint, ...]) -> JsonObject:
+    paths: dict[str, JsonObject] = {}
+    for endpoint in endpoints:
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint)
+    return {**paths}
+
+
+def _operation(endpoint: Endpoint) -> JsonObject:
+    operation: JsonObject = {"operationId": endpoint.name, "summary": endpoint.summary}
+    if endpoint.scope is None:
+        operation["security"] = []
+    elif endpoint.scope is not Scope.API:
+        operation["description"] = f"Needs the scope `{endpoint.scope}`."
+    if endpoint.path.startswith("/v1/admin/"):
+        operation["tags"] = ["admin"]
+    if endpoint.parameters:
+        operation["parameters"] = [_parameter(parameter) for parameter in endpoint.parameters]
+    if endpoint.body is not None:
+        content: JsonObject = {JSON: {"schema": _reference("schemas", endpoint.body.__name__)}}
+        operation["requestBody"] = {"content": content, "required": endpoint.body_required}
+    responses: JsonObject = {str(status): _response(response) for status, response in endpoint.responses.items()}
+    errors: JsonObject = {str(status): _reference("responses", str(status)) for status in endpoint.error_statuses}
+    operation["responses"] = errors | responses
+    return operation
+
+
+def _parameter(parameter: Parameter) -> JsonObject:
+    return {
+        "name": parameter.name,
+        "in": parameter.place,
+        "description": parameter.description,
+        "required": parameter.place == "path",
+        "schema": parameter.schema,
+    }
+
+
+def _response(response: ResponseOf) -> JsonObject:
+    content: JsonObject = {media: {"schema": {"type": kind}} if kind else {} for media, kind in response.media.items()}
+    if response.model is not None:
+        content[JSON] = {"schema": _reference("schemas", response.model.__name__)}
+    described: JsonObject = {"description": response.description}
+    return {**described, "content": content} if content else described
+
+
+def _reference(kind: str, name: str) -> JsonObject:
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def _models(endpoints: tuple[Endpoint, ...]) -> Iterator[type[BaseModel]]:
+    for endpoint in endpoints:
+        models = (endpoint.body, *(response.model for response in endpoint.responses.values()))
+        yield from (model for model in models if model is not None)
+
+
+def _schemas(models: set[type[BaseModel]]) -> JsonObject:
+    """By name. Two models of one name would get longer ones here than in the references; a test follows each."""
     # Not by alias: the API answers in snake_case. Only events have other names, and they are no JSON answers.
-    complete = construct_open_api_with_schema_class(described, by_alias=False)
-    return complete.model_dump_json(by_alias=True, exclude_unset=True, exclude_none=True).encode()
-
-
-def _paths() -> dict[str, PathItem]:
-    return {**completions.paths(), **runs.paths(), **admin.paths(), **service.paths()}
+    ordered = sorted(models, key=lambda model: model.__name__)
+    _, definitions = models_json_schema(
+        [(model, "validation") for model in ordered], by_alias=False, ref_template="#/components/schemas/{model}"
+    )
+    schemas: JsonObject = definitions["$defs"]
+    return schemas

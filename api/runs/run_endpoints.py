@@ -13,15 +13,18 @@ from api.http import api_errors
 from api.http.auth import Authenticator
 from api.http.body import BODY_SECONDS, parse_json, read_body
 from api.http.disconnect import while_connected
+from api.http.endpoint import Endpoint, ResponseOf
 from api.http.json_response import json_response
-from api.http.query import cursor, number, one_of
+from api.http.parameters import Number, Text
 from api.intake.janitor import Janitor
 from api.intake.new_run import new_run, request_digest
+from api.intake.run_access import RunAccess
+from api.intake.run_parameters import AFTER, AGENT, CURSOR, LAST_EVENT_ID, RUN_ID, SESSION, STATE
 from api.intake.submission import Submission
 from api.relay.event_stream import KEEP_ALIVE_SECONDS
 from api.relay.relay import RunReader
-from api.runs.run_events import events_response
-from api.runs.run_request import run_request
+from api.runs.run_events import EVENTS, events_response
+from api.runs.run_request import RunRequest, run_request
 from api.runs.run_view import RunPage, RunView, summary, whole
 from shared.ledger.ledger import RequestIdentity
 from shared.ledger.run_index import RunFilter, RunIndex
@@ -32,8 +35,11 @@ from shared.run.events import StopReason, is_terminal
 from shared.run.states import ENDS, State
 from shared.run.text import js_trim
 
-MOST_PER_PAGE = 100
-LONGEST_WAIT = 300  # seconds
+IDEMPOTENCY_KEY = Text(
+    "Idempotency-Key", "A request with the same key and body gets the run of the first.", place="header"
+)
+LIMIT = Number("limit", "Most runs of one page.", default=20, least=1, most=100)
+TIMEOUT = Number("timeout", "Seconds.", default=30, most=300)
 
 
 @dataclass(frozen=True)
@@ -43,11 +49,22 @@ class RunEndpoints:
     authenticator: Authenticator
     directory: AgentDirectory
     submission: Submission
+    access: RunAccess
     janitor: Janitor
     events: EventLog
     index: RunIndex
     max_body_bytes: int
 
+    @Endpoint(
+        "POST",
+        "/v1/runs",
+        "createRun",
+        "Start a run, and do not wait for it.",
+        {202: ResponseOf(RunView, "The run.")},
+        parameters=(IDEMPOTENCY_KEY,),
+        body=RunRequest,
+        errors=(404, 409, 429),
+    )
     async def create(self, request: Request) -> Response:
         """202 with the run; an earlier request's, when `Idempotency-Key` says that this is the same one again."""
         owner = self.authenticator.authenticate(request.headers)
@@ -55,7 +72,7 @@ class RunEndpoints:
         asked = run_request(body)
         session = asked.resolved()
         bell, agent = await self.directory.find(session.agent_id, param="agent")
-        key = js_trim(request.headers.get("idempotency-key", "")) or None
+        key = js_trim(IDEMPOTENCY_KEY.of(request)) or None
         run = new_run(
             owner=owner,
             session=session,
@@ -69,40 +86,77 @@ class RunEndpoints:
             run, bell=bell, once=RequestIdentity(request_digest(session, "run", body), key=key)
         )
         try:
-            return json_response(await self._view(await self.submission.record(accepted.run_id, owner)), 202)
+            return json_response(await self._view(await self.access.record_of_owner(accepted.run_id, owner)), 202)
         except Unavailable:  # by now a client that posts again must not be told that this is safe
             raise api_errors.run_unseen(accepted.run_id) from None
 
+    @Endpoint(
+        "GET",
+        "/v1/runs",
+        "listRuns",
+        "Your runs, newest first.",
+        {200: ResponseOf(RunPage, "A page of runs.")},
+        parameters=(STATE, AGENT, SESSION, LIMIT, CURSOR),
+    )
     async def list(self, request: Request) -> Response:
         """Newest first; `state`, `agent` and `session` filter, `limit` and `cursor` page."""
         owner = self.authenticator.authenticate(request.headers)
-        query = request.query_params
-        state = one_of(query.get("state"), "state", State)
-        most = number(query.get("limit"), "limit", default=20, least=1, most=MOST_PER_PAGE)
-        agent, session = query.get("agent", ""), query.get("session", "")
-        wanted = RunFilter(owner=owner, state=state, agent=agent, session=session)
-        page = await self.index.page(wanted, cursor=cursor(query.get("cursor", "")), most=most)
+        state, most = STATE.of(request), LIMIT.of(request)
+        wanted = RunFilter(owner=owner, state=state, agent=AGENT.of(request), session=SESSION.of(request))
+        page = await self.index.page(wanted, cursor=CURSOR.of(request), most=most)
         rows = await self.index.rows(page.run_ids)
         return json_response(RunPage(data=[summary(row) for row in rows], next_cursor=page.cursor or None))
 
+    @Endpoint(
+        "GET",
+        "/v1/runs/{run_id}",
+        "showRun",
+        "A run: its state, its times, and what was said so far.",
+        {200: ResponseOf(RunView, "The run.")},
+        parameters=(RUN_ID,),
+    )
     async def show(self, request: Request) -> Response:
         return json_response(await self._view(await self._record(request)))
 
+    @Endpoint(
+        "GET",
+        "/v1/runs/{run_id}/events",
+        "followRun",
+        "The events of a run, live or finished, from any place on.",
+        EVENTS,
+        parameters=(RUN_ID, AFTER, LAST_EVENT_ID),
+    )
     async def follow(self, request: Request) -> Response:
         record = await self._record(request)
-        return await events_response(request, record.run.run_id, self.submission, self.submission.attached)
+        return await events_response(request, record.run.run_id, self.access, self.access.attach)
 
+    @Endpoint(
+        "POST",
+        "/v1/runs/{run_id}/cancel",
+        "cancelRun",
+        "Stop a run and every process of it.",
+        {200: ResponseOf(RunView, "It had ended already."), 202: ResponseOf(RunView, "It ends in a moment.")},
+        parameters=(RUN_ID,),
+    )
     async def cancel(self, request: Request) -> Response:
         """202 with the run, which ends in a moment; 200 when it has ended already."""
         record = await self._record(request)
         state = await self.janitor.cancel(record.run.run_id, StopReason.USER)
         return json_response(await self._view(await self._record(request)), 200 if state in ENDS else 202)
 
+    @Endpoint(
+        "GET",
+        "/v1/runs/{run_id}/wait",
+        "waitForRun",
+        "The run as soon as it has ended, or as it is when the time is up.",
+        {200: ResponseOf(RunView, "The run.")},
+        parameters=(RUN_ID, TIMEOUT),
+    )
     async def wait(self, request: Request) -> Response:
         """The run as soon as it has ended, or as it is after `timeout` seconds."""
         record = await self._record(request)
-        seconds = number(request.query_params.get("timeout"), "timeout", default=30, most=LONGEST_WAIT)
-        async with self.submission.attached(record.run.run_id) as (_, reader):
+        seconds = TIMEOUT.of(request)
+        async with self.access.attach(record.run.run_id) as (_, reader):
             return await while_connected(request, lambda: self._when_ended(request, reader, seconds))
 
     async def _when_ended(self, request: Request, reader: RunReader, seconds: float) -> Response:
@@ -112,7 +166,7 @@ class RunEndpoints:
 
     async def _record(self, request: Request) -> RunRecord:
         owner = self.authenticator.authenticate(request.headers)
-        return await self.submission.record(request.path_params["run_id"], owner)
+        return await self.access.record_of_owner(RUN_ID.of(request), owner)
 
     async def _view(self, record: RunRecord) -> RunView:
         run_id = record.run.run_id

@@ -8,11 +8,24 @@ from typing import Protocol
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.http.query import number
-from api.intake.submission import Submission
+from api.http.endpoint import EVENT_STREAM, ResponseOf
+from api.intake.run_access import RunAccess
+from api.intake.run_parameters import AFTER, LAST_EVENT_ID
 from api.relay.event_stream import EventStreamResponse, event_frames
 from api.relay.relay import RunReader
 from shared.run.run import Run
+
+EVENTS = {
+    200: ResponseOf(
+        None,
+        """\
+Server-Sent Events. Each has the number of the run's event as `id:`, its kind as `event:` (lifecycle, assistant, tool,
+call, reasoning, usage) and the event as JSON in `data:`. `event: error` says why no more will come of a run that goes
+on.""",
+        EVENT_STREAM,
+    ),
+    204: ResponseOf(None, "The run has ended, and nothing is left to come."),
+}
 
 
 class Follow(Protocol):
@@ -21,13 +34,11 @@ class Follow(Protocol):
         ...
 
 
-async def events_response(request: Request, run_id: str, submission: Submission, follow: Follow) -> Response:
+async def events_response(request: Request, run_id: str, access: RunAccess, follow: Follow) -> Response:
     """From `Last-Event-ID`, or else `after`, on. 204 when there is nothing left to come."""
-    given, name = request.headers.get("last-event-id"), "Last-Event-ID"
-    if not given:
-        given, name = request.query_params.get("after"), "after"
-    after = number(given, name)
-    head = await submission.place(run_id, after, name)
+    place = LAST_EVENT_ID if LAST_EVENT_ID.text(request) else AFTER
+    after = place.of(request)
+    head = await access.check_cursor(run_id, after, place.name)
     if head.end is not None and after == head.seq:
         return Response(status_code=204)  # a browser's EventSource comes back for ever, but for this
     async with AsyncExitStack() as owned:

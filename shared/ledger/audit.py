@@ -11,16 +11,6 @@ from shared.redis.replies import texts
 from shared.run.events import Value
 
 
-class AuditAction(StrEnum):
-    PAUSE_QUEUE = "queue.pause"
-    RESUME_QUEUE = "queue.resume"
-    DRAIN_WORKER = "worker.drain"
-    RESUME_WORKER = "worker.resume"
-    CANCEL_RUN = "run.cancel"
-    RETRY_RUN = "run.retry"
-    DELETE_RUN = "run.delete"
-
-
 class AuditEntry(Value):
     """One operation. `target` is what it changed: a run, a worker, an agent, or `*` for the whole queue."""
 
@@ -29,7 +19,7 @@ class AuditEntry(Value):
     target: str
 
 
-def audit_entry(act: AuditAction, target: str, *, who: str) -> str:
+def audit_entry(act: StrEnum, target: str, *, who: str) -> str:
     """The entry as JSON, the form that the scripts take."""
     return AuditEntry(who=who, act=act, target=target).model_dump_json(by_alias=True)
 

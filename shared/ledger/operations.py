@@ -4,9 +4,9 @@ entry in the audit. To stop a run or run it again, operators use the ledger as c
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 
-from shared.ledger.audit import AuditAction, audit_entry
+from shared.ledger.audit import audit_entry
 from shared.ledger.ledger_script import ledger_script
 from shared.ledger.presence import WorkerOrder
 from shared.log.event_log import EventLog
@@ -17,6 +17,18 @@ from shared.run.errors import TooManyPauses
 from shared.run.states import ENDS, State
 
 AT_ONCE = 1_000  # runs that one script returns to the queue: Redis serves no other client meanwhile
+
+
+class AuditAction(StrEnum):
+    """Each act of operators, as the audit names it. The acts on runs are the ledger's."""
+
+    PAUSE_QUEUE = "queue.pause"
+    RESUME_QUEUE = "queue.resume"
+    DRAIN_WORKER = "worker.drain"
+    RESUME_WORKER = "worker.resume"
+    CANCEL_RUN = "run.cancel"
+    RETRY_RUN = "run.retry"
+    DELETE_RUN = "run.delete"
 
 
 @dataclass(frozen=True)

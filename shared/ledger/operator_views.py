@@ -230,7 +230,7 @@ class SessionsView(BaseModel):
 class AuditEntryView(BaseModel):
     at_ms: int
     who: str = Field(description="Name of the credential.")
-    act: str = Field(description="Such as `queue.pause`, `worker.drain`, `run.cancel`, `run.retry`, `run.delete`.")
+    act: str = Field(description="What was done, such as `queue.pause`.")
     target: str = Field(description="The run, the worker or the agent; `*` is the whole queue.")
 
 

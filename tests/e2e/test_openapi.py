@@ -19,12 +19,12 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from api.openapi.document import document
+from tests.api.described import described
 from tests.e2e.asking import asked, authorised
 from tests.e2e.play import wait
 from tests.e2e.service import ALICE, OLGA, Service, started
 
-SCHEMA = schemathesis.openapi.from_dict(json.loads(document()))
+SCHEMA = schemathesis.openapi.from_dict(json.loads(described()))
 OPERATIONS = [(path, method) for path, item in SCHEMA.raw_schema["paths"].items() for method in item]
 CHECKS = [
     not_a_server_error,

@@ -7,29 +7,33 @@ import json
 import httpx
 import pytest
 
-from api.openapi.document import document
+from tests.api.described import described
 from tests.api.running import Api, problem
 
-OPERATIONS = [
-    (method.upper(), path.format(run_id="chatcmpl_1", worker="w1"))
-    for path, item in json.loads(document())["paths"].items()
-    for method in item
+DESCRIBED = {
+    (method.upper(), path.format(run_id="chatcmpl_1", worker="w1")): operation
+    for path, item in json.loads(described())["paths"].items()
+    for method, operation in item.items()
     if path.startswith("/v1/admin")
-]
+}
+OPERATIONS = [*DESCRIBED]
 LOOKS = [operation for operation in OPERATIONS if operation[0] == "GET"]
 ACTS = [operation for operation in OPERATIONS if operation[0] != "GET"]
 
 
 def test_there_are_looks_and_acts() -> None:
-    assert len(LOOKS) == 8
-    assert len(ACTS) == 8
+    """That the document has every route is tested beside it."""
+    assert {("GET", "/v1/admin/runs"), ("GET", "/v1/admin/queue")} <= {*LOOKS}
+    assert {("DELETE", "/v1/admin/runs/chatcmpl_1"), ("POST", "/v1/admin/queue/pause")} <= {*ACTS}
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 async def test_a_client_may_neither_look_nor_act(alice: httpx.AsyncClient, method: str, path: str) -> None:
     answer = await alice.request(method, path)
     assert problem(answer)[:2] == (403, "scope_missing")
-    assert f"scope `{'monitor' if method == 'GET' else 'operate'}`" in answer.json()["error"]["message"]
+    scope = f"the scope `{'monitor' if method == 'GET' else 'operate'}`"
+    assert scope in answer.json()["error"]["message"]
+    assert DESCRIBED[method, path]["description"] == f"Needs {scope}."
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)

@@ -5,7 +5,7 @@ import json
 import httpx
 import pytest
 
-from api.admin.admin_runs import MOST_PER_PAGE
+from api.admin.admin_runs import LIMIT
 from shared.ledger.ledger import Ledger
 from shared.log.event_log import EventLog, Head
 from shared.run.errors import ErrorCode
@@ -116,7 +116,7 @@ async def test_ten_thousand_runs_are_paged_to_the_last(mona: httpx.AsyncClient, 
         look.hset(KEYS.run(run_id), mapping=record)
         look.expire(KEYS.run(run_id), 60)
     found: list[str] = []
-    params: dict[str, str | int] = {"state": "failed", "limit": MOST_PER_PAGE}
+    params: dict[str, str | int] = {"state": "failed", "limit": LIMIT.most}
     while True:
         page = (await mona.get(RUNS, params=params)).json()
         found += [run["id"] for run in page["data"]]

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
-from api.http.api_errors import ApiError
 from api.intake.submission import Submission
 from api.relay.hub import Hub
 from api.relay.reader_heartbeat import ReaderHeartbeat
@@ -17,11 +16,10 @@ from shared.log.event_log import EventLog, Head
 from shared.run.errors import KeyReused, QueueFull, SessionTaken, Unavailable
 from shared.run.events import Completed, Delta, Event, Queued
 from shared.run.run import Run
-from shared.run.states import State
 from tests.broker import KEYS, Broker, FakeBroker, Look, opened_client
 from tests.events import said
 from tests.lossy import Fault, LossyPipe
-from tests.runs import BOUNDS, ONCE, a_run, claim_one, forget, submit
+from tests.runs import BOUNDS, ONCE, a_run, claim_one, submit
 from tests.wait import wait_until
 
 LONG = 20.0  # seconds
@@ -131,28 +129,6 @@ async def test_a_redis_that_does_not_come_back_refuses_the_request() -> None:
         pipe.faults = ["before"] * 10_000
         with pytest.raises(Unavailable):
             await submission.accept(a_run(), bell="main", once=ONCE)
-
-
-async def test_a_run_that_has_just_gone_cannot_be_followed(submission: Submission, ledger: Ledger, look: Look) -> None:
-    run = a_run()
-    await submit(ledger, run)
-    forget(look, run.run_id)
-    with pytest.raises(Unavailable):
-        async with submission.attached(run.run_id):
-            raise AssertionError("it is gone")
-
-
-async def test_a_run_is_shown_to_its_owner_only(submission: Submission, ledger: Ledger) -> None:
-    run = a_run()
-    await submit(ledger, run)
-    assert (await submission.record(run.run_id, "alice")).state is State.QUEUED
-    async with submission.owned(run.run_id, "alice") as (followed, _):
-        assert followed == run
-    for run_id, owner in ((run.run_id, "bob"), ("chatcmpl_none", "alice")):
-        with pytest.raises(ApiError) as failure:
-            async with submission.owned(run_id, owner):
-                raise AssertionError("it was shown")
-        assert failure.value.status == 404
 
 
 async def test_readers_that_have_left_leave_no_subscription(submission: Submission, look: Look) -> None:

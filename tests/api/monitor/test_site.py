@@ -9,7 +9,9 @@ from urllib.parse import urlencode
 
 import httpx
 import pytest
+from starlette.routing import Route
 
+from api.monitor.login import PATH
 from api.monitor.run_page import RAW
 from shared.log.event_log import EventLog
 from shared.run.errors import ErrorCode
@@ -202,20 +204,19 @@ async def test_words_of_a_link_are_not_shown(operator: httpx.AsyncClient) -> Non
 
 # --- acting -----------------------------------------------------------------------------------------------------------
 
-ACTS = (
-    "/runs/chatcmpl_1/cancel",
-    "/runs/chatcmpl_1/again",
-    "/runs/chatcmpl_1/delete",
-    "/failed/again",
-    "/workers/w1/drain",
-    "/workers/w1/resume",
-    "/queue/pause",
-    "/queue/resume",
-)
+
+def acts(api: Api) -> list[str]:
+    """Every address that takes a form, but for coming and going."""
+    posts = {
+        route.path for route in api.application.app.routes if isinstance(route, Route) and route.methods == {"POST"}
+    }
+    paths = {path.removeprefix(PATH) for path in posts if path.startswith(PATH)} - {"/login", "/logout"}
+    assert {"/runs/{run_id}/cancel", "/queue/pause"} <= paths
+    return [path.format(run_id="chatcmpl_1", worker="w1") for path in sorted(paths)]
 
 
-async def test_only_operators_act(onlooker: httpx.AsyncClient, stranger: httpx.AsyncClient) -> None:
-    for act in ACTS:
+async def test_only_operators_act(api: Api, onlooker: httpx.AsyncClient, stranger: httpx.AsyncClient) -> None:
+    for act in acts(api):
         refused = await onlooker.post(f"/monitor{act}")
         assert refused.status_code == 403
         assert "operate" in refused.text
@@ -223,9 +224,9 @@ async def test_only_operators_act(onlooker: httpx.AsyncClient, stranger: httpx.A
         assert (await onlooker.get(f"/monitor{act}")).status_code in (404, 405)
 
 
-async def test_no_other_site_acts(operator: httpx.AsyncClient) -> None:
+async def test_no_other_site_acts(api: Api, operator: httpx.AsyncClient) -> None:
     """A browser may send the cookie with a form of another origin of the same site."""
-    for act in (*ACTS, "/login", "/logout"):
+    for act in (*acts(api), "/login", "/logout"):
         for sent in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "same-site"}):
             assert (await operator.post(f"/monitor{act}", headers=sent)).status_code == 403
     assert "No operator has done anything yet." in (await operator.get("/monitor/audit")).text

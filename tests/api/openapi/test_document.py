@@ -8,15 +8,17 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 from starlette.routing import Route
 
-from api.chat.chat_schema import Completion, ErrorAnswer, ModelList, Readiness
+from api.chat.chat_schema import Completion, ModelList
+from api.fleet.health import Readiness
 from api.http.api_errors import invalid_value
+from api.http.error_answer import ErrorAnswer
 from api.monitor.login import PATH
-from api.openapi.document import document
 from shared.run.states import State
+from tests.api.described import described
 from tests.api.running import Api
 from tests.api.stage import Stage
 
-DOCUMENT: dict[str, Any] = json.loads(document())
+DOCUMENT: dict[str, Any] = json.loads(described())
 
 
 def test_it_is_an_openapi_document() -> None:
@@ -44,7 +46,7 @@ async def test_nobody_has_to_say_who_asks(api: Api) -> None:
 
 def test_every_reference_leads_somewhere() -> None:
     """The validator does not follow those that nobody uses."""
-    names = {line.split('"')[0] for line in document().decode().split('"$ref":"#/components/')[1:]}
+    names = {line.split('"')[0] for line in described().decode().split('"$ref":"#/components/')[1:]}
     assert names
     for kind, name in (name.split("/") for name in names):
         assert name in DOCUMENT["components"][kind]

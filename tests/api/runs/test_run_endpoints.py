@@ -17,6 +17,7 @@ from api.fleet.agent_directory import AgentDirectory
 from api.http.api_errors import ApiError
 from api.http.auth import Credentials, Scope
 from api.intake.janitor import Janitor
+from api.intake.run_access import RunAccess
 from api.intake.submission import Submission
 from api.relay.hub import Hub
 from api.relay.reader_heartbeat import ReaderHeartbeat
@@ -212,11 +213,12 @@ async def test_a_run_that_was_accepted_and_cannot_be_shown_is_not_to_be_posted_a
 ) -> None:
     """As when Redis goes away just then: to the client both are the same, but one of them has a run."""
     log, attendance = MuteLog(pipe, KEYS, retention_ms=60_000), ReaderLeases(pipe, KEYS)
-    relay = Relay(Hub(redis, resting="rest"), log, stage.ledger)
+    relay, readers = Relay(Hub(redis, resting="rest"), log, stage.ledger), ReaderHeartbeat(attendance)
     runs = RunEndpoints(
         authenticator=Credentials({Scope.API: {"alice": {ALICE}}}),
         directory=AgentDirectory(Presence(pipe, KEYS)),
-        submission=Submission(relay, ReaderHeartbeat(attendance), stage.ledger, log, BOUNDS),
+        submission=Submission(relay, readers, stage.ledger, log, BOUNDS),
+        access=RunAccess(relay, readers, stage.ledger, log),
         janitor=Janitor("api", stage.ledger, log, attendance, queue_timeout_ms=60_000),
         events=log,
         index=RunIndex(pipe, KEYS),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from shared.ledger.audit import Audit, AuditAction, audit_entry
+from shared.ledger.audit import Audit, audit_entry
 from shared.ledger.ledger import (
     PARTS_BYTES,
     TRANSCRIPT_BYTES,
@@ -18,6 +18,7 @@ from shared.ledger.ledger import (
     RequestIdentity,
     Rerun,
 )
+from shared.ledger.operations import AuditAction
 from shared.redis.keys import BELL_LENGTH
 from shared.redis.pipe import Pipe
 from shared.run.conversation import StoredConversation

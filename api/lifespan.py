@@ -1,0 +1,25 @@
+"""Loops that run as long as the application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import anyio
+from starlette.applications import Starlette
+
+Loop = Callable[[], Coroutine[None, None, None]]
+
+
+def running(*loops: Loop) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+    """A lifespan for Starlette. When one loop raises, the others and the application end with it."""
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with anyio.create_task_group() as group:
+            for loop in loops:
+                group.start_soon(loop, name=loop.__qualname__)
+            yield
+            group.cancel_scope.cancel()
+
+    return lifespan

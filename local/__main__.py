@@ -1,7 +1,7 @@
 """`make run`: the whole service on this machine, until Ctrl-C or until one of its processes ends.
 
-What is checked first has started nothing yet. What is started first is stopped last: the workers hand back
-their runs while Redis is still there.
+It checks everything before it starts anything, and stops its processes in the reverse order of their start: the
+workers hand back their runs while Redis is still there.
 
 When this process is killed outright (SIGKILL), a guardian stops the API and the worker within a second. The embedded
 Valkey stays; the next start in this folder ends it before it starts its own.
@@ -18,66 +18,67 @@ from pathlib import Path
 from local.address import check_address, local_url, ready
 from local.banner import banner
 from local.data_folder import data_folder, local_token
-from local.environment import for_processes, needs_redis, needs_token, shown_token, with_local_defaults, with_python
+from local.environment import local_environment, needs_token, shown_token, with_token
 from local.processes import Process, running
 from local.redis_server import RedisServer, embedded
-from local.terminal import SessionError, stop_requests, tell
+from local.terminal import SessionError, show, stop_requests
 from shared.local_session import FOLDER, LocalSession, noted
 from shared.run.errors import RunrelayError
 from shared.settings import read_settings
 from worker.agents.discovery import served_agents
 
-TICK_SECONDS = 0.05
 REMINDER_SECONDS = 15.0
 
 
-def main() -> int:
+def main() -> None:
     requests = stop_requests()
     try:
-        serve(with_python(with_local_defaults(os.environ), Path(sys.executable)), requests)
-    except (RunrelayError, OSError) as error:  # the latter is what the machine refuses: a full disk, say
-        tell(f"runrelay: {error}", sys.stderr)
-        return 1
-    tell("runrelay: stopped")
-    return 0
+        serve(os.environ, requests)
+    except (RunrelayError, OSError) as error:  # the machine raises the latter, when its disk is full, say
+        sys.exit(f"runrelay: {error}")
+    show("runrelay: stopped")
 
 
-def serve(environment: Mapping[str, str], requests: Sequence[int]) -> None:
-    """Returns when it was asked to stop and nothing is left of what it started."""
+def serve(given: Mapping[str, str], requests: Sequence[int]) -> None:
+    """Returns after a request to stop, when all processes that it has started have ended."""
+    environment = local_environment(given, Path(sys.executable))
     settings = read_settings(environment)
-    url, redis, redis_url = local_url(settings.bind, settings.port), None, settings.redis_url
+    url, token, redis = local_url(settings.bind, settings.port), None, None
     with ExitStack() as stack:
         folder = stack.enter_context(data_folder(FOLDER))
         check_address(settings.bind, settings.port)
-        # The worker does the same, but what it says would be hard to find among the lines of the others.
+        # The worker reads the agents, too, but its complaint would be hard to find among the lines of the others.
         served = served_agents(settings.agents_file, required="AGENTS_FILE" in environment, environment=environment)
-        token = local_token(folder / "token") if needs_token(environment) else None
-        if needs_redis(environment):
+        if needs_token(settings):
+            token = local_token(folder / "token")
+            environment = with_token(environment, token)
+        if "REDIS_URL" not in environment:
             redis = stack.enter_context(embedded(folder / "valkey"))
-            redis_url = redis.url
-        stack.enter_context(noted(LocalSession(url=url, token=token, redis_url=redis_url), folder))
-        processes = stack.enter_context(running(for_processes(environment, redis_url, token), requests))
-        greeting = banner(url, shown_token(environment, token), served.suggested, served.found)
-        attend(processes, redis, url, requests, greeting)
+            environment["REDIS_URL"] = redis.url
+        session = LocalSession(url=url, token=token, redis_url=environment["REDIS_URL"])
+        stack.enter_context(noted(session, folder))
+        processes = stack.enter_context(running(environment, requests))
+        attend(processes, redis, url, requests, banner(url, shown_token(settings, token), served))
 
 
 def attend(
     processes: Sequence[Process], redis: RedisServer | None, url: str, requests: Sequence[int], greeting: str
 ) -> None:
-    """Greet once the service is ready, return when asked to stop; SessionError when a part of it ends."""
+    """Shows the greeting once the service is ready. Returns at a request to stop; raises SessionError when a part of
+    the service ends."""
     greeted, reminder = False, time.monotonic() + REMINDER_SECONDS
     while not requests:
         if any(process.poll() is not None for process in processes):
-            raise SessionError("stopped, because one of its processes ended; what it said stands above")
+            raise SessionError("stopped, because one of its processes ended; its last lines are above")
         if redis is not None and redis.process.poll() is not None:
             raise SessionError(f"stopped, because the embedded Redis ended; its log: {redis.log}")
         if not greeted and (greeted := ready(url)):
-            tell(greeting)
+            show(greeting)
         if not greeted and time.monotonic() > reminder:
-            tell(f"runrelay: not ready yet; {url}/readyz says what is missing")
+            show(f"runrelay: not ready yet; {url}/readyz reports what is missing")
             reminder = math.inf
-        time.sleep(TICK_SECONDS)
+        time.sleep(0.05)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

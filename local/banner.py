@@ -1,62 +1,16 @@
-"""What is printed once the service is ready: all that a first answer takes, to be copied as it stands."""
+"""What `make run` prints once the service is ready: all that a first answer takes, at the left margin to be copied."""
 
-import json
-import shlex
-from collections.abc import Sequence
+from pathlib import Path
 
-from worker.agents.discovery import DiscoveredAgent
+from jinja2 import Template
 
-GREETING = "Say hello"
+from worker.agents.discovery import Served
 
 
-def banner(url: str, token: str | None, agent: str, found: Sequence[DiscoveredAgent]) -> str:
-    """`token` is None when any value will do (`AUTH=none`). `agent` is whom to ask first."""
-    return f"""
-runrelay is ready: {url}
-{agents(found)}
-To look after it: .venv/bin/runrelay top (or --help)
-
-With curl:
-
-{curl(url, token, agent)}
-
-With Python (.venv/bin/python has the package openai):
-
-{snippet(url, token, agent)}
-Ctrl-C stops it.
-"""
-
-
-def agents(found: Sequence[DiscoveredAgent]) -> str:
-    """What is served when nobody has said it, and how to say it."""
-    if not found:
-        return ""
-    width = max(len(one.agent_id) for one in found)
-    lines = "\n".join(f"  {one.agent_id:{width}}  {one}" for one in found)
-    return f"""
-There is no agents.toml, so it serves what it has found:
-
-{lines}
-
-Agents of your own: cp agents.example.toml agents.toml, edit it, and start again.
-"""
-
-
-def curl(url: str, token: str | None, agent: str) -> str:
-    """One line for a shell."""
-    body = {"model": agent, "stream": True, "messages": [{"role": "user", "content": GREETING}]}
-    headers = ["-H", "Content-Type: application/json"]
-    if token is not None:
-        headers += ["-H", f"Authorization: Bearer {token}"]
-    return shlex.join(["curl", "-N", f"{url}/v1/chat/completions", *headers, "-d", json.dumps(body)])
-
-
-def snippet(url: str, token: str | None, agent: str) -> str:
-    """Some lines for Python, at a prompt or in a file."""
-    return f"""\
-from openai import OpenAI
-client = OpenAI(base_url="{url}/v1", api_key="{token or "none"}")
-messages = [{{"role": "user", "content": "{GREETING}"}}]
-for chunk in client.chat.completions.create(model="{agent}", messages=messages, stream=True):
-    print(chunk.choices[0].delta.content or "", end="", flush=True)
-"""
+def banner(url: str, token: str | None, served: Served) -> str:
+    """`token` is None when the API accepts any value. Agents are listed only when no agents.toml names them."""
+    width = max((len(one.agent_id) for one in served.found), default=0)
+    # Nothing is quoted: no url, token or agent id has a character that a shell or Python reads otherwise.
+    text = Path(__file__).with_name("banner.txt").read_text()
+    template: Template = Template(text, trim_blocks=True, keep_trailing_newline=True)
+    return template.render(url=url, token=token, agent=served.suggested, found=served.found, width=width)

@@ -12,12 +12,12 @@ from local.terminal import SessionError
 
 @contextmanager
 def data_folder(path: Path) -> Iterator[Path]:
-    """The folder, made when it is missing and held by this process alone until the end of the block.
+    """Creates the folder if it is missing, and holds it for this process alone until the end of the block.
 
-    The lock belongs to the open file, so that it is gone with the process, however that ends.
+    The kernel drops the lock with the open file: however this process ends, the next one gets the folder.
     """
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)
         lock = (path / "lock").open("a+")
     except OSError as refused:
         raise SessionError(f"cannot write to {path}: {refused.strerror}") from None
@@ -26,18 +26,17 @@ def data_folder(path: Path) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            holder = lock.read().strip() or "unknown"
-            raise SessionError(f"already running on {path} (process {holder}); stop it first") from None
+            raise SessionError(f"already running on {path} (process {lock.read().strip()}); stop it first") from None
         lock.truncate(0)
         print(os.getpid(), file=lock, flush=True)
         yield path
 
 
 def local_token(file: Path) -> str:
-    """The token of this folder, made on first use and readable by its owner only."""
+    """The token in the file, which only its owner can read. Creates both on first use."""
     file.touch(mode=0o600)
-    token = file.read_text().strip()  # empty as well when the disk was full last time
-    if not token:
+    token = file.read_text().strip()
+    if not token:  # also after a disk was full
         token = secrets.token_urlsafe(24)
         file.write_text(f"{token}\n")
     return token

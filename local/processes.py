@@ -1,15 +1,14 @@
-"""The processes of the Procfile: started, asked to stop, and killed with all that they have started.
+"""The processes of the Procfile: started, stopped, and killed with all that they have started.
 
-They carry a mark in their environment. By it they and their offspring are found, as the commands of a worker are; also
-by the guardian of this session, when `python -m local` is killed outright. The commands of a worker carry marks of
-their own instead: those of a worker that was killed are found as any worker finds them.
+They and their offspring carry a mark in their environment. `running` ends all that carry it; so does the guardian when
+`python -m local` is killed outright. The commands of a worker carry marks of their own instead: `orphaned` finds those
+of a worker that was killed.
 """
 
 import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,24 +19,20 @@ from uuid import uuid4
 
 import anyio
 
-from local.terminal import tell
+from local.terminal import show
 from worker.agents.command.guardian import with_guardian
 from worker.agents.command.orphans import orphaned
 from worker.agents.command.process_family import MARK, NO_GROUP, ProcessFamily, end_family
 
-PATIENCE_SECONDS = 7.0  # between asking and killing: a drain of DRAIN_SECONDS, and time for the agents to end
-OUTPUT_SECONDS = 1.0  # then it is left: what cannot be killed may hold it open
-TICK_SECONDS = 0.01
-LINE = re.compile(r"^([\w-]+):\s*(.+)$", re.MULTILINE)
-COLOURS = {"web": 36, "worker": 33}  # of ANSI terminals
+PATIENCE_SECONDS = 7.0  # from SIGTERM to SIGKILL: a drain of DRAIN_SECONDS, and time for the agents to end
+OUTPUT_SECONDS = 1.0  # for the last lines: a process that cannot be killed may hold the output open
 
 
 class Process(subprocess.Popen[bytes]):
-    """A line of the Procfile, in a session of its own, which Ctrl-C does not reach. What it says is told."""
+    """A line of the Procfile, in a session of its own, which Ctrl-C does not reach. A thread relays its output."""
 
     def __init__(self, name: str, command: str, environment: Mapping[str, str]) -> None:
         self.name = name
-        # It holds the end that is read here, too: what it logs after this process was killed must not fail.
         output, its_end = os.pipe()
         super().__init__(
             ["/bin/sh", "-c", command],
@@ -45,55 +40,51 @@ class Process(subprocess.Popen[bytes]):
             stdin=subprocess.DEVNULL,
             stdout=its_end,
             stderr=its_end,
-            pass_fds=[output],
+            pass_fds=[output],  # it holds this end, too: its log lines must not fail when `local` was killed
             start_new_session=True,
         )
         os.close(its_end)
-        say("system", f"{name} started (pid={self.pid})")
+        _show("system", f"{name} started (pid={self.pid})")
         self.relay = threading.Thread(target=self._relay, args=(output,), name=name, daemon=True)
         self.relay.start()
 
     def _relay(self, output: int) -> None:
         with open(output, "rb") as lines:
             for line in lines:
-                say(self.name, line.decode(errors="replace").rstrip())
-        say("system", f"{self.name} stopped (rc={self.wait()})")
-
-    def ask_to_stop(self) -> None:
-        """Not its agents, which have groups of their own: a worker hands their runs back."""
-        say("system", f"sending SIGTERM to {self.name} (pid {self.pid})")
-        with suppress(ProcessLookupError, PermissionError):  # the latter is what macOS says of a zombie's group
-            os.killpg(self.pid, signal.SIGTERM)
+                _show(self.name, line.decode(errors="replace").rstrip())
+        _show("system", f"{self.name} stopped (rc={self.wait()})")
 
 
 @contextmanager
 def running(environment: Mapping[str, str], requests: Sequence[int]) -> Iterator[Sequence[Process]]:
-    """The processes of ./Procfile. After the block none of them is left, nor what they have started."""
+    """Starts the processes of ./Procfile, and ends them and all that they have started after the block."""
     mark = f"local-{uuid4().hex}"
-    own = {**environment, MARK: mark}
+    lines = re.findall(r"^([\w-]+):\s*(.+)$", Path("Procfile").read_text(), re.MULTILINE)
     with with_guardian(mark):
-        processes = [Process(name, command, own) for name, command in LINE.findall(Path("Procfile").read_text())]
+        processes = [Process(name, command, {**environment, MARK: mark}) for name, command in lines]
         try:
             yield processes
         finally:
-            _stop(processes, requests)
+            _stop([process for process in processes if process.poll() is None], requests)
             anyio.run(_kill, [ProcessFamily.of(process.pid, mark) for process in processes])
             for process in processes:
                 process.relay.join(OUTPUT_SECONDS)
 
 
 def _stop(processes: Sequence[Process], requests: Sequence[int]) -> None:
-    """Until those that run have ended, or time is up, or the person asks again."""
-    asked = [process for process in processes if process.poll() is None]
-    for process in asked:
-        process.ask_to_stop()
+    """Returns when they have ended, after PATIENCE_SECONDS, or at a second request to stop."""
+    for process in processes:
+        _show("system", f"sending SIGTERM to {process.name} (pid {process.pid})")
+        # Not to a worker's commands, which have groups of their own: the worker hands their runs back.
+        with suppress(ProcessLookupError, PermissionError):  # macOS raises the latter for the group of a zombie
+            os.killpg(process.pid, signal.SIGTERM)
     deadline = time.monotonic() + PATIENCE_SECONDS
-    # Their output ends with them. The shell, which was asked as well, is gone before what it runs.
-    while (late := [process.name for process in asked if process.relay.is_alive()]) and len(requests) < 2:
+    # A relay ends with all that holds the output. The shell, which gets the signal as well, may end before its command.
+    while (late := [process.name for process in processes if process.relay.is_alive()]) and len(requests) < 2:
         if time.monotonic() > deadline:
-            say("system", f"sending SIGKILL to {' and '.join(late)}")
+            _show("system", f"sending SIGKILL to {' and '.join(late)}")
             return
-        time.sleep(TICK_SECONDS)
+        time.sleep(0.01)
 
 
 async def _kill(families: Sequence[ProcessFamily]) -> None:
@@ -103,9 +94,5 @@ async def _kill(families: Sequence[ProcessFamily]) -> None:
         await end_family(ProcessFamily(NO_GROUP, None, mark), grace=0)
 
 
-def say(name: str, text: str) -> None:
-    """A line of output, with its time and where it comes from."""
-    head = f"{datetime.now():%H:%M:%S} {name:6} | "
-    if name in COLOURS and sys.stdout.isatty():
-        head = f"\033[{COLOURS[name]}m{head}\033[0m"
-    tell(head + text)
+def _show(name: str, line: str) -> None:
+    show(f"{datetime.now():%H:%M:%S} {name:6} | {line}")

@@ -1,36 +1,34 @@
-"""The person at the terminal: what is told there, and requests to stop."""
+"""The user at the terminal: what `make run` prints there, and requests to stop."""
 
 import signal
-import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TextIO
 
 from shared.run.errors import RunrelayError
 
-_whole_lines = threading.Lock()  # several threads tell what the processes say
+_whole_lines = threading.Lock()  # a thread for each process prints here
 
 
 class SessionError(RunrelayError):
-    """Why the service cannot start on this machine, or cannot go on: one line."""
+    """The service cannot start on this machine, or cannot go on. The text is one line."""
 
 
-def tell(text: str, stream: TextIO = sys.stdout) -> None:
-    """A closed terminal is no error: there are still processes to stop."""
+def show(text: str) -> None:
+    """Ignores a closed terminal: there are still processes to stop."""
     with _whole_lines, suppress(OSError):
-        print(text, file=stream, flush=True)
+        print(text, flush=True)
 
 
 def stop_requests() -> Sequence[int]:
-    """The signals that ask to stop. It grows by each that comes from now on; a second one asks not to wait.
+    """The signals that request a stop, which the sequence collects as they come. At a second one, waiting ends.
 
     They interrupt nothing half done, and a late Ctrl-C does not turn a clean end into a traceback: every loop that
-    waits looks here at each turn.
+    waits reads the sequence at each turn.
     """
-    came: list[int] = []
+    received: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # Under nohup the end of the terminal is no request.
+        # Under nohup, which ignores SIGHUP, the service outlives its terminal.
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, lambda number, _: came.append(number))
-    return came
+            signal.signal(number, lambda number, _: received.append(number))
+    return received

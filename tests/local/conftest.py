@@ -15,7 +15,7 @@ class Start(Protocol):
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """With a space in its path, as folders have."""
+    """Its path has a space in it, as users' folders have."""
     folder = tmp_path / "my projects"
     folder.mkdir()
     return folder
@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(folder: Path) -> Iterator[Start]:
-    """Starts in the test's folder. Everything is ended with the test."""
+    """Starts sessions in the test's folder, and ends them after the test."""
     sessions: list[Session] = []
 
     def start(procfile: str = stand_in(), **settings: str) -> Session:

@@ -18,7 +18,7 @@ from tests.e2e.waiting import until
 
 COMMAND = [sys.executable, "-m", "local"]
 READY = "Ctrl-C stops it."
-STOP_SECONDS = 30.0  # longer than any way to stop takes
+STOP_SECONDS = 30.0  # longer than any stop takes
 REAL = (ROOT / "Procfile").read_text()
 
 
@@ -29,12 +29,12 @@ def stand_in(worker: str = "worker", web: str = "web") -> str:
 
 
 def settings(given: Mapping[str, str]) -> dict[str, str]:
-    """A CLI of the machine must not be found: a test would have it answer."""
+    """The PATH hides the CLIs of the machine: the worker would serve them as agents."""
     return environment({"PYTHONPATH": str(ROOT), "PORT": str(free_port()), "PATH": "/nowhere", **given})
 
 
 def refused(folder: Path, **given: str) -> str:
-    """The one line that a start says which fails at once."""
+    """The one line that a start prints when it fails at once."""
     done = subprocess.run(COMMAND, cwd=folder, env=settings(given), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.count("\n") == 1, done.stderr
@@ -42,12 +42,12 @@ def refused(folder: Path, **given: str) -> str:
 
 
 class Session:
-    """Started by the constructor, in a process group of its own, as a terminal does it."""
+    """The constructor starts it, in a process group of its own, as a terminal does."""
 
     def __init__(self, folder: Path, procfile: str, given: Mapping[str, str]) -> None:
         self.folder = folder
         (folder / "Procfile").write_text(procfile)
-        self._log = folder / "said.log"
+        self._log = folder / "output.log"
         own = settings(given)
         self.url = f"http://127.0.0.1:{own['PORT']}"
         with self._log.open("wb") as output:
@@ -63,7 +63,8 @@ class Session:
         self._seen: set[psutil.Process] = set()
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
+        """All that it has printed so far."""
         return self._log.read_text()
 
     @property
@@ -71,19 +72,19 @@ class Session:
         return self._popen.poll() is None
 
     def ready(self) -> Session:
-        until(lambda: READY in self.said or not self.running)
-        assert self.running, self.said
+        until(lambda: READY in self.output or not self.running)
+        assert self.running, self.output
         self.look()
         return self
 
     def look(self) -> set[psutil.Process]:
-        """All its processes, those of earlier looks included."""
+        """All its processes, with those that an earlier call found."""
         if self.running:
             self._seen.update(psutil.Process(self._popen.pid).children(recursive=True))
         return self._seen
 
     def process(self, end: str) -> psutil.Process:
-        """The one whose command line ends so; not the shell that started it."""
+        """The process whose command line has this end, not the shell that started it."""
         commands = {seen: seen.cmdline() for seen in self.look() if runs(seen)}
         fitting = [seen for seen, words in commands.items() if " ".join(words).endswith(end) and "-c" not in words]
         assert len(fitting) == 1, commands.values()
@@ -97,19 +98,19 @@ class Session:
         os.killpg(self._popen.pid, signal.SIGINT)
 
     def send(self, number: signal.Signals) -> None:
-        """To `python -m local` alone."""
+        """Sends the signal to `python -m local` alone."""
         self.look()
         self._popen.send_signal(number)
 
     def exit_code(self) -> int:
-        """Waits for its end."""
+        """Waits until it has ended."""
         return self._popen.wait(STOP_SECONDS)
 
     def left_over(self) -> list[psutil.Process]:
         return [seen for seen in self._seen if runs(seen)]
 
     def end(self) -> None:
-        """Whatever state it is in. Only a test that has failed leaves something to kill."""
+        """Ends it in any state. Only a failed test leaves processes to kill."""
         if self.running:
             self.send(signal.SIGTERM)
             try:

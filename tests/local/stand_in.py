@@ -1,4 +1,4 @@
-"""What the Procfile of a test starts in place of the service: `python stand_in.py <kind>`"""
+"""The programs that the Procfile of a test starts in place of the service: `python stand_in.py <kind>`"""
 
 import http.server
 import json
@@ -14,7 +14,7 @@ AGENT_STARTED = Path("agent.started")
 
 
 class Web(http.server.BaseHTTPRequestHandler):
-    """Says the environment that it was given. Ready at once, or once the worker's agent is there."""
+    """Answers with its own environment. Ready at once, or as soon as the worker has started its agent."""
 
     wait_for_agent = False
 
@@ -50,7 +50,7 @@ def stubborn() -> None:
 
 
 def handing_back() -> None:
-    """Takes a while to stop, and needs Redis for it."""
+    """Needs half a second and Redis to stop."""
     from redis import Redis
 
     def hand_back(*_: object) -> None:

@@ -20,5 +20,5 @@ def test_where_a_client_on_this_machine_finds_it(host: str, url: str) -> None:
     assert local_url(host, 80) == url
 
 
-def test_nobody_there_is_not_ready() -> None:
+def test_an_address_without_a_server_is_not_ready() -> None:
     assert not ready(local_url("127.0.0.1", free_port()))

@@ -9,7 +9,7 @@ from local.data_folder import data_folder, local_token
 from local.terminal import SessionError
 
 
-def test_the_token_is_made_once_and_is_its_owners(tmp_path: Path) -> None:
+def test_the_token_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
     file = tmp_path / "token"
     token = local_token(file)
     assert len(token) >= 32
@@ -32,6 +32,6 @@ def test_the_folder_is_free_again_after_the_block(tmp_path: Path) -> None:
             assert folder.is_dir()
 
 
-def test_two_do_not_share_a_folder(tmp_path: Path) -> None:
+def test_two_sessions_do_not_share_a_folder(tmp_path: Path) -> None:
     with data_folder(tmp_path), pytest.raises(SessionError, match="already running"), data_folder(tmp_path):
         pass

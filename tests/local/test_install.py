@@ -8,6 +8,23 @@ import pytest
 
 from local.install import reason, write_script
 
+NO_VENV = """\
+The virtual environment was not created successfully because ensurepip is not
+available.  On Debian/Ubuntu systems, you need to install the python3-venv
+package using the following command.
+
+    apt install python3.11-venv
+"""
+WRONG_HASH = """\
+ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you have updated the package versions, ...
+    anyio==4.16.0 from https://example.org/anyio-4.16.0-py3-none-any.whl:
+        Expected sha256 00
+             Got        ff
+"""
+NOT_WRITABLE = """\
+ERROR: Could not install packages due to an OSError: [Errno 13] Permission denied: '.venv/bin/new'
+Check the permissions.
+"""
 OFFLINE = """\
 WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError: failed to establish a new connection'
 ERROR: Could not find a version that satisfies the requirement anyio==4.16.0 (from versions: none)
@@ -16,19 +33,25 @@ ERROR: No matching distribution found for anyio==4.16.0
 
 
 @pytest.mark.parametrize(
-    ("log", "said"),
+    ("log", "line"),
     [
-        ("The virtual environment was not created because ensurepip is not available.", "apt install python3-venv"),
-        ("ERROR: No matching distribution found for uvloop==0.23.0", "uvloop==0.23.0 has no ready-made wheel"),
+        (NO_VENV, "apt install python3-venv"),
+        ("/usr/bin/python3: No module named venv", "apt install python3-venv"),
+        ("ERROR: No matching distribution found for uvloop==0.23.0", "found for uvloop==0.23.0, as a ready-made wheel"),
         (OFFLINE, "the package index cannot be reached"),
-        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.", "is not the one that was locked"),
-        ("OSError: [Errno 28] No space left on device", "the disk is full"),
-        ("something new\nERROR: the last line\n\n", "ERROR: the last line"),
-        ("", "said nothing"),
+        (WRONG_HASH, "THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you have updated"),
+        ("Error: [Errno 28] No space left on device", "No space left on device"),
+        (
+            "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device\n\n",
+            "No space left",
+        ),
+        (NOT_WRITABLE, "Permission denied: '.venv/bin/new'"),
+        ("something new\nERROR: the last line\n\n", "the last line"),
+        ("", "no error was reported"),
     ],
 )
-def test_a_failure_has_one_reason(log: str, said: str) -> None:
-    assert said in reason(log)
+def test_a_failure_has_one_reason(log: str, line: str) -> None:
+    assert line in reason(log)
     assert "\n" not in reason(log)
 
 

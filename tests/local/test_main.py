@@ -1,4 +1,4 @@
-"""The service as the Procfile has it, started and used as the person at the terminal does."""
+"""The service of the real Procfile, started and used as a user at the terminal does."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.local.session import REAL, Session
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
-    """For tests that only use it."""
+    """One session for the tests that only use it."""
     session = Session(tmp_path_factory.mktemp("local"), REAL, {})
     try:
         yield session.ready()
@@ -35,28 +35,28 @@ def run(*command: str) -> str:
 
 
 def token(session: Session) -> str:
-    return session.said.partition('api_key="')[2].partition('"')[0]
+    return session.output.partition('api_key="')[2].partition('"')[0]
 
 
-def test_says_where_it_is(session: Session) -> None:
-    assert f"runrelay is ready: {session.url}\n" in session.said
+def test_prints_where_it_is(session: Session) -> None:
+    assert f"runrelay is ready: {session.url}\n" in session.output
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_printed_curl_line_streams_an_answer(session: Session) -> None:
-    (line,) = [line for line in session.said.splitlines() if line.startswith("curl ")]
+    (line,) = [line for line in session.output.splitlines() if line.startswith("curl ")]
     frames = run("/bin/sh", "-c", line).split("\n\n")
     assert '"delta":{"role":"assistant"}' in frames[1]
     assert frames[-2:] == ["data: [DONE]", ""]
 
 
 def test_the_printed_python_lines_stream_an_answer(session: Session) -> None:
-    lines = session.said.partition("has the package openai):\n\n")[2].partition("\nCtrl-C stops it.")[0]
+    lines = session.output.partition("has the package openai):\n\n")[2].partition("\nCtrl-C stops it.")[0]
     assert "Say hello" in run(sys.executable, "-c", lines)
 
 
 def test_the_command_line_finds_it_by_itself(session: Session) -> None:
-    """Said in the same folder: address, token and the embedded Redis need not be named."""
+    """In the folder of the session, a command needs no address, no token and no URL of the embedded Redis."""
     own = environment({"PYTHONPATH": str(ROOT)})
     for words in (["run", "main", "Say hello"], ["queue", "stats"], ["doctor"]):
         command = [sys.executable, "-m", "cli", *words]
@@ -64,7 +64,7 @@ def test_the_command_line_finds_it_by_itself(session: Session) -> None:
         assert (done.returncode, done.stderr) == (0, ""), done
 
 
-def test_nobody_gets_in_without_the_token(session: Session) -> None:
+def test_a_client_without_the_token_is_refused(session: Session) -> None:
     assert httpx.get(f"{session.url}/v1/models").status_code == 401
 
 
@@ -73,8 +73,8 @@ def test_ctrl_c_leaves_no_process(start: Start) -> None:
     session.press_ctrl_c()
     assert session.exit_code() == 0
     assert session.left_over() == []
-    assert session.said.endswith("runrelay: stopped\n")
-    assert "Traceback" not in session.said
+    assert session.output.endswith("runrelay: stopped\n")
+    assert "Traceback" not in session.output
 
 
 def test_the_next_start_knows_the_runs_and_the_token_of_the_last(start: Start) -> None:
@@ -83,10 +83,10 @@ def test_the_next_start_knows_the_runs_and_the_token_of_the_last(start: Start) -
     def answer() -> object:
         session = start(REAL).ready()
         headers = {"Authorization": f"Bearer {token(session)}", "Idempotency-Key": "one"}
-        said = httpx.post(f"{session.url}/v1/chat/completions", json=body, headers=headers, timeout=30).json()
+        response = httpx.post(f"{session.url}/v1/chat/completions", json=body, headers=headers, timeout=30)
         session.press_ctrl_c()
         assert session.exit_code() == 0
-        return said["id"]
+        return response.json()["id"]
 
     assert answer() == answer()
 

@@ -30,7 +30,7 @@ def test_keeps_every_write_and_evicts_nothing(server: RedisServer) -> None:
         }
 
 
-def test_whoever_has_not_the_password_gets_nothing(server: RedisServer) -> None:
+def test_a_client_without_the_password_gets_nothing(server: RedisServer) -> None:
     with socket.create_connection(("127.0.0.1", urlsplit(server.url).port or 0), timeout=5) as connection:
         connection.sendall(b"PING\r\n")
         assert connection.recv(64).startswith(b"-NOAUTH")

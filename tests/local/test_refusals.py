@@ -1,4 +1,4 @@
-"""What is wrong with a machine, a folder or a setting is said in one line, before anything is started."""
+"""A start that the machine, the folder or a setting makes impossible starts nothing, and prints one line."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ from tests.local.session import refused
 def test_a_busy_port(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        said = refused(folder, PORT=str(port))
-    assert said == (
-        f"runrelay: port {port} is in use; stop what listens there, or choose another: PORT={port + 1} make run\n"
+        line = refused(folder, PORT=str(port))
+    assert line == (
+        f"runrelay: HOST='127.0.0.1', PORT={port}: cannot listen there: Address already in use "
+        f"(for another port: PORT={port + 1} make run)\n"
     )
 
 
 def test_an_address_of_another_machine(folder: Path) -> None:
-    assert refused(folder, HOST="192.0.2.1").startswith("runrelay: cannot listen on HOST=192.0.2.1 PORT=")
+    line = refused(folder, HOST="192.0.2.1", PORT="80")
+    assert line.startswith("runrelay: HOST='192.0.2.1', PORT=80: cannot listen there: ")
 
 
-def test_a_second_one_in_the_same_folder(start: Start, folder: Path) -> None:
+def test_a_second_session_in_the_same_folder(start: Start, folder: Path) -> None:
     start().ready()
     assert refused(folder).startswith("runrelay: already running on .runrelay (process ")
 
@@ -34,15 +36,15 @@ def test_a_wrong_setting(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "line"),
     [
         ("[agents.main\n", "runrelay: agents.toml: is not TOML: "),
         ('[agents.main]\nkind = "magic"\n', "runrelay: agents.toml: [agents.main] kind: must be one of "),
     ],
 )
-def test_a_broken_agents_file(folder: Path, text: str, said: str) -> None:
+def test_a_broken_agents_file(folder: Path, text: str, line: str) -> None:
     (folder / "agents.toml").write_text(text)
-    assert refused(folder).startswith(said)
+    assert refused(folder).startswith(line)
 
 
 def test_an_agents_file_that_is_not_there(folder: Path) -> None:

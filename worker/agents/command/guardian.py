@@ -1,4 +1,5 @@
-"""The guardian: a process beside each worker that ends the worker's commands when the worker cannot.
+"""The guardian: a process beside each worker that ends the worker's commands when the worker cannot. `make run` has one
+as well (`local/processes.py`), which ends the API and the worker in its place.
 
 A worker that is killed outright leaves its commands behind. They would go on, unseen, while their run counts as lost or
 is executed again. The worker itself cannot prevent that, so another process has to notice. The guardian's stdin is a

@@ -9,8 +9,15 @@ BIN := .venv/bin
 UV_COMPILE := $(BIN)/python -m uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--custom-compile-command 'make lock' --no-emit-index-url pyproject.toml
 
+# Tests wait more than they compute, so there are more processes than cores. Each process takes a whole file at a time,
+# which is what a server of its own is kept for, in the order in which the files were collected: the slowest go first.
+JOBS ?= 4
+PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
+# pytest rewrites each test file, which takes longer than to import it, and keeps the result where this is not set.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help run test settings pictures chaos bench bench-smoke test-agents record-agents lint format types check lock clean
+.PHONY: help run test quick settings pictures chaos bench bench-smoke test-agents record-agents lint format types check lock clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' Makefile
@@ -18,8 +25,11 @@ help: ## Say what can be made
 run: .venv/.run ## Start the service here, with a Redis of its own; Ctrl-C stops it
 	@$(BIN)/python -m local
 
-test: .venv/.dev ## Run the tests; ARGS="-k name" picks some
-	@$(BIN)/python -m pytest $(ARGS)
+test: .venv/.dev ## Run the tests; ARGS="-k name" picks some, ARGS="-n 0 --pdb" stops where one fails
+	@$(PYTEST) $(ARGS)
+
+quick: .venv/.dev ## Run the tests that start no process, in a minute
+	@$(PYTEST) --quick --broker fake $(ARGS)
 
 test-agents: .venv/.dev tests/agents/node_modules/.installed ## Test with the real agent CLIs, from npm
 	@$(BIN)/python -m pytest -rs tests/agents $(ARGS)

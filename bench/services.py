@@ -14,9 +14,10 @@ import psutil
 from redis.asyncio import Redis
 
 from chaos.proxy import Proxy
-from chaos.service import free_port, succeeds
+from chaos.service import succeeds
 from chaos.valkey import Valkey
 from tests.e2e.process import COMMANDS, ROOT, Process
+from tests.ports import free_port
 
 TOKEN = "bench-token"
 READY_SECONDS = 60.0

@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from chaos.proxy import Proxy
 from chaos.valkey import Valkey
 from shared.redis.keys import Keys
 from tests.e2e.process import COMMANDS, ROOT, Process
+from tests.ports import free_port
 
 MARK = "CHAOS_MARK"  # in the environment of every process of a round, and of the processes that those start
 TOKEN = "chaos-token"
@@ -162,9 +162,3 @@ async def running(
             service.webs.append((proxy, service.start("web", port)))
         await service.ready()
         yield service
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

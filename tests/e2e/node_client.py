@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -21,12 +22,14 @@ PATH = f"{os.environ.get('PATH', os.defpath)}:{Path(sys.executable).parent}"
 
 @cache
 def _install() -> None:
-    """Installs the locked packages, once."""
-    locked = hashlib.sha256((FOLDER / "package-lock.json").read_bytes()).hexdigest()
+    """Installs the locked packages, once, in one of the processes that run tests."""
     stamp = FOLDER / "node_modules" / ".installed"
-    if not stamp.exists() or stamp.read_text() != locked:
-        _run("npm", "ci", "--no-audit", "--no-fund")
-        stamp.write_text(locked)
+    with (FOLDER / "package-lock.json").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        locked = hashlib.sha256(lock.read()).hexdigest()
+        if not stamp.exists() or stamp.read_text() != locked:
+            _run("npm", "ci", "--no-audit", "--no-fund")
+            stamp.write_text(locked)
 
 
 def _run(program: str, *arguments: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,8 @@ from shared.redis.keys import Keys
 from tests.e2e.play import Play, Step
 from tests.e2e.process import ROOT, Process
 from tests.e2e.waiting import until
+from tests.plain import NO_TLS
+from tests.ports import free_port
 
 ALICE, BOB = "alices-token", "bobs-token"
 OLGA = "olgas-token"  # operates the service
@@ -75,7 +76,7 @@ class Service:
 
     def _answers(self, web: Process) -> bool:
         try:
-            return httpx.get(f"{web.url}/readyz").is_success or not self.workers
+            return httpx.get(f"{web.url}/readyz", verify=NO_TLS).is_success or not self.workers
         except httpx.TransportError:
             return False
 
@@ -138,9 +139,3 @@ def started(
             yield service
         finally:
             service.stop()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -9,8 +9,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families as families
 
 from tests.e2e.asking import authorised
-from tests.e2e.service import Service, free_port, started
+from tests.e2e.service import Service, started
 from tests.e2e.waiting import until
+from tests.ports import free_port
 
 TOKEN = "metrics-token"
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 
 from tests.e2e.process import ROOT, environment
-from tests.e2e.service import free_port
 from tests.e2e.waiting import until
+from tests.ports import free_port
 
 COMMAND = [sys.executable, "-m", "local"]
 READY = "Ctrl-C stops it."

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from local.address import local_url, ready
-from tests.e2e.service import free_port
+from tests.ports import free_port
 
 
 @pytest.mark.parametrize(

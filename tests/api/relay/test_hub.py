@@ -310,7 +310,7 @@ async def test_a_silent_link_that_answers_is_kept(real_broker: Broker) -> None:
     with looking(real_broker) as look:
         async with (
             opened_client(real_broker, connections=1) as client,
-            listening(client, ping_seconds=0.01) as hub,
+            listening(client, ping_seconds=0.25) as hub,
             hub.subscribe(CHANNEL) as inbox,
         ):
             pings = _pings(look)

@@ -12,7 +12,6 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from api.admin.admin_routes import Admin, admin
-from api.assembly import Services, assemble
 from api.authenticators import metrics_authenticator
 from api.chat.chat_completions import ChatCompletions
 from api.chat.models import Models
@@ -29,6 +28,7 @@ from api.lifespan import running
 from api.monitor.monitor_routes import monitor
 from api.openapi.openapi_page import OpenApiPage
 from api.runs.run_endpoints import RunEndpoints
+from api.services import Services, assemble
 from shared.observe.tracing import Tracer
 from shared.redis.pipe import Pipes
 from shared.settings import Settings

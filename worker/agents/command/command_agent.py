@@ -19,15 +19,15 @@ from worker.agents.command.command_config import CommandConfig
 from worker.agents.command.formats.format_registry import FORMATS
 from worker.agents.command.process_family import GRACE_SECONDS, EndFamily, end_family
 from worker.agents.command.prompt_text import render
-from worker.agents.command.stdout_parsers import Lines, OutputParser, Text
+from worker.agents.command.stdout_parsers import LinesParser, OutputParser, TextParser
 from worker.agents.command.workdir import session_folder
 from worker.agents.jsonl import AgentEventParser
 from worker.agents.presets import SESSION_WORKDIR
 from worker.agents.protocol import AgentConversation, AgentInput, AgentOutput
 
 _OUTPUTS: Mapping[str, Callable[[], OutputParser]] = {
-    "text": Text,
-    "jsonl": lambda: Lines(AgentEventParser().parse_line),
+    "text": TextParser,
+    "jsonl": lambda: LinesParser(AgentEventParser().parse_line),
     **FORMATS,
 }
 

@@ -32,7 +32,7 @@ class OutputParser(Protocol):
         ...
 
 
-class Text:
+class TextParser:
     """All of stdout is the answer. Bytes that are not UTF-8 become U+FFFD, wherever the chunks were cut."""
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class LineSplitter:
             raise RunError(ErrorCode.OUTPUT_TOO_LARGE, text)
 
 
-class Lines:
+class LinesParser:
     """Parses each line of stdout by itself, also an unfinished last one. Skips blank lines."""
 
     def __init__(self, parse: Parser, *, max_line: int = MAX_LINE) -> None:

@@ -14,7 +14,7 @@ from shared.run.errors import RunError
 from shared.run.text import well_formed
 from worker.agents.command.cli_conversation import is_id
 from worker.agents.command.formats.format import Format, FormatEvent, NewMessage, Object, Skipped
-from worker.agents.command.stdout_parsers import Lines, OutputParser, Parser, check_exit
+from worker.agents.command.stdout_parsers import LinesParser, OutputParser, Parser, check_exit
 from worker.agents.jsonl import AgentEventParser
 from worker.agents.protocol import AgentConversation, AgentOutput
 
@@ -27,7 +27,7 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # half a character: JavaScript pr
 
 
 def lines(parse: Parser) -> OutputParser:
-    return Lines(parse, max_line=MAX_LINE)
+    return LinesParser(parse, max_line=MAX_LINE)
 
 
 class FormatParser:

@@ -4,10 +4,15 @@ from dataclasses import replace
 from typing import Literal
 
 import pytest
+from redis.asyncio import Redis
 
 from shared.ledger.ledger import Claim, Ledger
 from shared.ledger.takeover import Finish, Settle, Start, decide, may_retry
 from shared.log.event_log import Head
+from shared.redis.client import Argument
+from shared.redis.lua_script import LuaScript
+from shared.redis.pipe import Pipe
+from shared.redis.replies import Reply
 from shared.run.events import Cancelled, Failed, StopReason
 from shared.run.run import End, Policy
 from shared.run.states import State
@@ -80,6 +85,38 @@ async def test_the_ledger_notes_a_start_exactly_where_an_agent_starts(
 
 async def claimed_or_none(ledger: Ledger) -> Claim | None:
     return next(iter(await claim(ledger, "w2", most=1)), None)
+
+
+class StoppedPipe(Pipe):
+    """A pipe whose scripts read a clock that stands at `at_ms`, so that a test can meet a boundary exactly."""
+
+    def __init__(self, redis: Redis, *, at_ms: int) -> None:
+        super().__init__(redis)
+        seconds, ms = divmod(at_ms, 1000)
+        self._time = f"{{{seconds}, {ms * 1000}}}"
+
+    async def run(self, script: LuaScript, keys: tuple[str, ...] = (), args: tuple[Argument, ...] = ()) -> Reply:
+        assert "redis.call('TIME')" in script.text
+        return await super().run(LuaScript(script.text.replace("redis.call('TIME')", self._time)), keys, args)
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize(("until_ms", "expected"), [(999, "queue_timeout"), (1_000, "queue_timeout"), (1_001, "Start")])
+async def test_patience_ends_to_the_millisecond(
+    redis: Redis, look: Look, until_ms: int, expected: str, named: bool
+) -> None:
+    """An API process ends a run from the very moment in which a worker would not start it any more."""
+    pipe, run = StoppedPipe(redis, at_ms=1_000), a_run()
+    ledger = Ledger(pipe, KEYS)
+    await submit(ledger, run)
+    look.hset(KEYS.run(run.run_id), "queued_until", str(until_ms))
+    taken = await ledger.take(run.run_id, "w2", lease_ms=LEASE_MS) if named else await claimed_or_none(ledger)
+    if named and expected == "Start":
+        assert taken is None
+    else:
+        assert taken is not None
+        assert code(taken) == expected
+    await pipe.aclose()
 
 
 @pytest.mark.parametrize("claim", [FRESH, LATE, LOST, replace(LOST, cancel=StopReason.USER)])

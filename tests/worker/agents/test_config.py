@@ -108,6 +108,8 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
         load_agents(tmp_path, required=False)
 
 
+NO_KIND = "kind: must be one of command, python, openai, demo"
+
 AGENT = '[agents.a]\nkind = "command"\ncommand = ["true"]\n'
 PYTHON = '[agents.a]\nkind = "python"\n'
 OPENAI = '[agents.a]\nkind = "openai"\n'
@@ -132,9 +134,9 @@ PLACE = (
         ("agents = 1", "has no agent; write a table [agents.main]"),
         ("[agent.a]\n", "agent: unknown key; did you mean agents?"),
         ("[agents]\na = 1\n", "[agents.a] must be a table"),
-        ("[agents.a]\n", "[agents.a] kind: must be one of command, python, openai, demo"),
-        ('[agents.a]\nkind = "comand"\n', "[agents.a] kind: must be one of command, python, openai, demo"),
-        ("[agents.a]\nkind = 1\n", "[agents.a] kind: must be one of command, python, openai, demo"),
+        ("[agents.a]\n", f"[agents.a] {NO_KIND}"),
+        ('[agents.a]\nkind = "comand"\n', f"[agents.a] {NO_KIND}"),
+        ("[agents.a]\nkind = 1\n", f"[agents.a] {NO_KIND}"),
         (AGENT + "tiemout_seconds = 1\n", "[agents.a] tiemout_seconds: unknown key; did you mean timeout_seconds?"),
         (AGENT + "maxAttempts = 1\n", "[agents.a] maxAttempts: unknown key; did you mean max_attempts?"),
         (

@@ -27,7 +27,7 @@ from worker.agents.command.workdir import ROOT
 from worker.agents.command.workdir_expiry import Expiry
 from worker.agents.kinds import AgentConfig
 from worker.agents.protocol import Agent
-from worker.attempt.compacted_log import CompactedLog
+from worker.attempt.compacting_log import CompactingLog
 from worker.attempt.job import Job
 from worker.claim.arq_redis import PipedArqRedis
 from worker.claim.control import Control
@@ -55,7 +55,7 @@ class Assembled:
     leases: Leases
     control: Control
     announcer: WorkerAnnouncer
-    events: CompactedLog
+    events: CompactingLog
     expiry: Expiry
     metrics: WorkerMetrics
 
@@ -91,7 +91,7 @@ def assemble(
     metrics = metrics or WorkerMetrics(CollectorRegistry(), agents=configs)
     name, keys = process_name("worker"), Keys(settings.namespace)
     ledger = Ledger(links.pipes.ledger, keys)
-    events = CompactedLog(links.pipes.events, keys, retention_ms=int(settings.retention_seconds * 1000))
+    events = CompactingLog(links.pipes.events, keys, retention_ms=int(settings.retention_seconds * 1000))
     leases = Leases(ledger, events, lease_seconds=settings.lease_seconds, instrumentation=metrics)
     timeouts = {agent: config.timeout_seconds for agent, config in configs.items() if config.timeout_seconds}
     worker = RunWorker(

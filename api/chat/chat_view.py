@@ -14,10 +14,10 @@ from pydantic import JsonValue
 from api.http import sse
 from api.http.api_errors import ApiError, run_ended
 from api.http.json_value import JsonObject, compact
-from shared.run.calls import ToolCallAssembler
 from shared.run.events import Cancelled, Completed, Delta, Event, Failed, Tokens, ToolCallDelta, assert_ongoing
 from shared.run.flat_text import FlatText
 from shared.run.run import Run, ToolCall
+from shared.run.tool_calls import ToolCallAssembler
 
 EMPTY_ANSWER = "No response from Clawdbot."
 

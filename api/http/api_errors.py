@@ -6,10 +6,10 @@ accepted a client may try again. Afterwards it must not, or its agent would run 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from api.http.json_value import JsonObject, compact
+from api.http.public_message import public_message
 from shared.run.errors import (
     Draining,
     ErrorCode,
@@ -194,7 +194,7 @@ def run_failed(run_id: str, code: str, message: str) -> ApiError:
     status = RUN_STATUS.get(code, 500)  # a worker of a later release may write other codes
     return ApiError(
         status,
-        f"Run {run_id} failed: {_for_clients(message) or code}",
+        f"Run {run_id} failed: {public_message(message) or code}",
         API if status >= 500 else LIMITED if status == 429 else INVALID,
         code=code,
         headers=run_headers(run_id),
@@ -223,21 +223,3 @@ def run_unseen(run_id: str) -> ApiError:
 def client_out_of_time(run_id: str, seconds: float) -> ApiError:
     message = f"Run {run_id} took longer than the {seconds:g} s that the client waits for an answer."
     return ApiError(504, message, API, code="client_timeout", headers=run_headers(run_id))
-
-
-# A worker should send clean messages, but agents write some of them. This is the last place to remove secrets.
-_TELLTALE = re.compile(
-    r"""Traceback\ \(.*                         # a stack trace
-      | \b(?!https?:)[a-z][a-z0-9+.-]*://\S+   # a connection string
-      | \b\w+://[^\s/]*@\S*                    # a URL with a password
-      | (?<![\w:./])(?:/[\w.@+-]+){2,}/?       # a path
-      | \b[A-Za-z]:\\\S+                       # a path on Windows
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
-_LONGEST = 500  # characters of a message; the pattern checks twice as many, so that it also finds a secret cut in half
-
-
-def _for_clients(message: str) -> str:
-    first_line, *_ = message.strip().splitlines() or [""]
-    return _TELLTALE.sub("…", first_line[: 2 * _LONGEST])[:_LONGEST]

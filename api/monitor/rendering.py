@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -15,8 +16,10 @@ LIVE = "live_"  # prefix of the blocks that are the live parts of a page
 
 
 class Templates:
-    def __init__(self) -> None:
-        self._env = Environment(
+    @cached_property
+    def _env(self) -> Environment:
+        """Compiled at the first page: an API process that shows none does not wait for it when it starts."""
+        env = Environment(
             loader=PackageLoader("api.monitor"),
             autoescape=True,
             undefined=StrictUndefined,
@@ -24,7 +27,7 @@ class Templates:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._env.filters |= {
+        env.filters |= {
             "span": formatting.format_duration,
             "ago": formatting.format_age,
             "size": formatting.format_bytes,
@@ -32,8 +35,9 @@ class Templates:
             "stamp": formatting.format_timestamp,
             "short_id": formatting.short_id,
         }
-        self._env.globals["release"] = RELEASE
-        self._env.globals["ui"] = self._env.get_template("ui.html").module  # for blocks that are rendered alone, too
+        env.globals["release"] = RELEASE
+        env.globals["ui"] = env.get_template("ui.html").module  # for blocks that are rendered alone, too
+        return env
 
     def page(self, template: str, **known: object) -> str:
         return self._env.get_template(template).render(known)

@@ -14,7 +14,7 @@ from pydantic.json_schema import models_json_schema
 
 from api.http.auth import Scope
 from api.http.endpoint import Endpoint, ResponseOf
-from api.http.error_answer import MEANINGS, ErrorAnswer
+from api.http.error_schema import MEANINGS, ErrorAnswer
 from api.http.json_value import JsonObject, compact
 from api.http.parameters import Parameter
 from shared.run.release import RELEASE

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from shared.ledger.ledger_script import ledger_script
+from shared.ledger.reader_leases import GRACE_MS
 from shared.ledger.run_record import RunRecord, record_of
-from shared.redis.keys import GRACE_MS, JOIN_WINDOW_MS, Keys
+from shared.redis.keys import JOIN_WINDOW_MS, Keys
 from shared.redis.pipe import Pipe
 from shared.redis.replies import Reply, mapping, rows, text, texts
 from shared.run.conversation import StoredConversation, exchange_digest

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from shared.ledger.ledger_script import ledger_script
-from shared.redis.keys import GRACE_MS, READER_LEASE_MS, Keys
+from shared.redis.keys import Keys
 from shared.redis.pipe import Pipe
 from shared.redis.replies import texts
 from shared.run.events import StopReason
+
+GRACE_MS = 10_000  # a foreground run without a reader goes on for this long: phones lose networks, pages are reloaded
+READER_LEASE_MS = GRACE_MS + 3_000  # each API process reports its readers every 3 s
 
 
 class ReaderLeases:

@@ -19,8 +19,6 @@ WORKER_MEMORY_MS = (
 )
 JOIN_WINDOW_MS = 600_000  # a client's retry joins the run of its first try within this time
 OVERTAKE_MS = 30_000  # a first try that arrives up to this long after its own retry joins the retry's run
-GRACE_MS = 10_000  # a foreground run without a reader goes on for this long: phones lose networks, pages are reloaded
-READER_LEASE_MS = GRACE_MS + 3_000  # each API process reports its readers every 3 s
 BELL_LENGTH = 64  # tokens kept per doorbell: more would only wake workers in vain
 BELL_TTL_MS = 60_000  # a token that no worker took is of no use later: workers also poll
 WATCH_TTL_MS = 86_400_000  # longer than Redis is ever away

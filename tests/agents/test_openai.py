@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from shared.run.calls import ToolCallAssembler
 from shared.run.errors import ErrorCode, RunError
 from shared.run.events import FinishReason, Reasoning, ToolCallDelta, Usage
 from shared.run.run import ToolCall, Turn
+from shared.run.tool_calls import ToolCallAssembler
 from tests.agents.clis import HELLO, LIMIT, NOTE, RATE_LIMIT, REFUSED_KEY, THINKING, TOO_LONG
 from tests.worker.agents.asking import asked, said, text
 from worker.agents.openai.openai_agent import OpenAIAgent, open_openai

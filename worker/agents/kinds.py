@@ -16,7 +16,7 @@ from worker.agents.command.command_config import CommandConfig
 from worker.agents.demo_config import DemoConfig
 from worker.agents.openai.openai_config import OpenAIConfig
 from worker.agents.protocol import Agent
-from worker.agents.python.loops import Loops
+from worker.agents.python.agent_loops import Loops
 from worker.agents.python.python_config import PythonConfig
 
 AgentConfig = CommandConfig | PythonConfig | OpenAIConfig | DemoConfig

@@ -11,7 +11,7 @@ from worker.agents.command.workdir import ROOT
 from worker.agents.config import toml_table
 from worker.agents.kinds import AgentConfig, Surroundings, open_agent
 from worker.agents.protocol import Agent
-from worker.agents.python.loops import opened_loops
+from worker.agents.python.agent_loops import opened_loops
 
 
 @asynccontextmanager

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Iterator
 from shared.ledger.finish import terminal_record
 from shared.log.event_log import EventLog, Head
 from shared.redis.retry import retry_until_available
-from shared.run.calls import ToolCallAssembler
 from shared.run.clock import now_ms
 from shared.run.conversation import Resumed, StoredConversation
 from shared.run.errors import Closed, ErrorCode, RunError
@@ -36,6 +35,7 @@ from shared.run.events import (
 )
 from shared.run.flat_text import FlatText
 from shared.run.run import End, Run
+from shared.run.tool_calls import ToolCallAssembler
 from worker.agents.protocol import AgentEvent, Finished
 from worker.attempt.merge import merged
 

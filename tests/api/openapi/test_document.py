@@ -11,7 +11,7 @@ from starlette.routing import Route
 from api.chat.chat_schema import Completion, ModelList
 from api.fleet.health import Readiness
 from api.http.api_errors import invalid_value
-from api.http.error_answer import ErrorAnswer
+from api.http.error_schema import ErrorAnswer
 from api.monitor.login import PATH
 from shared.run.states import State
 from tests.api.described import described

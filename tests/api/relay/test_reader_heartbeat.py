@@ -8,8 +8,7 @@ import pytest
 
 from api.relay.reader_heartbeat import ReaderHeartbeat
 from shared.ledger.ledger import Ledger
-from shared.ledger.reader_leases import ReaderLeases
-from shared.redis.keys import GRACE_MS, READER_LEASE_MS
+from shared.ledger.reader_leases import GRACE_MS, READER_LEASE_MS, ReaderLeases
 from shared.redis.pipe import Pipe
 from shared.run.errors import Unavailable
 from shared.run.states import State

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from worker.agents.python.loops import Loops, opened_loops
+from worker.agents.python.agent_loops import Loops, opened_loops
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["uvloop", "asyncio"])

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from shared.log.event_log import EventLog, Head
 from shared.redis.pipe import Pipe
-from shared.run.calls import ToolCallAssembler
 from shared.run.errors import ErrorCode, Fenced, LogLost, RunError
 from shared.run.events import (
     Cancelled,
@@ -33,6 +32,7 @@ from shared.run.events import (
 from shared.run.flat_text import FlatText
 from shared.run.run import End, ToolCall
 from shared.run.states import State
+from shared.run.tool_calls import ToolCallAssembler
 from tests.broker import KEYS, FakeBroker, opened_client
 from tests.lossy import Fault, LossyPipe
 from tests.runs import a_run

@@ -4,10 +4,10 @@ from itertools import groupby
 
 from hypothesis import given
 
-from shared.run.calls import ToolCallAssembler
 from shared.run.events import Delta, Reasoning, ToolCallDelta, ToolUse, Usage
 from shared.run.flat_text import FlatText
 from shared.run.run import ToolCall
+from shared.run.tool_calls import ToolCallAssembler
 from tests.spoken import spoken
 from worker.agents.protocol import AgentEvent
 from worker.attempt.merge import EVENT_CHARS, merged

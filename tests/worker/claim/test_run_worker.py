@@ -26,7 +26,7 @@ from tests.wait import wait_until
 from tests.worker.acting import Says, Waits
 from tests.worker.running import Crew, crew, working
 from worker.agents.protocol import Agent, AgentEvent, AgentInput
-from worker.agents.python.loops import opened_loops
+from worker.agents.python.agent_loops import opened_loops
 from worker.agents.python.python_agent import PythonAgent
 from worker.attempt.execution import Execution
 from worker.attempt.job import Job

@@ -21,8 +21,8 @@ from shared.run.events import Delta, FinishReason, Reasoning, ToolCallDelta, Usa
 from shared.run.json_object import JsonObject, too_deep
 from shared.run.text import well_formed
 from worker.agents.command.formats.format import token_count
+from worker.agents.model_refusal import BROKEN_OFF, FAILED, NO_FORMAT, Refusal
 from worker.agents.protocol import AgentEvent, Finished
-from worker.agents.refusal import BROKEN_OFF, FAILED, NO_FORMAT, Refusal
 
 _REASONS = {
     "stop": FinishReason.STOP,

@@ -14,7 +14,7 @@ import openai
 
 from shared.run.errors import ErrorCode, RunError
 from shared.run.text import well_formed
-from worker.agents.refusal import (
+from worker.agents.model_refusal import (
     BROKEN_OFF,
     FAILED,
     FILTERED,

@@ -15,8 +15,8 @@ from shared.run.errors import ErrorCode, RunError, SettingsError
 from worker.agents.cleanup import closing
 from worker.agents.jsonl import AgentEventParser
 from worker.agents.protocol import AgentEvent, AgentInput
+from worker.agents.python.agent_loops import Loops
 from worker.agents.python.frameworks.known import adapted, missing
-from worker.agents.python.loops import Loops
 from worker.agents.python.tasks import CLOSE_SECONDS, in_task
 from worker.agents.python.threads import in_thread
 

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 import structlog
 
 from worker.agents.cleanup import to_its_end
-from worker.agents.python.loops import Loop, Loops
+from worker.agents.python.agent_loops import Loop, Loops
 from worker.agents.python.thread_channel import ThreadChannel
 
 logger = structlog.get_logger()

@@ -18,10 +18,10 @@ from shared.run.events import Delta, FinishReason, ToolCallDelta, Usage
 from shared.run.run import Turn
 from tests.worker.agents.asking import answer, asked, said
 from tests.worker.agents.upstream import Upstream, chunk, events, piece, refusal, stream, upstream
+from worker.agents.model_refusal import BROKEN_OFF, LIMITED, NO_CREDENTIALS, NO_TIME, TOO_LONG, Refusal
 from worker.agents.openai.openai_agent import OpenAIAgent, fields_of, open_openai
 from worker.agents.openai.openai_config import OpenAIConfig
 from worker.agents.protocol import Finished
-from worker.agents.refusal import BROKEN_OFF, LIMITED, NO_CREDENTIALS, NO_TIME, TOO_LONG, Refusal
 
 KEY = "sk-very-secret"
 DONE = chunk(finish="stop")

@@ -9,16 +9,16 @@ from openai._models import construct_type
 from openai.types.chat import ChatCompletionChunk
 from pydantic import JsonValue
 
-from shared.run.calls import ToolCallAssembler
 from shared.run.errors import RunError
 from shared.run.events import Delta, FinishReason, Reasoning, ToolCallDelta, Usage
 from shared.run.run import ToolCall
+from shared.run.tool_calls import ToolCallAssembler
 from tests.worker.agents.asking import text
 from tests.worker.agents.upstream import chunk, piece
 from worker.agents.jsonl import AgentEventParser
+from worker.agents.model_refusal import BROKEN_OFF, FAILED, NO_FORMAT, Refusal
 from worker.agents.openai.upstream_answer import UpstreamAnswerParser
 from worker.agents.protocol import AgentEvent, Finished
-from worker.agents.refusal import BROKEN_OFF, FAILED, NO_FORMAT, Refusal
 
 DONE = chunk(finish="stop")
 COUNTS: Mapping[str, int] = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}

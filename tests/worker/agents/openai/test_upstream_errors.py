@@ -9,8 +9,7 @@ from starlette.responses import Response
 
 from shared.run.errors import ErrorCode, RunError
 from tests.worker.agents.upstream import chunk, events, refusal, upstream
-from worker.agents.openai.upstream_errors import upstream_errors
-from worker.agents.refusal import (
+from worker.agents.model_refusal import (
     FAILED,
     FILTERED,
     LIMITED,
@@ -22,6 +21,7 @@ from worker.agents.refusal import (
     UNREACHABLE,
     Refusal,
 )
+from worker.agents.openai.upstream_errors import upstream_errors
 
 KEY = "sk-very-secret"
 

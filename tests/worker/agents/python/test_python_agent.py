@@ -15,7 +15,7 @@ from shared.run.errors import ErrorCode, RunError, SettingsError
 from shared.run.events import Delta, ToolUse
 from tests.worker.agents.asking import answer, asked, said, until
 from worker.agents.protocol import AgentInput
-from worker.agents.python.loops import Loops
+from worker.agents.python.agent_loops import Loops
 from worker.agents.python.python_agent import PythonAgent, imported
 
 

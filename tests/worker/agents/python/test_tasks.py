@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.worker.agents.asking import until
-from worker.agents.python.loops import Loops
+from worker.agents.python.agent_loops import Loops
 from worker.agents.python.tasks import in_task
 from worker.agents.python.thread_channel import AHEAD
 

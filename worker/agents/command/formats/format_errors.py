@@ -10,7 +10,7 @@ import re
 
 from shared.run.errors import ErrorCode, RunError
 from shared.run.text import well_formed
-from worker.agents.refusal import LIMITED, refusal, without_secrets
+from worker.agents.model_refusal import LIMITED, refusal, without_secrets
 
 _SHOWN = 1_000  # characters of a CLI's text that a client gets
 _KEPT = 2_000  # characters of it that operators get

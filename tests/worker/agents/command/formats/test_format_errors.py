@@ -4,7 +4,7 @@ import pytest
 
 from shared.run.errors import ErrorCode
 from worker.agents.command.formats.format_errors import agent_error
-from worker.agents.refusal import LIMITED, NO_CREDENTIALS, TOO_LONG, Refusal
+from worker.agents.model_refusal import LIMITED, NO_CREDENTIALS, TOO_LONG, Refusal
 
 OVERLOADED = Refusal(ErrorCode.UPSTREAM_ERROR, "The model's server answered with status 529.")
 

@@ -6,8 +6,7 @@ import pytest
 from pydantic_ai import exceptions as pydantic_ai
 
 from shared.run.errors import ErrorCode, RunError
-from worker.agents.python.frameworks.framework_errors import FrameworkErrors
-from worker.agents.refusal import (
+from worker.agents.model_refusal import (
     FAILED,
     LIMITED,
     NO_CREDENTIALS,
@@ -18,6 +17,7 @@ from worker.agents.refusal import (
     Refusal,
     refusal,
 )
+from worker.agents.python.frameworks.framework_errors import FrameworkErrors
 
 KEY = "sk-proj-0123456789abcdef"
 REQUEST = httpx2.Request("POST", "http://user:pw@model.internal/v1")

@@ -32,8 +32,8 @@ from shared.run.events import Delta, Reasoning, ToolUse, Usage
 from shared.run.run import Turn
 from tests.worker.agents.asking import answer, asked, said, until
 from tests.worker.agents.python.frameworks.pictures import DOT, PICTURE, PICTURES
+from worker.agents.python.agent_loops import Loops
 from worker.agents.python.frameworks.known import adapted
-from worker.agents.python.loops import Loops
 from worker.agents.python.python_agent import PythonAgent
 
 

@@ -21,8 +21,8 @@ from shared.run.run import Turn
 from tests.worker.agents.asking import answer, asked, said, text, until
 from tests.worker.agents.python.frameworks.pictures import DOT, PICTURE, PICTURES
 from tests.worker.agents.upstream import chunk, refusal, stream, upstream
+from worker.agents.python.agent_loops import Loops
 from worker.agents.python.frameworks.known import adapted
-from worker.agents.python.loops import Loops
 from worker.agents.python.python_agent import PythonAgent
 
 KEY = "sk-test-0123456789"

@@ -8,7 +8,7 @@ from shared.log.event_log import EventLog, Head
 from shared.run.events import AssistantEvent, Event
 
 
-class CountedLog(EventLog):
+class CountingLog(EventLog):
     """`deltas` is the number of deltas that this worker has written, of all its runs."""
 
     deltas = 0

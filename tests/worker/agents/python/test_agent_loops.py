@@ -8,7 +8,7 @@ from collections.abc import Callable
 from structlog.testing import capture_logs
 
 from tests.worker.agents.asking import until
-from worker.agents.python.loops import MOST, Loop, Loops, opened_loops
+from worker.agents.python.agent_loops import MOST, Loop, Loops, opened_loops
 
 
 def names() -> set[str]:

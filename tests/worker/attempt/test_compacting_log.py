@@ -20,7 +20,7 @@ from tests.events import RUN_ID, deltas, head_after, said
 from tests.lossy import LossyPipe
 from tests.runs import a_run
 from tests.wait import wait_until
-from worker.attempt.compacted_log import WORTH_IT, CompactedLog
+from worker.attempt.compacting_log import WORTH_IT, CompactingLog
 
 END = End(state=State.COMPLETED)
 
@@ -29,18 +29,18 @@ def written(events: int, run_id: str = RUN_ID) -> list[Event]:
     return [*deltas(*map(str, range(events - 1)), run_id=run_id), *said(Completed(), first=events, run_id=run_id)]
 
 
-async def close(log: CompactedLog, events: Sequence[Event]) -> None:
+async def close(log: CompactingLog, events: Sequence[Event]) -> None:
     await log.fence(events[0].run_id, 1)
     await log.close(events, head_after(events), END)
 
 
 @pytest.fixture
-def log(pipe: Pipe) -> CompactedLog:
-    return CompactedLog(pipe, KEYS, retention_ms=60_000)
+def log(pipe: Pipe) -> CompactingLog:
+    return CompactingLog(pipe, KEYS, retention_ms=60_000)
 
 
 @asynccontextmanager
-async def compacting(log: CompactedLog) -> AsyncIterator[None]:
+async def compacting(log: CompactingLog) -> AsyncIterator[None]:
     async with anyio.create_task_group() as group:
         group.start_soon(log.compact_forever)
         yield
@@ -51,7 +51,7 @@ async def small(redis: Redis, run_id: str = RUN_ID) -> bool:
     return bool(await redis.xlen(KEYS.stream(run_id)) == 1)
 
 
-async def test_the_log_of_a_run_that_said_much_is_made_small(log: CompactedLog, redis: Redis) -> None:
+async def test_the_log_of_a_run_that_said_much_is_made_small(log: CompactingLog, redis: Redis) -> None:
     events = written(WORTH_IT + 1)
     async with compacting(log):
         await close(log, events)
@@ -59,7 +59,7 @@ async def test_the_log_of_a_run_that_said_much_is_made_small(log: CompactedLog, 
     assert await log.read(RUN_ID, 0) == events
 
 
-async def test_one_log_comes_after_the_other(log: CompactedLog, redis: Redis) -> None:
+async def test_one_log_comes_after_the_other(log: CompactingLog, redis: Redis) -> None:
     for run_id in "abc":
         await close(log, written(100, run_id))
     async with compacting(log):
@@ -68,7 +68,7 @@ async def test_one_log_comes_after_the_other(log: CompactedLog, redis: Redis) ->
     assert await small(redis, "b")
 
 
-async def test_the_log_of_a_run_that_said_little_stays_as_it_is(log: CompactedLog, redis: Redis) -> None:
+async def test_the_log_of_a_run_that_said_little_stays_as_it_is(log: CompactingLog, redis: Redis) -> None:
     await close(log, written(WORTH_IT, "little"))
     await close(log, written(WORTH_IT + 1))
     async with compacting(log):
@@ -76,9 +76,9 @@ async def test_the_log_of_a_run_that_said_little_stays_as_it_is(log: CompactedLo
     assert await redis.xlen(KEYS.stream("little")) == WORTH_IT
 
 
-async def test_a_log_that_another_worker_has_closed_is_left_to_it(log: CompactedLog, pipe: Pipe, redis: Redis) -> None:
+async def test_a_log_that_another_worker_has_closed_is_left_to_it(log: CompactingLog, pipe: Pipe, redis: Redis) -> None:
     events = written(100, "theirs")
-    await close(CompactedLog(pipe, KEYS, retention_ms=60_000), events)
+    await close(CompactingLog(pipe, KEYS, retention_ms=60_000), events)
     with pytest.raises(Closed):
         await close(log, events)
     await close(log, written(100))
@@ -89,7 +89,7 @@ async def test_a_log_that_another_worker_has_closed_is_left_to_it(log: Compacted
 
 async def test_compacting_waits_for_a_redis_that_is_away(redis: Redis) -> None:
     async with aclosing(LossyPipe(redis)) as pipe:
-        log = CompactedLog(pipe, KEYS, retention_ms=60_000)
+        log = CompactingLog(pipe, KEYS, retention_ms=60_000)
         await close(log, written(100))
         pipe.faults = ["before", "after", "", "before", "", "", "after"]
         async with compacting(log):
@@ -98,7 +98,7 @@ async def test_compacting_waits_for_a_redis_that_is_away(redis: Redis) -> None:
 
 
 async def test_a_log_that_cannot_be_compacted_is_told_of_and_holds_up_no_other(
-    log: CompactedLog, redis: Redis, look: Look
+    log: CompactingLog, redis: Redis, look: Look
 ) -> None:
     run = a_run()
     async with anyio.create_task_group() as group:
@@ -128,7 +128,7 @@ async def test_a_log_that_cannot_be_compacted_is_told_of_and_holds_up_no_other(
 
 
 async def test_where_more_is_closed_than_can_be_compacted_the_oldest_stay_as_they_are(pipe: Pipe, redis: Redis) -> None:
-    log = CompactedLog(pipe, KEYS, retention_ms=60_000, waiting=2)
+    log = CompactingLog(pipe, KEYS, retention_ms=60_000, waiting=2)
     for run_id in "abcd":
         await close(log, written(100, run_id))
     async with compacting(log):

@@ -8,11 +8,11 @@ from shared.run.errors import Fenced
 from shared.run.events import ToolUse
 from tests.broker import KEYS
 from tests.events import RUN_ID, deltas, head_after, said
-from worker.attempt.counted_log import CountedLog
+from worker.attempt.counting_log import CountingLog
 
 
 async def test_deltas_that_are_in_the_log_are_counted(pipe: Pipe) -> None:
-    log = CountedLog(pipe, KEYS, retention_ms=60_000)
+    log = CountingLog(pipe, KEYS, retention_ms=60_000)
     await log.fence(RUN_ID, 1)
     events = [*deltas("a", "b"), *said(ToolUse(phase="start", name="t"), first=3)]
     await log.append(events, head_after(events))
@@ -20,7 +20,7 @@ async def test_deltas_that_are_in_the_log_are_counted(pipe: Pipe) -> None:
 
 
 async def test_what_the_log_refuses_is_not(pipe: Pipe) -> None:
-    log = CountedLog(pipe, KEYS, retention_ms=60_000)
+    log = CountingLog(pipe, KEYS, retention_ms=60_000)
     await log.fence(RUN_ID, 2)
     with pytest.raises(Fenced):
         await log.append(deltas("a"), Head(1, 1))

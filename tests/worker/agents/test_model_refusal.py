@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from shared.run.errors import ErrorCode
-from worker.agents.refusal import (
+from worker.agents.model_refusal import (
     LIMITED,
     NO_CREDENTIALS,
     NO_MODEL,

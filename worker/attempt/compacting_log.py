@@ -21,7 +21,7 @@ from shared.redis.retry import retry_until_available
 from shared.run.errors import LogLost
 from shared.run.events import Event
 from shared.run.run import End
-from worker.attempt.counted_log import CountedLog
+from worker.attempt.counting_log import CountingLog
 
 logger = structlog.get_logger()
 
@@ -29,7 +29,7 @@ WORTH_IT = 64  # events; fewer take little room as they are
 WAITING = 1_000  # logs; when more wait to be compacted, the oldest of them stay as they are
 
 
-class CompactedLog(CountedLog):
+class CompactingLog(CountingLog):
     def __init__(self, pipe: Pipe, keys: Keys, *, retention_ms: int, waiting: int = WAITING) -> None:
         super().__init__(pipe, keys, retention_ms=retention_ms)
         self._closed: deque[tuple[str, dict[str, object]]] = deque(maxlen=waiting)

@@ -5,9 +5,9 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.run.calls import ToolCallAssembler
 from shared.run.events import ToolCallDelta
 from shared.run.run import ToolCall
+from shared.run.tool_calls import ToolCallAssembler
 
 
 def whole(*pieces: ToolCallDelta) -> tuple[ToolCall, ...]:

@@ -28,6 +28,7 @@ run: .venv/.run ## Start the service here, with a Redis of its own; Ctrl-C stops
 test: .venv/.dev ## Run the tests; ARGS="-k name" picks some, ARGS="-n 0 --pdb" stops where one fails
 	@$(PYTEST) $(ARGS)
 
+quick: JOBS = 2
 quick: .venv/.dev ## Run the tests that start no process, in a minute
 	@$(PYTEST) --quick --broker fake $(ARGS)
 

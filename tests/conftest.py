@@ -30,12 +30,16 @@ from tests.quick import in_slow_folder, is_slow
 
 # How long an example may take depends on what else the machine does: other tests, to begin with.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")
+settings.register_profile("quick", settings.get_profile("untimed"), max_examples=20)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help="leave out the tests that start processes")
     parser.addoption("--broker", choices=["fake", "valkey", "both"], help="instead of the rule in tests/broker.py")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("quick" if config.getoption("quick") else "untimed")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -1,7 +1,7 @@
-"""Which tests are slow, because they start processes. `make quick` leaves them out.
+"""Which tests `make quick` leaves out: those that start processes, and the few that take seconds.
 
-It is told from the code of a test, so that no test has to be marked. The one Valkey of a session is no reason: it is
-there in no time.
+The code of a test shows whether it starts one, so that no test has to be marked for that. The mark `slow` is for tests
+whose size takes the time: ten thousand runs, a model of the whole ledger.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import pytest
 # Whole services, or programs that take seconds.
 SLOW_FOLDERS = ("agents", "bench", "chaos", "e2e", "local")
 
+SERVERS = {"own_valkey", "shared_valkey"}  # fixtures
+
 # What starts processes, by the names that tests and their helpers use. `executable` is that of `sys`; the last two are
 # of the worker.
 STARTERS = {"subprocess", "executable", "open_process", "run_process", "CommandAgent", "start_child"}
@@ -30,9 +32,11 @@ def in_slow_folder(path: Path) -> bool:
 
 
 def is_slow(test: pytest.Function) -> bool:
+    if in_slow_folder(test.path) or test.get_closest_marker("slow") or SERVERS & {*test.fixturenames}:
+        return True
     fixtures = [one for found in test._fixtureinfo.name2fixturedefs.values() for one in found if one.scope != "session"]
     functions = [test.function, *(fixture.func for fixture in fixtures)]
-    return in_slow_folder(test.path) or any(_starts_processes(function) for function in functions)
+    return any(_starts_processes(function) for function in functions)
 
 
 @cache

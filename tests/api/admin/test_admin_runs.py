@@ -98,6 +98,7 @@ async def test_runs_are_searched_by_what_is_known_of_them(
         assert [run["id"] for run in found] == expected, params
 
 
+@pytest.mark.slow
 async def test_ten_thousand_runs_are_paged_to_the_last(mona: httpx.AsyncClient, look: Look) -> None:
     number = 10_000
     ids = [f"chatcmpl_{i:05}" for i in range(number)]
@@ -179,6 +180,7 @@ async def test_a_run_that_has_ended_in_its_log_has_ended(
     assert (seen["state"], seen["text"]) == ("completed", "Done.")
 
 
+@pytest.mark.slow
 async def test_of_a_run_with_very_many_events_the_first_steps_are_shown(
     mona: httpx.AsyncClient, alice: httpx.AsyncClient, stage: Stage
 ) -> None:

@@ -124,6 +124,7 @@ async def test_while_redis_hiccups_a_run_is_accepted_once(
         assert (await claim_one(ledger)).run == run
 
 
+@pytest.mark.slow
 async def test_a_redis_that_does_not_come_back_refuses_the_request() -> None:
     async with front_on(FakeBroker()) as (submission, pipe):
         pipe.faults = ["before"] * 10_000

@@ -323,6 +323,7 @@ def _pings(look: Look) -> int:
     return int(look.info("commandstats").get("cmdstat_ping", {}).get("calls", 0))
 
 
+@pytest.mark.slow
 async def test_without_a_link_no_reader_can_subscribe() -> None:
     """A reader without a confirmed subscription would wait for messages that it never gets."""
     hub = Hub(Links().client, resting=RESTING)

@@ -278,6 +278,7 @@ async def test_a_claimed_run_is_its_owners_alone(ledger: Ledger, other: Ledger) 
     assert (record.state, record.worker) == (State.RUNNING, "w1")
 
 
+@pytest.mark.slow
 async def test_first_in_first_out_within_a_millisecond(ledger: Ledger, redis: object) -> None:
     """One batch carries all of these runs, so many of them share a millisecond of Redis's clock."""
     runs = [a_run() for _ in range(500)]

@@ -7,6 +7,7 @@ from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -358,6 +359,7 @@ class LedgerMachine(RuleBasedStateMachine):
         return [run_id for run_id in run_ids if run_id in self.model.runs]
 
 
+@pytest.mark.slow
 def test_the_ledger_does_what_its_model_does(broker: Broker) -> None:
     class Machine(LedgerMachine):
         pass

@@ -74,6 +74,7 @@ async def test_an_agent_is_paused_alone(operations: Operations, ledger: Ledger) 
     assert await claimed(ledger) == [held.run_id]
 
 
+@pytest.mark.slow
 async def test_many_runs_of_a_paused_agent_hide_none_of_another(operations: Operations, ledger: Ledger) -> None:
     """They are ahead of it in the queue, and one claim reads a bounded number of runs."""
     for _ in range(450):
@@ -225,6 +226,7 @@ async def test_a_resume_wakes_workers(operations: Operations, ledger: Ledger, lo
     assert [look.llen(KEYS.bell(agent)) > 0 for agent in ("main", "coder", "late")] == [True] * 3
 
 
+@pytest.mark.slow
 async def test_a_resume_of_very_many_gives_all_of_them_back(operations: Operations, ledger: Ledger, look: Look) -> None:
     for number in range(2_500):
         run_id = f"chatcmpl_many_{number}"

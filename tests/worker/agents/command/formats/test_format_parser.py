@@ -126,6 +126,7 @@ def near_misses(draw: st.DrawFn, name: str) -> dict[str, object]:
         place = inner
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 @settings(deadline=None)
 @given(data=st.data())

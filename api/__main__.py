@@ -1,4 +1,4 @@
-"""`python -m api`: reads the environment, opens what the API needs, and serves until it is told to stop."""
+"""`python -m api`: reads the environment, opens what the API needs, and serves until a signal stops it."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from shared.redis.pipe import open_pipes
 from shared.run.errors import SettingsError
 from shared.settings import Settings, read_settings
 
-LOOK_SECONDS = 0.2  # uvicorn says by a flag, and not by an event, that it was asked to stop
-FAREWELL_SECONDS = 1.0  # for the last frames to reach their clients
+LOOK_SECONDS = 0.2  # uvicorn sets a flag when it is to stop, and no event
+FAREWELL_SECONDS = 1.0  # in which the last frames reach their clients
 
 
 async def serve(settings: Settings, bound: list[socket.socket], tracer: Tracer | None) -> None:
-    """Listens on all of `bound` once all else is ready."""
+    """Accepts connections on all of `bound` once everything else is ready."""
     log_errors_of(asyncio.get_running_loop())
     metrics = ApiMetrics(CollectorRegistry())
     async with (
@@ -54,9 +54,9 @@ async def serve(settings: Settings, bound: list[socket.socket], tracer: Tracer |
 
 
 async def _end_streams_in_time(server: uvicorn.Server, application: Application, seconds: float) -> None:
-    """After SIGTERM streams go on until their runs end. Those left are told so, before uvicorn cuts them off. A monitor
-    page finds another process by itself."""
-    while not server.should_exit:  # noqa: ASYNC110 - a flag of uvicorn, and no event
+    """Ends the streams that are left, with a last frame, before uvicorn cuts them off. After SIGTERM a stream goes on
+    until its run ends or the time is up. Pages of the monitor end at once: each finds another process by itself."""
+    while not server.should_exit:  # noqa: ASYNC110 - uvicorn has a flag, and no event
         await anyio.sleep(LOOK_SECONDS)
     application.end_pages()
     await anyio.sleep(max(0, seconds - FAREWELL_SECONDS))
@@ -64,11 +64,11 @@ async def _end_streams_in_time(server: uvicorn.Server, application: Application,
 
 
 def checked(settings: Settings) -> Settings:
-    """Raises SettingsError for a service that anybody could use, or nobody."""
+    """Returns the settings. Raises SettingsError when every host of the network could use the service, or no client."""
     if settings.auth == "none" and not is_loopback(settings.bind):
         raise SettingsError(
-            f"HOST={settings.bind!r}: with AUTH=none the API binds a loopback address only, because whoever reaches it"
-            " can run your agents. Set HOST=127.0.0.1, or AUTH=token and API_TOKENS=name:token."
+            f"HOST={settings.bind!r}: with AUTH=none the API binds a loopback address only, because any client that"
+            " reaches it can run your agents. Set HOST=127.0.0.1, or AUTH=token and API_TOKENS=name:token."
         )
     if settings.auth == "token" and not settings.credentials:
         raise SettingsError(

@@ -1,4 +1,4 @@
-"""The application: every endpoint on the services of the process, and what stands around all of them."""
+"""Builds the application: every endpoint on the services of the process, and the middleware around all of them."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ from shared.settings import Settings
 
 @dataclass(frozen=True)
 class Application:
-    """The ASGI app, and the acts that end its streams before the process stops: `end_pages` at once, for pages of the
-    monitor, and `end_streams` when there is no time left, for clients."""
+    """The ASGI app, and two functions that end its streams before the process stops. The server calls `end_pages` at
+    once, for the pages of the monitor, and `end_streams` when there is no time left, for clients."""
 
     app: Starlette
     end_streams: Callable[[], None]
@@ -53,24 +53,25 @@ def create_app(
     metrics: ApiMetrics | None = None,
     tracer: Tracer | None = None,
 ) -> Application:
-    """`pubsub` is a client of one connection to where the logs are, without a socket timeout. It and `pipes` outlive
-    the app. `name` is this process among others. Without `metrics` the app has some of its own.
+    """Opens nothing: `pubsub` and `pipes` outlive the app. `pubsub` is a client of one connection to the Redis of the
+    logs, without a socket timeout. `name` identifies this process among others. Without `metrics` the app creates its
+    own.
     """
     metrics = metrics or ApiMetrics(CollectorRegistry())
     services = assemble(settings, pipes, pubsub, name=name, metrics=metrics)
     authenticator = LoggingAuthenticator(services.credentials)
-    operated = _admin(services, authenticator)
-    watched = monitor(services.credentials, operated, services.access, services.events)
-    views = (*_views(services, authenticator), *operated.views, OpenApiPage())
-    routes = [*(route for view in views for route in routes_of(view)), *watched.routes]
+    admin_views = _admin(services, authenticator)
+    site = monitor(services.credentials, admin_views, services.access, services.events)
+    views = (*_views(services, authenticator), *admin_views.views, OpenApiPage())
+    routes = [*(route for view in views for route in routes_of(view)), *site.routes]
     app = Starlette(
         routes=routes,
         middleware=_middleware(routes, metrics, tracer),
         exception_handlers=ERROR_HANDLERS,
-        lifespan=running(*services.loops, watched.look_forever),
+        lifespan=running(*services.loops, site.look_forever),
     )
     app.router.redirect_slashes = False
-    return Application(app, services.relay.end, watched.end)
+    return Application(app, services.relay.end, site.end)
 
 
 def _views(services: Services, authenticator: Authenticator) -> tuple[object, ...]:
@@ -116,7 +117,7 @@ def _admin(services: Services, authenticator: Authenticator) -> Admin:
 
 
 def _middleware(routes: Sequence[Route], metrics: ApiMetrics, tracer: Tracer | None) -> list[Middleware]:
-    """From the outermost."""
+    """The middleware, outermost first."""
     names = route_names(routes)
     traced = [Middleware(RequestTracing, tracer, names)] if tracer else []
     return [Middleware(AccessLog, metrics, names), *traced, Middleware(ShutdownResponse)]

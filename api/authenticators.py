@@ -1,4 +1,4 @@
-"""Which authenticator guards which endpoints, by the settings."""
+"""Makes the authenticators that guard the endpoints, from the settings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shared.settings import Settings
 
 
 def api_authenticator(settings: Settings) -> Credentials | LoopbackOnly:
-    """For all endpoints but the metrics."""
+    """The authenticator of all endpoints except the metrics."""
     if settings.auth == "none":
         return LoopbackOnly()
     monitor, operate = _named(settings.monitor_tokens), _named(settings.operate_tokens)
@@ -17,7 +17,8 @@ def api_authenticator(settings: Settings) -> Credentials | LoopbackOnly:
 
 
 def metrics_authenticator(settings: Settings) -> Authenticator:
-    """For the metrics: credentials that may look at everything, and the scraper, whose token opens nothing else."""
+    """The authenticator of the metrics. It accepts the credentials of the monitor and of operators, and the
+    scraper's, whose token opens nothing else."""
     if settings.auth == "none":
         return LoopbackOnly()
     scraper = {"metrics": {settings.metrics_token}} if settings.metrics_token else {}

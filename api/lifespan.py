@@ -1,4 +1,4 @@
-"""Loops that run as long as the application."""
+"""Runs loops as long as the application lives."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Loop = Callable[[], Coroutine[None, None, None]]
 
 
 def running(*loops: Loop) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
-    """A lifespan for Starlette. When one loop raises, the others and the application end with it."""
+    """A lifespan for Starlette that runs the loops. When one loop raises, the others and the application end."""
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

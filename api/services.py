@@ -1,4 +1,4 @@
-"""Puts the services of an API process together: each once, from the settings."""
+"""Builds the services of an API process from the settings, one of each."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from shared.settings import Settings
 
 @dataclass(frozen=True)
 class Services:
-    """What endpoints are made of."""
+    """The parts that endpoints use."""
 
     settings: Settings
     keys: Keys
@@ -47,7 +47,7 @@ class Services:
     access: RunAccess
     submission: Submission
     janitor: Janitor
-    loops: tuple[Loop, ...]  # run as long as the process
+    loops: tuple[Loop, ...]  # they run as long as the process
 
 
 def assemble(settings: Settings, pipes: Pipes, pubsub: Redis, *, name: str, metrics: ApiMetrics) -> Services:

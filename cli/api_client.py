@@ -1,4 +1,4 @@
-"""The service, as the command line asks it: HTTP, values, and problems in one line."""
+"""The command line's client of the API: sends requests, parses responses, and reports an error in one line."""
 
 from __future__ import annotations
 
@@ -32,12 +32,13 @@ class _Error(BaseModel):
     message: str
 
 
-class _ErrorAnswer(BaseModel):
+class _ErrorResponse(BaseModel):
     error: _Error
 
 
 class ApiClient:
-    """At one address, with one token; both beyond question by now. Raises Problem wherever it does not do as asked."""
+    """A client of the API at one address, with one token. All methods raise CliError when the API does not do as
+    requested."""
 
     def __init__(self, url: str, token: str | None) -> None:
         self.url = url
@@ -51,15 +52,15 @@ class ApiClient:
         self._http.close()
 
     def get(self, shape: type[ResponseModel], path: str, params: Params | None = None) -> ResponseModel:
-        return self._ask(shape, "GET", path, params=dict(params or {}))
+        return self._send(shape, "GET", path, params=dict(params or {}))
 
     def post(self, shape: type[ResponseModel], path: str, body: Mapping[str, object] | None = None) -> ResponseModel:
-        return self._ask(shape, "POST", path, content=json.dumps(body or {}).encode())
+        return self._send(shape, "POST", path, content=json.dumps(body or {}).encode())
 
     def delete(self, shape: type[ResponseModel], path: str) -> ResponseModel:
-        return self._ask(shape, "DELETE", path)
+        return self._send(shape, "DELETE", path)
 
-    def _ask(
+    def _send(
         self,
         shape: type[ResponseModel],
         method: str,
@@ -69,42 +70,43 @@ class ApiClient:
         content: bytes | None = None,
     ) -> ResponseModel:
         with self._reached():
-            answer = self._http.request(method, path, params=params, content=content)
-        self._good(answer)
+            response = self._http.request(method, path, params=params, content=content)
+        self._check(response)
         try:
-            return shape.model_validate_json(answer.content)
+            return shape.model_validate_json(response.content)
         except ValidationError:
             raise CliError(ExitCode.UNREACHABLE, f"{self.url} answers, but not as runrelay does.") from None
 
     @contextmanager
     def events(self, path: str, after: int) -> Iterator[Iterator[httpx2.ServerSentEvent]]:
-        """The events of a run above a number, as they come. Raises httpx2.TransportError when the stream breaks off."""
-        with self._http.stream("GET", path, params={"after": after}, timeout=STREAM_TIMEOUT) as answer:
-            if not answer.is_success:
-                answer.read()
-            self._good(answer)
-            if answer.status_code == 204:
-                raise CliError(ExitCode.REFUSED, "The run has ended, and nothing that it said is left.")
-            yield iter(httpx2.EventSource(answer, EVENT_BYTES))
+        """Yields the events of a run above number `after`, as they come. Raises httpx2.TransportError when the stream
+        breaks off."""
+        with self._http.stream("GET", path, params={"after": after}, timeout=STREAM_TIMEOUT) as response:
+            if not response.is_success:
+                response.read()
+            self._check(response)
+            if response.status_code == 204:
+                raise CliError(ExitCode.REFUSED, "The run has ended, and no event of it is left.")
+            yield iter(httpx2.EventSource(response, EVENT_BYTES))
 
     @contextmanager
     def _reached(self) -> Iterator[None]:
         try:
             yield
-        except (httpx2.TransportError, httpx2.InvalidURL) as why:
-            reason = str(why) or type(why).__name__
+        except (httpx2.TransportError, httpx2.InvalidURL) as error:
+            reason = str(error) or type(error).__name__
             message = f"{self.url} cannot be reached: {reason}. Set RUNRELAY_URL, or start the service with `make run`."
             raise CliError(ExitCode.UNREACHABLE, message) from None
 
-    def _good(self, answer: httpx2.Response) -> None:
-        if answer.is_success:
+    def _check(self, response: httpx2.Response) -> None:
+        if response.is_success:
             return
         try:
-            message = _ErrorAnswer.model_validate_json(answer.content).error.message
+            message = _ErrorResponse.model_validate_json(response.content).error.message
         except ValidationError:
-            message = f"{self.url} answers with status {answer.status_code}."
-        code = _CODES.get(answer.status_code, ExitCode.REFUSED)
-        if answer.status_code == 401:
+            message = f"{self.url} answers with status {response.status_code}."
+        code = _CODES.get(response.status_code, ExitCode.REFUSED)
+        if response.status_code == 401:
             message = "The service does not know this token. Set RUNRELAY_TOKEN to one of its API_TOKENS,"
             message += " MONITOR_TOKENS or OPERATE_TOKENS."
         raise CliError(code, message)

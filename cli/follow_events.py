@@ -1,7 +1,7 @@
-"""Following a run to its end, across lost connections and restarts of the service.
+"""Follows a run to its end, across lost connections and restarts of the service.
 
-httpx2 reads the stream, and this file takes it up where it broke: httpx2, httpx-sse and openai do not connect again.
-stamina counts its patience from the first attempt; here each event begins it anew.
+httpx2 reads the stream, and this file continues it where it broke off: httpx2, httpx-sse and openai do not connect
+again. stamina counts its time limit from the first attempt; here the limit starts again with each event.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def follow_events(
     pause: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Event]:
-    """The run's events, each once, up to its last. Raises Problem when they cannot be had."""
+    """Yields the run's events, each once, up to its last. Raises CliError when they cannot be read."""
     after, give_up = 0, clock() + PATIENCE_SECONDS
     while True:
         try:
@@ -51,11 +51,11 @@ def follow_events(
 
 
 def _events(sent: Iterator[httpx2.ServerSentEvent]) -> Iterator[Event]:
-    for one in sent:
-        if one.event == "error":  # of the stream, and not of the run
-            raise _ended(one.data)
+    for message in sent:
+        if message.event == "error":  # an error of the stream, and not of the run
+            raise _ended(message.data)
         try:
-            yield from_json(one.data)
+            yield from_json(message.data)
         except ValidationError:
             raise httpx2.RemoteProtocolError("an event was cut off") from None
 

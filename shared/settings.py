@@ -1,4 +1,4 @@
-"""Settings: one row each, read once by a `__main__` and passed down as one frozen value."""
+"""Settings: a row for each. A `__main__` reads them once, and passes them down as one frozen value."""
 
 from __future__ import annotations
 
@@ -48,77 +48,95 @@ class Settings(BaseModel):
     """What an operator can set. Field names are the environment's in lower case; an empty variable counts as unset.
 
     A new setting is a field here; `make settings` then writes its row into docs/settings.md. `repr=False` marks a
-    secret, whose value is printed nowhere.
+    secret: no process prints its value.
     """
 
-    # Not pydantic-settings' BaseSettings: each `Settings()` would read os.environ, also where a mapping is handed in,
-    # and PORT=" " would be a wrong number.
+    # Not pydantic-settings' BaseSettings: each `Settings()` would read os.environ, even when the caller passes a
+    # mapping, and PORT=" " would be a wrong number.
     model_config = ConfigDict(frozen=True)
 
-    port: int = Field(8000, ge=1, le=65535, description="Port the API listens on.")
-    host: str = Field("", description="Address the API binds. Empty: all interfaces, or 127.0.0.1 with `AUTH=none`.")
+    port: int = Field(8000, ge=1, le=65535, description="Port on which the API listens.")
+    host: str = Field(
+        "", description="Address that the API binds. Empty: all interfaces, or 127.0.0.1 with `AUTH=none`."
+    )
     redis_url: RedisUrl = Field(
         "redis://127.0.0.1:6379",
         repr=False,
         description="The ledger's Redis or Valkey, 6.2 or later. `?ssl_cert_reqs=none` accepts self-signed TLS.",
     )
     events_redis_url: RedisUrl | None = Field(
-        None, repr=False, description="Another Redis for the event logs. Empty: the same as `REDIS_URL`."
+        None, repr=False, description="Redis of the event logs. Empty: that of `REDIS_URL`."
     )
     auth: Literal["token", "none"] = Field(
-        "token", description="`token`: a bearer token is required. `none`: only for a loopback bind."
+        "token",
+        description="`token`: clients need a bearer token. `none`: they need none, on a loopback bind only.",
     )
     api_tokens: Tokens = Field({}, repr=False, description="Credentials as `name:token`, separated by commas.")
-    clawdbot_gateway_token: str = Field("", repr=False, description="One more token, of the credential `gateway`.")
+    clawdbot_gateway_token: str = Field("", repr=False, description="Another token, of the credential `gateway`.")
     clawdbot_gateway_password: str = Field(
-        "", repr=False, description="The same, for clients that are set up with a password."
+        "",
+        repr=False,
+        description="Another token of the credential `gateway`, for clients that are configured with a password.",
     )
     monitor_tokens: Tokens = Field(
-        {}, repr=False, description="Credentials, as in `API_TOKENS`, that may look at every run, worker and queue."
+        {}, repr=False, description="Credentials, as in `API_TOKENS`, that may read every run, worker and queue."
     )
     operate_tokens: Tokens = Field(
         {},
         repr=False,
         description="Credentials, as in `API_TOKENS`, that may also pause, drain, cancel, delete and run again.",
     )
-    agents_file: Path = Field(Path("agents.toml"), description="The agents a worker serves. Not there: those it finds.")
-    worker_concurrency: int = Field(10, ge=1, le=10_000, description="Runs one worker executes at once.")
-    drain_seconds: Seconds = Field(25, description="Time a stopping worker gives its runs. Heroku kills after 30.")
+    agents_file: Path = Field(
+        Path("agents.toml"),
+        description="File of the agents that a worker serves. Without it, a worker serves the agents that it finds.",
+    )
+    worker_concurrency: int = Field(10, ge=1, le=10_000, description="Runs that one worker executes at once.")
+    drain_seconds: Seconds = Field(
+        25, description="Time that a stopping process gives its runs. Heroku kills it after 30."
+    )
     lease_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
-        10, description="A worker silent for this long has lost its runs. Renewed at a third of it."
+        10,
+        description="A worker that is silent for this long loses its runs. It renews leases at a third of the time.",
     )
     max_body_bytes: int = Field(1_048_576, ge=1_024, le=67_108_864, description="Largest request body.")
     queue_timeout_seconds: Seconds = Field(
-        300, description="A run that no worker took in this time fails (`queue_timeout`)."
+        300, description="A run that no worker claims in this time fails (`queue_timeout`)."
     )
     run_timeout_seconds: Seconds = Field(
-        600, description="A run that takes longer fails (`run_timeout`), unless its agent says otherwise."
+        600, description="A run that takes longer fails (`run_timeout`), unless its agent has a `timeout_seconds`."
     )
     retention_seconds: Annotated[float, Field(ge=60, le=31_536_000)] = Field(
-        86_400, description="How long runs, events and transcripts are kept."
+        86_400, description="How long Redis keeps runs, events and transcripts."
     )
     workdir_ttl_seconds: Annotated[float, Field(ge=0, le=31_536_000)] = Field(
-        604_800, description="How long the directory of a session is kept after its last use. 0: for ever."
+        604_800, description="How long a worker keeps the directory of a session after its last use. 0: for ever."
     )
-    max_waiting_runs: int = Field(10_000, ge=1, description="Runs that may wait in all; more get 429 `queue_full`.")
+    max_waiting_runs: int = Field(
+        10_000, ge=1, description="Runs that may wait in all; further requests get 429 `queue_full`."
+    )
     max_waiting_per_session: int = Field(20, ge=1, description="Runs that may wait in one session.")
     empty_answer: str = Field(
-        "No response from Clawdbot.", min_length=1, description="What a client gets when the agent said nothing."
+        "No response from Clawdbot.",
+        min_length=1,
+        description="The answer that a client gets when the agent emitted no text.",
     )
     namespace: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = Field(
-        "runrelay", description="Prefix of every Redis key but arq's own."
+        "runrelay", description="Prefix of every Redis key except arq's own."
     )
     metrics_token: str = Field(
         "",
         repr=False,
-        description="Bearer token for `/metrics` alone; an API process takes those of `MONITOR_TOKENS` there, too.",
+        description="Bearer token for `/metrics` only. The API also accepts `MONITOR_TOKENS` and `OPERATE_TOKENS`.",
     )
     metrics_port: int | None = Field(
-        None, ge=1, le=65535, description="Port of a worker's own `/metrics` and `/healthz`. Empty: it has none."
+        None,
+        ge=1,
+        le=65535,
+        description="Port of a worker's own `/metrics` and `/healthz`. Empty: the worker has no port.",
     )
-    log_format: Literal["text", "json"] = Field("text", description="How log lines look: `text` or `json`.")
+    log_format: Literal["text", "json"] = Field("text", description="Format of log lines: `text` or `json`.")
     log_content: bool = Field(
-        False, description="`1`: prompts, answers, session keys and the words of exceptions are logged, too."
+        False, description="`1`: log lines also hold prompts, answers, session keys and texts of exceptions."
     )
 
     @property
@@ -157,7 +175,7 @@ SETTINGS: tuple[Setting, ...] = tuple(_row(field) for field in Settings.model_fi
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
-    """The settings of an environment. Raises SettingsError with one line per wrong value."""
+    """The settings that an environment holds. Raises SettingsError with one line per wrong value."""
     given = {row.name.lower(): environment[row.name] for row in SETTINGS if environment.get(row.name, "").strip()}
     try:
         return Settings.model_validate(given)

@@ -1,13 +1,13 @@
-"""A Redis for one test, fake or real, and what a test does to it behind the back of the code.
+"""A Redis for one test, fake or real, and the client by which a test reads and changes its data itself.
 
-Which of the two the fixture `broker` is:
-- In `make test` every test on it runs on a real Valkey: that is what the service has in production.
+The fixture `broker` is one of the two:
+- In `make test` every test on it runs on a real Valkey, as the service does in production.
 - Tests below `tests/shared` and `tests/worker` run on the fake as well. They call the scripts, the event log, the
-  ledger and arq, where a fake and a real server may differ: so the fake is known to be true enough to stand in.
-- Tests of the API, the command line and all else are tests of our Python above those: what they use of Redis was tried
-  on both below, so that the fake would only repeat what Valkey has said.
-- In `make quick` every test runs on the fake alone, and so it does on a machine for which there is no Valkey.
-`--broker fake|valkey|both` overrules this.
+  ledger and arq, where a fake and a real server may differ. So we know that the fake can replace a server.
+- Tests of the API, the command line and all else test our Python above those. The tests below have tried their use of
+  Redis on both, so the fake would only repeat the results of Valkey.
+- In `make quick`, and on a machine for which there is no Valkey, every test runs on the fake only.
+The option `--broker fake|valkey|both` overrides this.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ Stored = str | bytes | int | float
 
 KEYS = Keys("test")
 
-# These have no time to live; each is bounded, by the runs that have not ended or by PAUSED_MOST.
+# These keys have no time to live. Each is bounded, by the runs that have not ended or by PAUSED_MOST.
 BOUNDED = frozenset({KEYS.queue, KEYS.leases, KEYS.paused, KEYS.prefixes()["attended"]})
 
 
 class Look(Protocol):
-    """What tests use of redis-py's blocking client, whose own annotations allow for an asynchronous one, too."""
+    """The methods of redis-py's blocking client that tests use. Its own annotations also allow asynchronous ones."""
 
     def client_kill_filter(self, *, _id: str = ..., _type: str = ..., skipme: bool = ...) -> int: ...
     def client_list(self) -> list[dict[str, str]]: ...
@@ -85,7 +85,7 @@ class Broker(Protocol):
         ...
 
     def look(self) -> Look:
-        """A client for a test that looks or tampers; the caller closes it."""
+        """A client for a test that reads or changes the data itself; the caller closes it."""
         ...
 
 
@@ -140,13 +140,13 @@ def brokers_for(path: Path, chosen: str | None) -> list[str]:
 
 
 def immortal_keys(look: Look) -> set[str]:
-    """Keys that would stay for ever, and are not bounded otherwise."""
+    """The keys that would stay for ever and are not bounded."""
     names: set[str] = {key.decode() for key in look.scan_iter(count=1000)}
     return {name for name in names - BOUNDED if look.ttl(name) == -1}
 
 
 class Valkey:
-    """A real server, to stop and to start again. With `keep` its data survives even a kill."""
+    """A real server that a test can stop and start again. With `keep` its data survives even a kill."""
 
     def __init__(self, binary: str, folder: Path, port: int, *, keep: bool = True) -> None:
         self.url = f"redis://127.0.0.1:{port}"
@@ -164,12 +164,12 @@ class Valkey:
 
     def kill(self) -> None:
         if self._process is not None:
-            self._process.kill()  # also ends one that is paused
+            self._process.kill()  # also ends a paused process
             self._process.wait()
             self._process = None
 
     def pause(self) -> None:
-        """Connections stay open, and nobody answers."""
+        """Stops the process: connections stay open, and the server does not respond."""
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGSTOP)
 

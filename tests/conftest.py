@@ -28,7 +28,7 @@ from tests.broker import (
 from tests.ports import free_port
 from tests.quick import in_slow_folder, is_slow
 
-# How long an example may take depends on what else the machine does: other tests, to begin with.
+# No deadline: other tests and programs on the machine may slow an example down.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("quick", settings.get_profile("untimed"), max_examples=20)
 
@@ -43,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Without their imports a quick run starts sooner."""
+    """Skips slow folders in a quick run, which starts sooner without their imports."""
     return True if config.getoption("quick") and in_slow_folder(collection_path) else None
 
 
@@ -54,7 +54,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The slow ones go first: one that begins last would run while all other processes have nothing left to do."""
+    """Puts slow tests first: a slow test at the end would run alone, while all other processes are idle."""
     if config.getoption("quick"):
         slow = {item for item in items if isinstance(item, pytest.Function) and is_slow(item)}
         config.hook.pytest_deselected(items=[item for item in items if item in slow])
@@ -69,15 +69,15 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def plain_logs() -> None:
-    """Without the pictures that structlog makes of a traceback, which take half a second each; and tests take Redis
-    away so often that a line per retry would hide everything else."""
+    """Turns off structlog's drawn tracebacks, which take half a second each, and the log line of each retry: tests take
+    Redis away so often that those lines would hide everything else."""
     structlog.configure([structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()])
     stamina.instrumentation.set_on_retry_hooks(())
 
 
 @pytest.fixture(scope="session", autouse=True)
-def hearing() -> None:
-    """A shell makes what it starts in the background deaf to Ctrl-C, and so all that the tests start."""
+def sigint_handled() -> None:
+    """Restores Ctrl-C. A shell makes its background processes ignore SIGINT, and the processes of tests inherit it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -90,7 +90,7 @@ def valkey_binary() -> str:
 
 @pytest.fixture(scope="session")
 def shared_valkey(valkey_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealBroker]:
-    """The one real server of a session. Each test finds it empty."""
+    """The one real server of a session. It is empty at the start of each test."""
     server = Valkey(valkey_binary, tmp_path_factory.mktemp("valkey"), free_port(), keep=False)
     try:
         server.start()
@@ -112,14 +112,14 @@ def own_valkey(valkey_binary: str, tmp_path: Path) -> Iterator[Valkey]:
 
 @pytest.fixture
 def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
-    """An empty Redis, of each kind that `tests/broker.py` says. Keys that would stay for ever fail the test."""
+    """An empty Redis of each kind that `tests/broker.py` chooses. A key that would stay for ever fails the test."""
     broker: Broker = FakeBroker() if request.param == "fake" else request.getfixturevalue("shared_valkey")
     yield from _emptied(broker)
 
 
 @pytest.fixture
 def real_broker(shared_valkey: RealBroker) -> Iterator[Broker]:
-    """For what no fake does: connections that break, processes that stop."""
+    """An empty real Redis, for tests that no fake can serve: connections break, processes stop."""
     yield from _emptied(shared_valkey)
 
 
@@ -132,7 +132,7 @@ def _emptied(broker: Broker) -> Iterator[Broker]:
 
 @pytest.fixture
 def look(broker: Broker) -> Iterator[Look]:
-    """For a test that looks or tampers."""
+    """A client for a test that reads or changes the data of Redis itself."""
     with looking(broker) as look:
         yield look
 
@@ -162,5 +162,5 @@ def log(pipe: Pipe) -> EventLog:
 
 @pytest.fixture
 def unused_port() -> int:
-    """Nobody listens there."""
+    """A port on which no process listens."""
     return free_port()

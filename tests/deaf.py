@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing, suppress
 
 import hiredis
 
@@ -16,14 +16,12 @@ class DeafRedis:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         commands, deaf = hiredis.Reader(), False
-        try:
+        with suppress(ConnectionResetError), closing(writer):  # a client drops the link with unread bytes on it
             while data := await reader.read(65_536):
                 commands.feed(data)
                 while not deaf and (command := commands.gets()) is not False:
                     deaf = command[0] == b"SUBSCRIBE"
                     writer.write(self._answer(*command))
-        finally:
-            writer.close()
 
     def _answer(self, name: bytes, *arguments: bytes) -> bytes:
         if name != b"SUBSCRIBE":

@@ -53,7 +53,7 @@ def deltas(*texts: str, first: int = 1, attempt: int = 1, run_id: str = RUN_ID) 
 
 
 def head_after(events: Sequence[Event], before: Head | None = None) -> Head:
-    """Where the log stands after these events."""
+    """The head of the log after these events."""
     before = before or Head()
     texts = [one.data for one in events if isinstance(one.data, Delta)]
     chars = before.chars + sum(len(delta.delta) for delta in texts)

@@ -1,4 +1,4 @@
-"""Ports for servers that are started later, by a process that is told the number."""
+"""Chooses ports for servers that a test starts later, in a process that gets the number."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import itertools
 import random
 import socket
 
-# Below the ports that Linux and macOS give to whoever asks for any: between the moment that a test chooses a port and
-# the moment that its server listens there, a connection of another test that runs beside it would take it. Each process
-# of the tests begins elsewhere, and counts on.
+# These are below the ports that Linux and macOS choose for a socket without a port. After a test has chosen a port and
+# before its server listens there, a connection of a parallel test could otherwise get it. Each process of the tests
+# begins at a number of its own, and counts on.
 _PORTS = itertools.count(random.randrange(10_000, 30_000))
 
 
 def free_port() -> int:
-    """Nobody listens there."""
+    """A port on which no process listens."""
     return next(port for port in _PORTS if _is_free(port))
 
 

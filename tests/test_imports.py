@@ -1,4 +1,4 @@
-"""The laws of the tree: who may import whom, who may read the environment, and what an import may do."""
+"""Checks the laws of the tree: the imports of each module, the readers of the environment, the effects of an import."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("api", "cli", "worker", "shared", "local")
 FILES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
 
-# What each package may import of ours, besides itself.
+# Our packages that each package may import, besides itself.
 ALLOWED = {
     "api": {"shared"},
     "cli": {"shared"},
@@ -25,7 +25,7 @@ ALLOWED = {
 }
 
 # The rooms of a package from the ground up: a room imports those below it only. A file beside the rooms, such as
-# `api/app.py`, stands above them all.
+# `api/app.py`, is above them all.
 FLOORS = {
     "shared": ("run", "redis", "log", "ledger", "observe"),
     "api": ("http", "relay", "fleet", "intake", "chat", "runs", "admin", "monitor", "openapi"),
@@ -42,7 +42,7 @@ def nodes(file: Path) -> Iterator[ast.AST]:
 
 
 def imported(file: Path) -> set[str]:
-    """Every module that the file imports, wherever in it."""
+    """Every module that the file imports, at its top or in a function."""
     found = set()
     for node in nodes(file):
         if isinstance(node, ast.Import):
@@ -57,7 +57,7 @@ MODULES = {name_of(file).removesuffix(".__init__") for file in FILES}
 
 
 def imported_modules(file: Path) -> set[str]:
-    """Modules of ours that the file imports: a name may be a module, or stand in one."""
+    """Our modules that the file imports: a name may be a module, or a name in a module."""
     return {name if name in MODULES else name.rpartition(".")[0] for name in imported(file)} & MODULES
 
 
@@ -105,7 +105,7 @@ def test_no_import_runs_upwards(file: Path) -> None:
 
 
 def test_every_room_has_its_floor() -> None:
-    """A new folder is put into the order on purpose."""
+    """A new folder needs a place in the order."""
     rooms = {package: {file.parent.name for file in (ROOT / package).glob("*/__init__.py")} for package in FLOORS}
     assert rooms == {package: set(floors) for package, floors in FLOORS.items()}
 
@@ -125,14 +125,14 @@ def test_only_an_entry_point_reads_the_environment() -> None:
 
 
 def test_one_broad_except_in_the_whole_project() -> None:
-    """Where any failure of an agent becomes a failed run."""
+    """It is in the worker's job, where any failure of an agent becomes a failed run."""
     handlers = ((file, node) for file in FILES for node in nodes(file))
     found = places((file, node) for file, node in handlers if is_broad(node))
     assert [place.partition(":")[0] for place in found] == ["worker/attempt/job.py"], found
 
 
 def test_no_test_patches_anything() -> None:
-    """What a test needs otherwise is handed in."""
+    """A test passes its fakes in."""
     files = sorted(file for file in (ROOT / "tests").rglob("*.py") if "node_modules" not in file.parts)
     patches = ((file, node) for file in files for node in nodes(file))
     found = places(
@@ -148,7 +148,7 @@ def test_no_test_patches_anything() -> None:
 IMPORT_ALL = """
 import importlib, sys
 
-PROBE = ("::1", 0)  # by binding it, urllib3, which LangGraph imports, finds out whether there is IPv6
+PROBE = ("::1", 0)  # urllib3, which LangGraph imports, binds it to find out whether there is IPv6
 
 DENIED = {"socket.connect", "socket.bind", "socket.getaddrinfo", "subprocess.Popen", "os.fork", "os.exec"}
 

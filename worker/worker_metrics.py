@@ -17,7 +17,7 @@ class WorkerMetrics(ProcessMetrics):
     """A `worker.attempt.run_instrumentation.RunInstrumentation`."""
 
     def __init__(self, registry: CollectorRegistry, *, agents: Collection[str]) -> None:
-        """`agents` are the configured ones, `*` among them."""
+        """`agents` are the ids of the configured agents, with `*` if configured."""
         super().__init__(registry)
         self._agents = frozenset(agents)
         new = MetricFactory(registry)
@@ -25,11 +25,11 @@ class WorkerMetrics(ProcessMetrics):
         self._attempts = _Attempts(new)
         self._tokens = new.counter(
             "runrelay_tokens",
-            "Tokens that agents reported of the runs that ended here; `kind` is prompt or completion.",
+            "Tokens that agents reported for the runs that this worker ended; `kind` is prompt or completion.",
             "agent",
             "kind",
         )
-        self._busy = new.gauge("runrelay_worker_busy_slots", "Runs on this worker.")
+        self._busy = new.gauge("runrelay_worker_busy_slots", "Runs that this worker executes now.")
         self._slots = new.gauge("runrelay_worker_slots", "Runs that this worker executes at once.")
 
     def slots(self, slots: int, busy: Callable[[], int]) -> None:
@@ -51,7 +51,7 @@ class WorkerMetrics(ProcessMetrics):
 
     def first_delta(self, execution: Execution) -> None:
         claim = execution.claim
-        waited = (claim.now_ms - claim.queued_ms) / 1000  # by Redis's clock; the rest is by this worker's
+        waited = (claim.now_ms - claim.queued_ms) / 1000  # by Redis's clock; the rest by this worker's
         self._durations.first_delta.labels(self._label(execution)).observe(waited + _seconds(execution))
 
     def ended(self, execution: Execution, end: End) -> None:
@@ -80,7 +80,7 @@ class _Durations:
     def __init__(self, new: MetricFactory) -> None:
         self.queue_wait = new.histogram(
             "runrelay_queue_wait_seconds",
-            "From when a worker could have taken a run until one did. Waiting for the session's turn does not count.",
+            "From when a run was ready for a worker until one claimed it. Waiting for a session's turn does not count.",
             "agent",
             buckets=WAIT_BUCKETS,
         )
@@ -92,7 +92,7 @@ class _Durations:
         )
         self.run = new.histogram(
             "runrelay_run_seconds",
-            "From when a worker took a run until that worker ended it.",
+            "From when a worker claimed a run until that worker ended it.",
             "agent",
             "state",
             buckets=RUN_BUCKETS,
@@ -100,23 +100,27 @@ class _Durations:
 
 
 class _Attempts:
-    """How attempts begin, and how they leave their worker before the run has ended."""
+    """Counts how attempts begin, and how they end on a worker before their run has ended."""
 
     def __init__(self, new: MetricFactory) -> None:
-        self.started = new.counter("runrelay_attempts", "Times an agent was started for a run.", "agent")
+        self.started = new.counter("runrelay_attempts", "Times a worker started an agent for a run.", "agent")
         self.retries = new.counter(
             "runrelay_retries",
-            "Attempts that were not their run's first, after a worker was lost or has drained.",
+            "Attempts after a run's first, because a worker was lost or drained.",
             "agent",
         )
-        self.recovered = new.counter("runrelay_runs_recovered", "Runs taken over from a worker whose lease was over.")
+        self.recovered = new.counter(
+            "runrelay_runs_recovered", "Runs that this worker took over from a worker whose lease was over."
+        )
         self.handed_back = new.counter(
-            "runrelay_runs_handed_back", "Runs given back to the queue by a draining worker."
+            "runrelay_runs_handed_back", "Runs that a draining worker handed back to the queue."
         )
         self.fenced = new.counter(
-            "runrelay_fenced_writes", "Attempts whose writes were refused, because another one owns the run."
+            "runrelay_fenced_writes", "Attempts whose writes Redis refused, because a later attempt owns the run."
         )
-        self.leases_lost = new.counter("runrelay_leases_lost", "Renewals that were refused; the agent was stopped.")
+        self.leases_lost = new.counter(
+            "runrelay_leases_lost", "Renewals that Redis refused; the worker stopped the agent."
+        )
 
 
 def _seconds(execution: Execution) -> float:

@@ -1,4 +1,4 @@
-"""`GET /v1/admin/audit`: what operators did."""
+"""`GET /v1/admin/audit`: the operations of operators."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from shared.ledger.operations import AuditAction
 from shared.ledger.operator_views import AuditEntryView, AuditView
 from shared.redis.keys import AUDIT_LENGTH
 
-_ACTS = ", ".join(f"`{act}`" for act in AuditAction)
+_ACTIONS = ", ".join(f"`{action}`" for action in AuditAction)
 
-LIMIT = Number("limit", "Most of them.", default=100, least=1, most=AUDIT_LENGTH)
+LIMIT = Number("limit", "Most entries.", default=100, least=1, most=AUDIT_LENGTH)
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class AdminAudit:
         "GET",
         "/v1/admin/audit",
         "listAudit",
-        "What operators did, newest first.",
-        {200: ResponseOf(AuditView, f"Their deeds; `act` is {_ACTS}, or one of a later release.")},
+        "List what operators did, newest first.",
+        {200: ResponseOf(AuditView, f"The entries. `act` is {_ACTIONS}, or an action of a later release.")},
         parameters=(LIMIT,),
         scope=Scope.MONITOR,
     )
@@ -40,6 +40,6 @@ class AdminAudit:
         return json_response(await self.view(LIMIT.of(request)))
 
     async def view(self, most: int) -> AuditView:
-        """Raises Unavailable."""
-        noted = await self.audit.latest(most)
-        return AuditView(data=[AuditEntryView(at_ms=one.at_ms, **one.entry.model_dump()) for one in noted])
+        """At most `most` entries, newest first. Raises Unavailable."""
+        records = await self.audit.latest(most)
+        return AuditView(data=[AuditEntryView(at_ms=record.at_ms, **record.entry.model_dump()) for record in records])

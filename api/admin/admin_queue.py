@@ -1,4 +1,4 @@
-"""`/v1/admin/queue`: what waits, by agent, and what is paused."""
+"""`/v1/admin/queue`: the waiting runs of each agent, and the pauses."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from shared.run.errors import TooManyPauses
 
 
 class WhichAgent(BaseModel):
-    """What to pause or to resume."""
+    """The agent to pause or to resume."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    agent: str | None = Field(None, description="Id of an agent; without one the whole queue.")
+    agent: str | None = Field(None, description="Id of an agent. Without it, the whole queue.")
 
 
-_QUEUE_BY_NOW = {200: ResponseOf(QueueView, "The queue by now.")}
+_QUEUE_AFTERWARDS = {200: ResponseOf(QueueView, "The queue afterwards.")}
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class AdminQueue:
         "GET",
         "/v1/admin/queue",
         "showQueue",
-        "What waits, by agent, and what is paused.",
+        "Show the waiting runs of each agent, and the pauses.",
         {200: ResponseOf(QueueView, "The queue.")},
         scope=Scope.MONITOR,
     )
@@ -55,21 +55,21 @@ class AdminQueue:
         "POST",
         "/v1/admin/queue/pause",
         "pauseQueue",
-        "Start no more runs, of an agent or at all. What runs goes on; what waits is not ended by the time it waits.",
-        _QUEUE_BY_NOW,
+        "Stop workers from starting runs of an agent, or any. Running runs go on. Waiting runs do not time out.",
+        _QUEUE_AFTERWARDS,
         body=WhichAgent,
         body_required=False,
         errors=(409,),
         scope=Scope.OPERATE,
     )
     async def pause(self, request: Request) -> Response:
-        """Runs that are at work go on; those that wait do so until the resume, however long that takes."""
+        """Running runs go on. Waiting runs wait until an operator resumes the queue, however long that takes."""
         who = self.authenticator.authenticate(request.headers, Scope.OPERATE)
         await self.pause_agent(await _which(request), who=who)
         return json_response(await self.view())
 
     async def pause_agent(self, agent: str | None, *, who: str) -> None:
-        """Without an agent the whole queue. Raises ApiError 400 and 409, and Unavailable."""
+        """Pauses an agent, or the whole queue when `agent` is None. Raises ApiError 400 and 409, and Unavailable."""
         try:
             await self.operations.pause(which(agent), who=who)
         except TooManyPauses:
@@ -79,8 +79,8 @@ class AdminQueue:
         "POST",
         "/v1/admin/queue/resume",
         "resumeQueue",
-        "Start them again, in their old order.",
-        _QUEUE_BY_NOW,
+        "Let workers start runs again, in their old order.",
+        _QUEUE_AFTERWARDS,
         body=WhichAgent,
         body_required=False,
         scope=Scope.OPERATE,
@@ -91,11 +91,11 @@ class AdminQueue:
         return json_response(await self.view())
 
     async def resume_agent(self, agent: str | None, *, who: str) -> None:
-        """Without an agent the whole queue. Raises ApiError 400 and Unavailable."""
+        """Resumes an agent, or the whole queue when `agent` is None. Raises ApiError 400 and Unavailable."""
         await self.operations.resume(which(agent), who=who)
 
     async def view(self) -> QueueView:
-        """Raises Unavailable."""
+        """The queue of every agent that has runs or a pause. Raises Unavailable."""
         fleet, paused = await asyncio.gather(self.depth.read(), self.operations.paused())
         names = sorted(fleet.agents.keys() | paused.keys() - {ALL})
         return QueueView(
@@ -117,7 +117,8 @@ async def _which(request: Request) -> str | None:
 
 
 def which(agent: str | None) -> str:
-    """The agent, or ALL. Raises ApiError 400: a misspelt name would pause nothing, and the operator would not know."""
+    """The agent, or ALL for None. Raises ApiError 400 for an illegal id: it would pause nothing, and the operator
+    would not notice."""
     if agent is None:
         return ALL
     if normalise_agent_id(agent) != agent:

@@ -1,4 +1,4 @@
-"""What an operator asks for, in a request's body."""
+"""Parses the bodies of operators' requests."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ BodyModel = TypeVar("BodyModel", bound=BaseModel)
 
 
 async def parse_body(request: Request, shape: type[BodyModel]) -> BodyModel:
-    """The body; an empty one says nothing. Raises Failure 400 that names the field: what is misspelt must not mean
-    everything."""
+    """Parses the body; an empty one is `{}`. Raises ApiError 400 that names the wrong field. A misspelt filter must not
+    pass for no filter: the operation would change all runs."""
     raw = await read_body(request, limit=BODY_BYTES, seconds=BODY_SECONDS)
     try:
         return shape.model_validate_json(raw.strip() or b"{}")

@@ -1,4 +1,4 @@
-"""The endpoints of operators, and what they are made of."""
+"""Builds the endpoints of operators."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from shared.log.event_log import EventLog
 from shared.redis.keys import Keys
 from shared.redis.pipe import Pipe
 
-LOOK_AT = 1_000  # runs whose agent is looked up for a view: it holds Redis up for some milliseconds
+LOOK_AT = 1_000  # runs whose agent a view looks up; Redis serves no other client for these milliseconds
 
 
 @dataclass(frozen=True)
 class Admin:
-    """The endpoints by what they are about. Each has a `view`, too, for the pages of the monitor."""
+    """The endpoints by subject. The pages of the monitor call the `view` of each."""
 
     stats: AdminStats
     runs: AdminRuns

@@ -1,4 +1,4 @@
-"""Runs of all credentials, as operators see them. Pure."""
+"""Makes the views of runs that operators get. Pure."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def _wait_ms(known: RunRow, now_ms: int) -> int | None:
         return None
     if known.state is State.QUEUED:
         return max(0, now_ms - known.ready_ms)
-    # A run that was handed back and is at work again was ready after it had first been started.
+    # `started_ms` is the run's first start. A run that a worker handed back became ready again after that.
     return known.started_ms - known.ready_ms if known.started_ms >= known.ready_ms else None
 
 
 def run_detail(
-    seen: AdminRunView,
+    view: AdminRunView,
     record: RunRecord,
     head: Head,
     text: str,
@@ -49,12 +49,12 @@ def run_detail(
     complete: bool,
     position: int | None,
 ) -> AdminRunDetail:
-    """The log closes first: a run whose end stands there has ended."""
+    """The log closes before the ledger settles: a run has ended as soon as its log holds its end."""
     run, end = record.run, head.end
-    state = seen.state if end is None or seen.state in ENDS else end.state
+    state = view.state if end is None or view.state in ENDS else end.state
     error = RunErrorView(code=end.code, message=end.message, detail=end.detail) if end and end.code else None
     return AdminRunDetail(
-        **seen.model_copy(update={"state": state}).model_dump(),
+        **view.model_copy(update={"state": state}).model_dump(),
         message=run.message,
         extra_system_prompt=run.extra_system_prompt,
         history_turns=len(run.history),

@@ -1,4 +1,4 @@
-"""`/v1/admin/runs`: every run, of all credentials."""
+"""`/v1/admin/runs`: the runs of all credentials."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from shared.run.clock import now_ms
 from shared.run.events import StopReason
 from shared.run.states import ENDS, State
 
-ID = Text("id", "How the run's id begins, with or without `chatcmpl_`.")
+ID = Text("id", "Only runs whose id begins so, with or without `chatcmpl_`.")
 OWNER = Text("owner", "Only runs of this credential.")
-WORKER = Text("worker", "Only runs that this worker took last.")
-CODE = Text("code", "Only runs that failed for this reason, such as `worker_lost`.")
-SINCE = Time("since_ms", "Accepted no earlier; ms since the epoch.")
-TO = Time("to_ms", "Accepted no later.")
+WORKER = Text("worker", "Only runs that this worker claimed last.")
+CODE = Text("code", "Only runs that failed with this code, such as `worker_lost`.")
+SINCE = Time("since_ms", "Only runs accepted at this time or later; ms since the epoch.")
+TO = Time("to_ms", "Only runs accepted at this time or earlier; ms since the epoch.")
 LIMIT = Number("limit", "Most runs of one page.", default=50, least=1, most=200)
 
-LOOKED_AT = 10_000  # events of which a timeline is made
+LOOKED_AT = 10_000  # most events that a timeline is made from
 
 
 @dataclass(frozen=True)
@@ -56,46 +56,47 @@ class AdminRuns:
         "GET",
         "/v1/admin/runs",
         "searchRuns",
-        "Every run, newest first. A page may be short when very many were looked at for it.",
+        "List the runs of all credentials, newest first. A page may be short when the search passed very many runs.",
         {200: ResponseOf(AdminRunList, "A page of runs.")},
         parameters=(ID, STATE, AGENT, SESSION, OWNER, WORKER, CODE, SINCE, TO, LIMIT, CURSOR),
         scope=Scope.MONITOR,
     )
     async def search(self, request: Request) -> Response:
-        """Newest first. A page may be short, and even empty, when very many runs were looked at for it."""
+        """Newest first. A page may be short, and even empty, when the search passed very many runs that do not fit."""
         self.authenticator.authenticate(request.headers, Scope.MONITOR)
         most = LIMIT.of(request)
         return json_response(await self.view(_wanted(request), cursor=CURSOR.of(request), most=most))
 
     async def view(self, wanted: RunFilter, *, cursor: str, most: int) -> AdminRunList:
-        """Raises Unavailable."""
+        """A page of the runs that fit `wanted`, newest first. Raises Unavailable."""
         page = await self.index.page(wanted, cursor=cursor, most=most)
         now = now_ms()
-        return AdminRunList(data=await self._rows(page.run_ids, now), next_cursor=page.cursor or None, now_ms=now)
+        views = await self._views_by_id(page.run_ids, now)
+        return AdminRunList(data=views, next_cursor=page.cursor or None, now_ms=now)
 
     async def at_work(self, most: int) -> list[AdminRunView]:
-        """Runs that are at work, those that were accepted first. Raises Unavailable."""
-        return await self._seen(await self.index.oldest(State.RUNNING, most), now_ms())
+        """At most `most` running runs, those that were accepted first. Raises Unavailable."""
+        return await self._views(await self.index.oldest(State.RUNNING, most), now_ms())
 
-    async def _rows(self, run_ids: list[str], now: int) -> list[AdminRunView]:
-        return await self._seen(await self.index.rows(run_ids), now)
+    async def _views_by_id(self, run_ids: list[str], now: int) -> list[AdminRunView]:
+        return await self._views(await self.index.rows(run_ids), now)
 
-    async def _seen(self, known: list[RunRow], now: int) -> list[AdminRunView]:
-        spoke = await asyncio.gather(*(self.events.first_text_ms(row.run_id) for row in known))
-        return [admin_run_views.row(row, first, now) for row, first in zip(known, spoke, strict=True)]
+    async def _views(self, rows: list[RunRow], now: int) -> list[AdminRunView]:
+        first_texts = await asyncio.gather(*(self.events.first_text_ms(row.run_id) for row in rows))
+        return [admin_run_views.row(row, first, now) for row, first in zip(rows, first_texts, strict=True)]
 
     @Endpoint(
         "POST",
         "/v1/admin/runs/retry",
         "retryRuns",
-        "The same for all runs that fit, a hundred at most. Those that were run again before are left out.",
-        {202: ResponseOf(RerunResult, "Which runs were run again, and which were not.")},
+        "Run again the runs that fit, a hundred at most. Runs that an operator ran again before are left out.",
+        {202: ResponseOf(RerunResult, "The runs that were run again, and those that were refused.")},
         body=RerunFilter,
         body_required=False,
         scope=Scope.OPERATE,
     )
     async def retry_all(self, request: Request) -> Response:
-        """202 with the runs that were run again, a hundred at most."""
+        """Responds 202 with the new runs, a hundred at most."""
         who = self.authenticator.authenticate(request.headers, Scope.OPERATE)
         return json_response(await self.repeats.all(await parse_body(request, RerunFilter), who=who), 202)
 
@@ -103,7 +104,7 @@ class AdminRuns:
         "GET",
         "/v1/admin/runs/{run_id}",
         "inspectRun",
-        "A run with what was asked and said, its steps, and what operators alone get to know of its failure.",
+        "Show a run: its prompt, its text, its steps, and the details of its failure that only operators get.",
         {200: ResponseOf(AdminRunDetail, "The run.")},
         parameters=(RUN_ID,),
         scope=Scope.MONITOR,
@@ -113,10 +114,12 @@ class AdminRuns:
         return json_response(await self.detail(RUN_ID.of(request)))
 
     async def detail(self, run_id: str, *, with_log: bool = True) -> AdminRunDetail:
-        """Without its log: no steps, and of a run that goes on no text. Raises Failure 404 and Unavailable."""
+        """The run. Without its log the view has no steps and, while the run has not ended, no text.
+
+        Raises ApiError 404 and Unavailable."""
         record = await self.access.any_record(run_id)
-        rows = await self._rows([run_id], now_ms())
-        if not rows:
+        views = await self._views_by_id([run_id], now_ms())
+        if not views:
             raise api_errors.run_not_found(run_id)
         head = await self.events.head(run_id)
         text = await self.events.text(run_id, head) if with_log and not head.end else ""
@@ -124,13 +127,13 @@ class AdminRuns:
         events = [event async for page in self.events.pages(run_id, last) for event in page]
         steps, complete = list(timeline(events)), not events or events[-1].seq >= head.seq
         position = await self.index.position(run_id)
-        return admin_run_views.run_detail(rows[0], record, head, text, steps, complete=complete, position=position)
+        return admin_run_views.run_detail(views[0], record, head, text, steps, complete=complete, position=position)
 
     @Endpoint(
         "GET",
         "/v1/admin/runs/{run_id}/events",
         "observeRun",
-        "The events of any run. An operator who follows them is no reader for whom the run would go on.",
+        "Follow the events of any run. An operator does not count as a reader that keeps the run going.",
         EVENTS,
         parameters=(RUN_ID, AFTER, LAST_EVENT_ID),
         scope=Scope.MONITOR,
@@ -144,22 +147,22 @@ class AdminRuns:
         "POST",
         "/v1/admin/runs/{run_id}/cancel",
         "cancelAnyRun",
-        "Stop a run and every process of it.",
+        "Stop a run and all its processes.",
         {
-            200: ResponseOf(AdminRunDetail, "It had ended already."),
-            202: ResponseOf(AdminRunDetail, "It ends in a moment."),
+            200: ResponseOf(AdminRunDetail, "The run had ended before."),
+            202: ResponseOf(AdminRunDetail, "The run ends in a moment."),
         },
         parameters=(RUN_ID,),
         scope=Scope.OPERATE,
     )
     async def cancel(self, request: Request) -> Response:
-        """202 with the run, which ends in a moment; 200 when it has ended already."""
+        """Responds 202 with the run, which ends in a moment, or 200 when it had ended before."""
         who, run_id = self.authenticator.authenticate(request.headers, Scope.OPERATE), RUN_ID.of(request)
         ended = await self.cancel_run(run_id, who=who)
         return json_response(await self.detail(run_id), 200 if ended else 202)
 
     async def cancel_run(self, run_id: str, *, who: str) -> bool:
-        """Whether it had ended already; else it ends in a moment. Raises ApiError 404 and Unavailable."""
+        """Requests that the run stop, and returns whether it had ended before. Raises ApiError 404 and Unavailable."""
         entry = audit_entry(AuditAction.CANCEL_RUN, run_id, who=who)
         state = await self.janitor.cancel(run_id, StopReason.USER, note=entry)
         if state is None:
@@ -170,14 +173,14 @@ class AdminRuns:
         "POST",
         "/v1/admin/runs/{run_id}/retry",
         "retryRun",
-        "Make a new run that asks for the same, for the same owner and in its turn in the same session.",
+        "Make a new run with the same prompt, for the same owner. It takes its turn in the same session.",
         {202: ResponseOf(AdminRunDetail, "The new run.")},
         parameters=(RUN_ID,),
         errors=(409, 429),
         scope=Scope.OPERATE,
     )
     async def retry(self, request: Request) -> Response:
-        """202 with the new run. The old one must have ended."""
+        """Responds 202 with the new run. The old one must have ended."""
         who, run_id = self.authenticator.authenticate(request.headers, Scope.OPERATE), RUN_ID.of(request)
         return json_response(await self.detail(await self.retry_run(run_id, who=who)), 202)
 
@@ -191,8 +194,8 @@ class AdminRuns:
         "DELETE",
         "/v1/admin/runs/{run_id}",
         "deleteRun",
-        "Forget a run that has ended, and all that was said in it.",
-        {200: ResponseOf(Deleted, "It is gone.")},
+        "Delete a run that has ended, and its log.",
+        {200: ResponseOf(Deleted, "The run is deleted.")},
         parameters=(RUN_ID,),
         errors=(409,),
         scope=Scope.OPERATE,
@@ -228,5 +231,5 @@ def _wanted(request: Request) -> RunFilter:
 
 
 def id_prefix(text: str) -> str:
-    """With or without what all ids begin with."""
+    """The beginning of a run's id; adds the prefix that all ids have when `text` lacks it."""
     return text if not text or text.startswith("chatcmpl_") else f"chatcmpl_{text}"

@@ -1,4 +1,4 @@
-"""`GET /v1/admin/sessions`: sessions that have something to do, who is at work in them and who waits."""
+"""`GET /v1/admin/sessions`: sessions that have runs, the run that is running in each, and those that wait."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class AdminSessions:
         "GET",
         "/v1/admin/sessions",
         "listSessions",
-        "Sessions that have something to do, the longest lanes first.",
+        "List the sessions that have runs, the longest lanes first.",
         {200: ResponseOf(SessionsView, "The sessions.")},
         parameters=(LIMIT,),
         scope=Scope.MONITOR,
@@ -40,7 +40,7 @@ class AdminSessions:
         return json_response(await self.view(LIMIT.of(request)))
 
     async def view(self, most: int) -> SessionsView:
-        """Raises Unavailable."""
+        """At most `most` sessions, the longest lanes first. Raises Unavailable."""
         lanes = await self.lanes.longest(most)
         firsts = await self.index.rows(lane.run_ids[0] for lane in lanes if lane.run_ids)
         running = {row.session: row for row in firsts if row.state is State.RUNNING}

@@ -1,4 +1,4 @@
-"""`GET /v1/admin/stats`: how the whole service is, now and over time."""
+"""`GET /v1/admin/stats`: the figures of the whole service, now and over time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from shared.run.clock import now_ms
 from shared.run.states import State
 
 WINDOW = OneOf(
-    "window", "The last hour by the minute, or the last day by quarters of an hour.", Window, default=Window.HOUR
+    "window", "The last hour in minutes, or the last day in quarters of an hour.", Window, default=Window.HOUR
 )
 
 
@@ -38,7 +38,7 @@ class AdminStats:
         "GET",
         "/v1/admin/stats",
         "showStats",
-        "How the whole service is, now and over time.",
+        "Show the figures of the whole service, now and over time.",
         {200: ResponseOf(StatsView, "The figures.")},
         parameters=(WINDOW,),
         scope=Scope.MONITOR,
@@ -48,7 +48,7 @@ class AdminStats:
         return json_response(await self.view(Window(WINDOW.of(request))))
 
     async def view(self, window: Window) -> StatsView:
-        """Raises Unavailable."""
+        """The figures, with a series over `window`. Raises Unavailable."""
         fleet, ended, spans, redis = await asyncio.gather(
             self.depth.read(), self.index.ended(), self.history.spans(window), read_redis_info(self.ledger)
         )

@@ -1,4 +1,4 @@
-"""`/v1/admin/workers`: the processes of the service, and which of the workers take runs."""
+"""`/v1/admin/workers`: the processes of the service, and the orders that drain and resume workers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shared.redis.keys import WORKER_TTL_MS
 
 WORKER = Text("worker", "`name` of the worker.", place="path")
 
-_IN_A_MOMENT = {202: ResponseOf(WorkersView, "It does so in a moment.")}
+_IN_A_MOMENT = {202: ResponseOf(WorkersView, "The worker does so in a moment.")}
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class AdminWorkers:
         "GET",
         "/v1/admin/workers",
         "listWorkers",
-        "The processes of the service.",
+        "List the processes of the service.",
         {200: ResponseOf(WorkersView, "The processes.")},
         scope=Scope.MONITOR,
     )
@@ -45,13 +45,13 @@ class AdminWorkers:
         "POST",
         "/v1/admin/workers/{worker}/drain",
         "drainWorker",
-        "Have a worker finish what it has and take nothing more, until it is resumed or started anew.",
+        "Drain a worker: it finishes its runs and claims no more, until an operator resumes or restarts it.",
         _IN_A_MOMENT,
         parameters=(WORKER,),
         scope=Scope.OPERATE,
     )
     async def drain(self, request: Request) -> Response:
-        """202: the worker takes no more runs, in a moment, until it is resumed or started anew."""
+        """Responds 202. In a moment the worker claims no more runs, until an operator resumes or restarts it."""
         who, worker = self.authenticator.authenticate(request.headers, Scope.OPERATE), WORKER.of(request)
         await self.drain_worker(worker, who=who)
         return json_response(await self.view(), 202)
@@ -65,13 +65,13 @@ class AdminWorkers:
         "POST",
         "/v1/admin/workers/{worker}/resume",
         "resumeWorker",
-        "Have it take runs again.",
+        "Let a worker claim runs again.",
         _IN_A_MOMENT,
         parameters=(WORKER,),
         scope=Scope.OPERATE,
     )
     async def resume(self, request: Request) -> Response:
-        """202: the worker takes runs again, in a moment."""
+        """Responds 202. In a moment the worker claims runs again."""
         who, worker = self.authenticator.authenticate(request.headers, Scope.OPERATE), WORKER.of(request)
         await self.resume_worker(worker, who=who)
         return json_response(await self.view(), 202)
@@ -82,7 +82,7 @@ class AdminWorkers:
             raise api_errors.worker_not_found(worker)
 
     async def view(self) -> WorkersView:
-        """Raises Unavailable."""
+        """All processes, by name. Raises Unavailable."""
         workers, webs = await asyncio.gather(self.presence.workers(), self.presence.webs())
         return WorkersView(
             workers=sorted(map(_worker, workers), key=lambda worker: worker.name),
@@ -91,43 +91,43 @@ class AdminWorkers:
 
 
 def _worker(seen: SeenWorker) -> WorkerView:
-    said = seen.announcement
+    announcement = seen.announcement
     return WorkerView(
-        name=said.worker,
-        host=said.host,
-        pid=said.pid,
-        version=said.version,
+        name=announcement.worker,
+        host=announcement.host,
+        pid=announcement.pid,
+        version=announcement.version,
         state=_state(seen),
-        ordered=said.ordered,
-        agents=sorted(said.agents),
-        slots=said.slots,
-        running=said.running,
-        since_ms=said.since_ms,
+        ordered=announcement.ordered,
+        agents=sorted(announcement.agents),
+        slots=announcement.slots,
+        running=announcement.running,
+        since_ms=announcement.since_ms,
         age_ms=seen.age_ms,
-        memory_bytes=said.memory_bytes,
+        memory_bytes=announcement.memory_bytes,
     )
 
 
 def _state(seen: SeenWorker) -> WorkerState:
-    said = seen.announcement
-    if said.state != "gone" and seen.age_ms >= WORKER_TTL_MS:
+    announcement = seen.announcement
+    if announcement.state != "gone" and seen.age_ms >= WORKER_TTL_MS:
         return "lost"
-    if said.state == "draining" and not said.running:
+    if announcement.state == "draining" and not announcement.running:
         return "drained"
-    return said.state
+    return announcement.state
 
 
 def _web(seen: SeenWeb) -> WebView:
-    said = seen.announcement
+    announcement = seen.announcement
     return WebView(
-        name=said.web,
-        host=said.host,
-        pid=said.pid,
-        version=said.version,
+        name=announcement.web,
+        host=announcement.host,
+        pid=announcement.pid,
+        version=announcement.version,
         state="serving" if seen.live else "lost",
-        streams=said.streams,
-        lag_ms=said.lag_ms,
-        since_ms=said.since_ms,
+        streams=announcement.streams,
+        lag_ms=announcement.lag_ms,
+        since_ms=announcement.since_ms,
         age_ms=seen.age_ms,
-        memory_bytes=said.memory_bytes,
+        memory_bytes=announcement.memory_bytes,
     )

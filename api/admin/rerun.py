@@ -1,4 +1,4 @@
-"""Running runs again: one, or those that fit a filter."""
+"""Runs a run again, or all runs that fit a filter."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from shared.run.clock import now_ms
 from shared.run.errors import QueueFull, SessionTaken
 from shared.run.run import CONTRACT, new_run_id
 
-MOST = 100  # runs that one request has run again
-PAGES = 20  # and pages that it looks through for them
+MOST = 100  # runs that one request runs again
+PAGES = 20  # pages of the index that one request reads to find them
 
 
 class RerunFilter(BaseModel):
-    """Which runs. Those that were run again before are left out, so that a request that is sent twice does it once."""
+    """Selects runs. Those that were run again before are left out, so that a repeated request makes no second run."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -35,9 +35,9 @@ class RerunFilter(BaseModel):
     session: str = ""
     owner: str = ""
     worker: str = ""
-    code: str = Field("", description="Why they failed, such as `worker_lost`.")
-    since_ms: int | None = Field(None, ge=0, le=2**53, description="Accepted no earlier; ms since the epoch.")
-    to_ms: int | None = Field(None, ge=0, le=2**53, description="Accepted no later.")
+    code: str = Field("", description="Only runs that failed with this code, such as `worker_lost`.")
+    since_ms: int | None = Field(None, ge=0, le=2**53, description="Accepted then or later; ms since the epoch.")
+    to_ms: int | None = Field(None, ge=0, le=2**53, description="Accepted then or earlier; ms since the epoch.")
     limit: int = Field(MOST, ge=1, le=MOST, description="Most runs to run again.")
     cursor: str = Field("", pattern=r"^(\d{1,16}(\.\d{1,9})?)?$", description="`next_cursor` of an earlier answer.")
 
@@ -54,8 +54,11 @@ class Reruns:
     index: RunIndex
 
     async def one(self, run_id: str, *, who: str, once: bool = False) -> str:
-        """The id of a new run that asks for the same, in the same session and for the same owner; in its turn, and
-        going on without readers. Raises ApiError, Refused and Unavailable."""
+        """Makes a new run with the same prompt, session and owner, and returns its id.
+
+        The new run takes its turn in the session, and goes on without readers. With `once`, a run that was run again
+        before is not run again: the id is that of the earlier new run. Raises ApiError, Refused and Unavailable.
+        """
         run = (await self.access.any_record(run_id)).run
         bell, _ = await self.directory.find(run.agent_id, param="run_id")
         new = run.model_copy(
@@ -69,22 +72,23 @@ class Reruns:
             }
         )
         again = Rerun(of=run_id, once=once, note=audit_entry(AuditAction.RETRY_RUN, run_id, who=who))
-        # Known by its own id, so that no client's retry is taken for it.
+        # Its own id identifies the request, so that no retry of a client joins the new run.
         accepted = await self.submission.accept(new, bell=bell, once=RequestIdentity(new.run_id), again=again)
         return accepted.run_id
 
-    async def all(self, asked: RerunFilter, *, who: str) -> RerunResult:
-        """In the order in which they were accepted, page by page, newest page first."""
+    async def all(self, chosen: RerunFilter, *, who: str) -> RerunResult:
+        """Runs again the runs that fit. It reads pages of the index, newest first, and reruns those of one page in the
+        order in which they were accepted."""
         done: list[RerunPair] = []
         refused: list[RerunRefusal] = []
-        cursor = asked.cursor
+        cursor = chosen.cursor
         for _ in range(PAGES):
-            left = asked.limit - len(done) - len(refused)
-            page = await self.index.page(asked.wanted, cursor=cursor, most=left)
+            left = chosen.limit - len(done) - len(refused)
+            page = await self.index.page(chosen.wanted, cursor=cursor, most=left)
             cursor = page.cursor
             rows = [row for row in await self.index.rows(page.run_ids) if not row.again]
             await self._each((row.run_id for row in reversed(rows)), who, done, refused)
-            if not cursor or len(done) + len(refused) >= asked.limit:
+            if not cursor or len(done) + len(refused) >= chosen.limit:
                 break
         return RerunResult(data=done, refused=refused, next_cursor=cursor or None)
 
@@ -92,8 +96,8 @@ class Reruns:
         for run_id in run_ids:
             try:
                 done.append(RerunPair(id=run_id, again=await self.one(run_id, who=who, once=True)))
-            except api_errors.ApiError as why:
-                refused.append(RerunRefusal(id=run_id, code=str(why.error.get("code")), message=str(why)))
-            except (QueueFull, SessionTaken) as why:
-                failure = api_errors.refused(why)
-                refused.append(RerunRefusal(id=run_id, code=str(failure.error["code"]), message=str(failure)))
+            except api_errors.ApiError as failure:
+                refused.append(RerunRefusal(id=run_id, code=str(failure.error.get("code")), message=str(failure)))
+            except (QueueFull, SessionTaken) as refusal:
+                response = api_errors.refused(refusal)
+                refused.append(RerunRefusal(id=run_id, code=str(response.error["code"]), message=str(response)))

@@ -1,4 +1,4 @@
-"""A run's events as steps that a person follows: what happened when, without what was said. Pure."""
+"""Folds a run's events into steps for operators: what happened when, without the texts. Pure."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ from shared.run.events import (
 
 
 class Timeline:
-    """Where a timeline stands, not the timeline itself."""
+    """The state between two calls of `add`. It does not keep the steps."""
 
     def __init__(self) -> None:
-        self._speaking = 0  # the last attempt that has said something
+        self._text_attempt = 0  # the last attempt that has emitted text
 
     def add(self, events: Iterable[Event]) -> Iterator[TimelineStep]:
-        """What these events, the next ones of the run, add to it."""
+        """The steps that the next events of the run add."""
         for event in events:
             if isinstance(event.data, Delta):
-                if event.attempt > self._speaking:
-                    self._speaking = event.attempt
+                if event.attempt > self._text_attempt:
+                    self._text_attempt = event.attempt
                     yield _step(event, "text")
-            elif (told := _told(event)) is not None:
-                yield _step(event, *told)
+            elif (shown := _shown(event)) is not None:
+                yield _step(event, *shown)
 
 
 def timeline(events: Iterable[Event]) -> Iterator[TimelineStep]:
     return Timeline().add(events)
 
 
-def _told(event: Event) -> tuple[StepKind, str] | None:
+def _shown(event: Event) -> tuple[StepKind, str] | None:
     match event.data:
         case Queued(phase=phase, reason=reason):
             return phase, reason or ""

@@ -1,4 +1,4 @@
-"""`POST /v1/chat/completions`, and coming back to one: `GET /v1/chat/completions/{id}`."""
+"""`POST /v1/chat/completions`, and `GET /v1/chat/completions/{id}`, by which a client comes back to an answer."""
 
 from __future__ import annotations
 
@@ -34,23 +34,25 @@ from shared.ledger.presence import ServedAgent
 from shared.run.events import StopReason
 from shared.run.run import Run
 
-ANSWER_MARGIN = 0.9  # of the client's patience: the rest is for our error to reach it
+ANSWER_MARGIN = 0.9  # of the client's own time limit; in the rest the error response reaches the client
 
-STREAM = Flag("stream", "Send the answer while it is made.")
-STARTING_AFTER = Number("starting_after", "With `stream`: the `seq` of the last chunk that came.")
+STREAM = Flag("stream", "Send the answer while the agent writes it.")
+STARTING_AFTER = Number("starting_after", "With `stream`: the `seq` of the last chunk that the client has received.")
 
 # `chat_request` reads these.
 _HEADERS = (
-    Text("Idempotency-Key", "A request with the same key and body gets the answer of the first.", place="header"),
-    Text("x-clawdbot-agent-id", "The agent; counts more than `model`.", place="header"),
+    Text("Idempotency-Key", "A later request with the same key and body gets the answer of the first.", place="header"),
+    Text("x-clawdbot-agent-id", "The agent. It is used instead of `model`.", place="header"),
     Text(
-        "x-clawdbot-session-key", "The session, which keeps its own history; counts more than `user`.", place="header"
+        "x-clawdbot-session-key",
+        "The session, which keeps its own history. It is used instead of `user`.",
+        place="header",
     ),
 )
 
 _COMPLETION = ResponseOf(
     Completion,
-    "The completion; with `stream`, `chat.completion.chunk` objects as `data:` lines, the last of which is `[DONE]`.",
+    "The completion. With `stream`: `chat.completion.chunk` objects in `data:` lines; the last line has `[DONE]`.",
     EVENT_STREAM,
 )
 
@@ -70,28 +72,28 @@ class ChatCompletions:
         "POST",
         "/v1/chat/completions",
         "createChatCompletion",
-        "Ask an agent, and get its answer whole or while it is made.",
+        "Send a conversation to an agent, and get its answer whole or while the agent writes it.",
         {200: _COMPLETION},
         parameters=_HEADERS,
         body=ChatRequestBody,
         errors=(404, 409, 429, 502, 504),
     )
     async def create(self, request: Request) -> Response:
-        """Checks in this order: method and path (the router), credential, body, user message, agent and session."""
+        """Checks in this order: method and path (in the router), credential, body, user message, agent and session."""
         owner = self.authenticator.authenticate(request.headers)
         body = parse_json(await read_body(request, limit=self.max_body_bytes, seconds=self.body_seconds))
-        asked = chat_request(body, request.headers, await self.directory.known())
-        bell, agent = await self.directory.find(asked.session.agent_id)
+        parsed = chat_request(body, request.headers, await self.directory.known())
+        bell, agent = await self.directory.find(parsed.session.agent_id)
         async with AsyncExitStack() as owned:
             following = self.submission.submitted(
-                _run(asked, owner, agent, request), bell=bell, once=_once(asked, body)
+                _run(parsed, owner, agent, request), bell=bell, once=_once(parsed, body)
             )
             run, reader = await owned.enter_async_context(following)
-            if not asked.stream:
-                rejoins = asked.rejoins
-                return await self._whole(request, run, reader, patience=asked.read_timeout, repeatable=rejoins)
-            chat = ChatStream(run, include_usage=asked.include_usage, empty_answer=self.empty_answer)
-            frames = chat_frames(reader, chat, patience=_heartbeat(asked.read_timeout))
+            if not parsed.stream:
+                rejoins = parsed.rejoins
+                return await self._whole(request, run, reader, patience=parsed.read_timeout, repeatable=rejoins)
+            chat = ChatStream(run, include_usage=parsed.include_usage, empty_answer=self.empty_answer)
+            frames = chat_frames(reader, chat, patience=_heartbeat(parsed.read_timeout))
             headers = api_errors.run_headers(run.run_id)
             return EventStreamResponse(frames, owned.pop_all(), headers, over=lambda: chat.done)
 
@@ -99,13 +101,13 @@ class ChatCompletions:
         "GET",
         "/v1/chat/completions/{run_id}",
         "retrieveChatCompletion",
-        "The answer of an earlier request, live or finished.",
+        "Get the answer of an earlier request, live or finished.",
         {200: _COMPLETION},
         parameters=(RUN_ID, STREAM, STARTING_AFTER),
         errors=(409, 429, 502, 504),
     )
     async def retrieve(self, request: Request) -> Response:
-        """The answer of a run that was accepted before: whole, or as a stream from an event on."""
+        """Responds with the answer of a run that was accepted before: whole, or as a stream from an event on."""
         owner = self.authenticator.authenticate(request.headers)
         run_id, stream, after = RUN_ID.of(request), STREAM.of(request), STARTING_AFTER.of(request)
         async with AsyncExitStack() as owned:
@@ -121,34 +123,34 @@ class ChatCompletions:
     async def _whole(
         self, request: Request, run: Run, reader: RunReader, *, patience: float | None, repeatable: bool
     ) -> Response:
-        """The completion, in time for the client: one whose own timer runs out would post again."""
+        """Responds within the client's own time limit: a client whose time is up would post again."""
         fold = ChatFold(run, empty_answer=self.empty_answer)
         with anyio.move_on_after(patience and patience * ANSWER_MARGIN):
             return await while_connected(request, lambda: completion_response(run, reader, fold, repeatable=repeatable))
-        if run.foreground and await reader.alone():  # if not, it ends with its last reader
+        if run.foreground and await reader.alone():  # otherwise the run ends with its last reader
             await self.janitor.cancel(run.run_id, StopReason.TIMEOUT)
         raise api_errors.client_out_of_time(run.run_id, patience or 0)
 
 
 def _heartbeat(read_timeout: float | None) -> float:
-    """Often enough for a client that gives up after so many seconds without a byte."""
+    """Seconds between comments, few enough for a client that gives up after `read_timeout` without a byte."""
     return min(KEEP_ALIVE_SECONDS, read_timeout / 2) if read_timeout else KEEP_ALIVE_SECONDS
 
 
-def _run(asked: ChatRequest, owner: str, agent: ServedAgent, request: Request) -> Run:
+def _run(parsed: ChatRequest, owner: str, agent: ServedAgent, request: Request) -> Run:
     return new_run(
         owner=owner,
-        session=asked.session,
-        prompt=asked.prompt,
-        ask=asked.ask,
-        model=asked.model,
-        foreground=agent.policy.on_disconnect == "cancel" and asked.idempotency_key is None,
+        session=parsed.session,
+        prompt=parsed.prompt,
+        ask=parsed.ask,
+        model=parsed.model,
+        foreground=agent.policy.on_disconnect == "cancel" and parsed.idempotency_key is None,
         headers=request.headers,
     )
 
 
-def _once(asked: ChatRequest, body: JsonObject) -> RequestIdentity:
-    """`stream` does not count: a client may come back for the other form of the answer."""
-    said = {name: value for name, value in body.items() if name not in ("stream", "stream_options")}
-    identity = request_digest(asked.session, "chat", said)
-    return RequestIdentity(identity, key=asked.idempotency_key, join=asked.retry_count > 0, counted=asked.rejoins)
+def _once(parsed: ChatRequest, body: JsonObject) -> RequestIdentity:
+    """The identity leaves out `stream`: a client may come back for the other form of the answer."""
+    fields = {name: value for name, value in body.items() if name not in ("stream", "stream_options")}
+    identity = request_digest(parsed.session, "chat", fields)
+    return RequestIdentity(identity, key=parsed.idempotency_key, join=parsed.retry_count > 0, counted=parsed.rejoins)

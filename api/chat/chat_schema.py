@@ -1,8 +1,8 @@
-"""Bodies that the code reads and writes by hand, as the API's description shows them.
+"""Models of chat bodies, for the OpenAPI document.
 
-Nothing is checked against these at run time: `api/chat/chat_request.py` reads requests leniently, and
-`api/chat/chat_view.py` writes answers by hand. A change of those files changes this one, too; tests hold real answers
-against it.
+The API checks nothing against them at run time: `api/chat/chat_request.py` reads requests leniently, and
+`api/chat/chat_view.py` writes answers by hand. A change of those files needs a change here, too. Tests compare real
+answers with these models.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Shape(BaseModel):
-    """An object that may hold more than is said of it."""
+    """An object that may have other fields, too."""
 
     model_config = ConfigDict(extra="allow")
 
 
-# --- what is asked ----------------------------------------------------------------------------------------------------
+# --- requests ---------------------------------------------------------------------------------------------------------
 
 
 class ContentPart(Shape):
-    """A part with text. Agents of kind `openai` get pictures, sound and files of users, too; others are ignored."""
+    """A part with text. Agents of kind `openai` also get pictures, sound and files of users. The API ignores others."""
 
     type: str = Field(examples=["text", "input_text", "image_url", "input_audio", "file"])
     text: str | None = None
@@ -40,48 +40,48 @@ class CalledTool(Shape):
 
 
 class ChatMessage(Shape):
-    """One message. Those that say nothing are ignored."""
+    """One message. The API ignores messages without content."""
 
     role: Literal["user", "assistant", "system", "developer", "tool", "function"]
     content: str | list[ContentPart] | None = None
-    tool_calls: list[CalledTool] | None = Field(None, description="Of an answer that has asked for them.")
-    tool_call_id: str | None = Field(None, description="Of a tool's result: the call that it answers.")
+    tool_calls: list[CalledTool] | None = Field(None, description="The calls that an answer requested.")
+    tool_call_id: str | None = Field(None, description="The call whose result the message holds.")
 
 
 class ClientTool(Shape):
-    """A function of the client's, which the agent may ask it to call."""
+    """A function of the client, which the agent may request it to call."""
 
     type: str = Field(examples=["function"])
 
 
 class StreamOptions(Shape):
-    include_usage: bool = Field(False, description="Send a last chunk with the token counts.")
+    include_usage: bool = Field(False, description="Send a last chunk that has the token counts.")
 
 
 class ChatRequestBody(Shape):
-    """What is understood of a chat completion request.
+    """The fields of a chat completion request that the API uses.
 
-    `temperature`, `max_tokens`, `response_format`, `tool_choice` and their like reach the model of an agent of kind
-    `openai`, as far as the agent allows. Other fields are accepted and ignored.
+    The model of an agent of kind `openai` also gets `temperature`, `max_tokens`, `response_format`, `tool_choice` and
+    similar fields, as far as the agent allows. The API accepts and ignores other fields.
     """
 
-    messages: list[ChatMessage] = Field(
-        min_length=1, description="The conversation; a user has to say something in it."
-    )
+    messages: list[ChatMessage] = Field(min_length=1, description="The conversation. It must have a user message.")
     model: str = Field(
-        "clawdbot", description="`clawdbot:ID` or the id of an agent; any other name means agent `main`."
+        "clawdbot", description="`clawdbot:ID` or the id of an agent. Any other name means agent `main`."
     )
-    stream: bool = Field(False, description="Send the answer while it is made.")
+    stream: bool = Field(False, description="Send the answer while the agent writes it.")
     stream_options: StreamOptions | None = None
-    tools: list[ClientTool] | None = Field(None, description="For agents that can ask for them; others ignore them.")
-    user: str | None = Field(None, description="Requests that name the same user share a session.")
+    tools: list[ClientTool] | None = Field(
+        None, description="For agents that can request calls. Other agents ignore them."
+    )
+    user: str | None = Field(None, description="Requests with the same user share a session.")
 
 
-# --- what is answered -------------------------------------------------------------------------------------------------
+# --- responses --------------------------------------------------------------------------------------------------------
 
 
 class TokenCounts(BaseModel):
-    """As the agent reported them; zeros when it reported none."""
+    """Token counts as the agent reported them; zeros when it reported none."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -90,8 +90,10 @@ class TokenCounts(BaseModel):
 
 class AnswerMessage(BaseModel):
     role: Literal["assistant"]
-    content: str | None = Field(description="Null only beside `tool_calls`.")
-    tool_calls: list[CalledTool] | None = Field(None, description="What the client is to call, and to ask again with.")
+    content: str | None = Field(description="Null only with `tool_calls`.")
+    tool_calls: list[CalledTool] | None = Field(
+        None, description="Calls that the client is to make. It sends their results in its next request."
+    )
 
 
 class Choice(BaseModel):
@@ -104,7 +106,7 @@ class Completion(BaseModel):
     id: str = Field(description="Id of the run.")
     object: Literal["chat.completion"]
     created: int = Field(description="Seconds since the epoch.")
-    model: str = Field(description="As the request wrote it.")
+    model: str = Field(description="`model` of the request.")
     choices: list[Choice] = Field(min_length=1, max_length=1)
     usage: TokenCounts
 

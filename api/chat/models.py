@@ -30,7 +30,7 @@ class Models:
         "GET",
         "/v1/models",
         "listModels",
-        "The agents that are served now.",
+        "List the agents that live workers serve.",
         {200: ResponseOf(ModelList, "The agents.")},
     )
     async def index(self, request: Request) -> Response:
@@ -43,7 +43,7 @@ class Models:
         "GET",
         "/v1/models/{model}",
         "showModel",
-        "One of them.",
+        "Show one agent.",
         {200: ResponseOf(Model, "The agent.")},
         parameters=(MODEL,),
     )
@@ -60,7 +60,7 @@ def _model(name: str, agent: ServedAgent) -> JsonObject:
     return {
         "id": name,
         "object": "model",
-        "created": 0,  # agents have no birthday that all workers would agree on
+        "created": 0,  # workers do not agree on a time at which an agent was created
         "owned_by": "runrelay",
         "description": agent.description,
     }

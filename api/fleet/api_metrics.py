@@ -15,7 +15,7 @@ from shared.run.run import End, Run
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 STATES = ("serving", "draining", "silent")  # silent: the worker's announcement is overdue
-FLEET = "Whole service, from Redis at the scrape: every API process says the same, so take max, not sum."
+FLEET = "Whole service, from Redis at the scrape: all API processes report the same value, so take max, not sum."
 
 
 class ApiMetrics(ProcessMetrics):
@@ -28,12 +28,12 @@ class ApiMetrics(ProcessMetrics):
         self._accepted = new.counter("runrelay_runs_accepted", "Runs accepted.", "agent")
         self._gaps = new.counter(
             "runrelay_gap_fills",
-            "Times a reader went to the stream for what pub/sub had not brought, or not fast enough.",
+            "Times a reader read the stream because pub/sub did not bring an event, or not in time.",
         )
-        self._responses = new.counter("runrelay_http_responses", "Answers to requests.", "method", "route", "status")
+        self._responses = new.counter("runrelay_http_responses", "Responses to requests.", "method", "route", "status")
         self._response_start = new.histogram(
             "runrelay_http_response_start_seconds",
-            "From a request until its answer began; of a stream, until it was accepted.",
+            "From a request until its response began. The response of a stream begins when the run is accepted.",
             "route",
             buckets=(*TRIP_BUCKETS, 10, 30, 60, 300),
         )
@@ -42,7 +42,7 @@ class ApiMetrics(ProcessMetrics):
         self._redis_up = new.gauge("runrelay_redis_up", "1 if Redis answered this process at the scrape, else 0.")
         self._fleet = _FleetGauges(new)
 
-    # --- counted as it happens ----------------------------------------------------------------------------------------
+    # --- counted as they happen ---------------------------------------------------------------------------------------
 
     def accepted(self, bell: str) -> None:
         self._accepted.labels(bell).inc()
@@ -90,9 +90,11 @@ class _FleetGauges:
     def __init__(self, new: MetricFactory) -> None:
         self._waiting = new.gauge("runrelay_waiting_runs", f"Runs that wait for a worker. {FLEET}", "agent")
         self._in_line = new.gauge("runrelay_in_line_runs", f"Runs that wait for their session's turn. {FLEET}", "agent")
-        self._running = new.gauge("runrelay_running_runs", f"Runs that a worker has. {FLEET}", "agent")
+        self._running = new.gauge("runrelay_running_runs", f"Runs that a worker executes. {FLEET}", "agent")
         self._oldest = new.gauge(
-            "runrelay_oldest_wait_seconds", f"How long the first has waited for a worker; 0: none. {FLEET}", "agent"
+            "runrelay_oldest_wait_seconds",
+            f"How long the first run has waited for a worker; 0: none waits. {FLEET}",
+            "agent",
         )
         self._workers = new.gauge(
             "runrelay_workers", f"Workers by `state`: serving, draining or silent. {FLEET}", "state"
@@ -123,7 +125,7 @@ class _FleetGauges:
 
 
 def _by_label(depth: FleetDepth, agents: Collection[str]) -> Mapping[str, Depth]:
-    """The depth of every known agent, also of one without runs, because a series that comes and goes cannot be
+    """The depth of every known agent. It includes agents without runs, because a series that comes and goes cannot be
     compared. The runs of all other agents, and of agents that `depth` does not list one by one, are under `*`."""
     labelled = {agent: depth.agents.get(agent, Depth()) for agent in agents if agent != ANY}
     total = depth.total

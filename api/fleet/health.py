@@ -15,7 +15,7 @@ from api.http.endpoint import Endpoint, ResponseOf
 from api.http.json_value import JsonObject, compact
 from shared.run.errors import Unavailable
 
-# `_answer` writes these bodies by hand; a test holds a real one against its model.
+# `_response` writes these bodies by hand. A test compares a real one with its model.
 
 
 class Liveness(BaseModel):
@@ -36,34 +36,34 @@ class Health:
         "GET",
         "/healthz",
         "live",
-        "Whether this process answers.",
-        {200: ResponseOf(Liveness, "It does.")},
+        "Tell whether this process responds.",
+        {200: ResponseOf(Liveness, "It responds.")},
         scope=None,
     )
     async def live(self, _: Request) -> Response:
-        return _answer(200, {"status": "ok"})
+        return _response(200, {"status": "ok"})
 
     @Endpoint(
         "GET",
         "/readyz",
         "ready",
-        "Whether a run would be accepted and executed.",
+        "Tell whether the service would accept and execute a run.",
         {
-            200: ResponseOf(Readiness, "It would."),
-            503: ResponseOf(Readiness, "It would not; `missing` says why."),
+            200: ResponseOf(Readiness, "It would accept and execute a run."),
+            503: ResponseOf(Readiness, "It would not. `missing` names the cause."),
         },
         scope=None,
     )
     async def ready(self, _: Request) -> Response:
-        """A 503 names what is missing: `redis` or `worker`."""
+        """Responds 503 when Redis or a worker is missing."""
         try:
             workers = [seen for seen in await self.directory.workers(at_most=0) if seen.live]
         except Unavailable:
-            return _answer(503, {"status": "unavailable", "missing": ["redis"]})
+            return _response(503, {"status": "unavailable", "missing": ["redis"]})
         if not workers:
-            return _answer(503, {"status": "unavailable", "missing": ["worker"]})
-        return _answer(200, {"status": "ok", "workers": len(workers)})
+            return _response(503, {"status": "unavailable", "missing": ["worker"]})
+        return _response(200, {"status": "ok", "workers": len(workers)})
 
 
-def _answer(status: int, body: JsonObject) -> Response:
+def _response(status: int, body: JsonObject) -> Response:
     return Response(compact(body), status, headers={"Content-Type": JSON, "Cache-Control": "no-store"})

@@ -30,8 +30,8 @@ class MetricsPage:
         "GET",
         "/metrics",
         "metrics",
-        "What this process measures, and what Redis says of the whole service, for Prometheus.",
-        {200: ResponseOf(None, "In the form that `Accept` prefers.", _TEXTS)},
+        "Show the metrics of this process and, from Redis, of the whole service, for Prometheus.",
+        {200: ResponseOf(None, "The metrics, in the form that `Accept` prefers.", _TEXTS)},
         scope=Scope.MONITOR,
     )
     async def show(self, request: Request) -> Response:

@@ -1,7 +1,7 @@
-"""All error responses as values: status, `{"error": {...}}` and headers.
+"""All error responses as values: the status, the body `{"error": {...}}`, and the headers.
 
-The code that finds an error raises an `ApiError`; one place, the app, makes a response of it. Before a run was
-accepted a client may try again. Afterwards it must not, or its agent would run twice.
+The code that finds an error raises an `ApiError`, and `api/http/error_handlers.py` turns it into a response. Before a
+run was accepted a client may try again. Afterwards it must not, or its agent would run twice.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class ApiError(Exception):
 # --- before a run was accepted ----------------------------------------------------------------------------------------
 
 _CLOSE = {"Connection": "close"}  # the API does not read the rest of the body
-_NO_RETRY = {"x-should-retry": "false"}  # OpenAI's clients obey it; without it they repeat any 409, 429, 5xx
+_NO_RETRY = {"x-should-retry": "false"}  # OpenAI's clients obey it; without it they repeat after any 409, 429 and 5xx
 _RETRY = {"x-should-retry": "true"}
 
 
@@ -146,7 +146,7 @@ def too_many_pauses() -> ApiError:
     return ApiError(409, message, INVALID, code="too_many_pauses", headers=_NO_RETRY)
 
 
-# --- after ------------------------------------------------------------------------------------------------------------
+# --- after a run was accepted -----------------------------------------------------------------------------------------
 
 RUN_STATUS: dict[str, int] = {
     ErrorCode.AGENT_FAILED: 500,

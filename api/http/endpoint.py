@@ -1,8 +1,8 @@
 """An endpoint's promise to clients, declared on the method that keeps it.
 
 The declaration is the one place that names path, method, parameters, bodies and scope. `routes_of` makes Starlette's
-routes from it, and `api/openapi/` makes the description from the routes. Both happen once in a process: Starlette calls
-the bare method, so that a request pays nothing for its description.
+routes from it, and `api/openapi/` makes the OpenAPI document from the routes. Both happen once in a process. Starlette
+calls the bare method, so the declaration costs a request nothing.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from api.http.parameters import Parameter
 
 EVENT_STREAM: Mapping[str, str | None] = {"text/event-stream": None}  # OpenAPI 3.1 cannot describe its events
 
-_MARK = "endpoint"  # the attribute of a handler that has its declaration
+_MARK = "endpoint"  # the attribute of a handler that holds its declaration
 
 HandlerMethod = TypeVar("HandlerMethod", bound=Callable[..., Awaitable[Response]])
 
 
 @dataclass(frozen=True)
 class ResponseOf:
-    """A good response: `model` is its JSON body. `media` are other content types, each with the type that JSON Schema
-    gives to the content, or None."""
+    """A good response. `model` is its JSON body. `media` holds other content types, each with the JSON Schema type of
+    the content, or None."""
 
     model: type[BaseModel] | None
     description: str
@@ -38,7 +38,7 @@ class ResponseOf:
 
 @dataclass(frozen=True, eq=False)
 class Endpoint:
-    """Stands on a handler as a decorator. `name` is the operation's name in generated clients, and never changes."""
+    """A decorator for handlers. `name` is the operation's name in generated clients, and never changes."""
 
     method: Literal["GET", "POST", "DELETE"]
     path: str
@@ -49,8 +49,8 @@ class Endpoint:
     parameters: tuple[Parameter, ...] = ()
     body: type[BaseModel] | None = None
     body_required: bool = True
-    errors: tuple[int, ...] = ()  # statuses besides those that follow from the rest
-    scope: Scope | None = Scope.API  # that the credential needs; None: the handler asks for no credential
+    errors: tuple[int, ...] = ()  # statuses that do not follow from the other fields
+    scope: Scope | None = Scope.API  # the credential needs it; None: the handler requires no credential
 
     def __call__(self, handler: HandlerMethod) -> HandlerMethod:
         setattr(handler, _MARK, self)
@@ -69,7 +69,7 @@ class Endpoint:
 
 
 def routes_of(view: object) -> list[Route]:
-    """A route for each declared method of the view, in the order of its class."""
+    """A route for each declared method of the view, in the order of the class."""
     declared = ((name, getattr(method, _MARK, None)) for name, method in vars(type(view)).items())
     return [
         Route(endpoint.path, _handler(view, name), methods=[endpoint.method])
@@ -84,6 +84,6 @@ def _handler(view: object, name: str) -> Callable[[Request], Awaitable[Response]
 
 
 def endpoints_of(routes: Iterable[BaseRoute]) -> tuple[Endpoint, ...]:
-    """The declarations behind routes. Pages for people have none."""
+    """The declarations of the handlers of the routes. Pages of the monitor have none."""
     declared = (getattr(route.endpoint, _MARK, None) for route in routes if isinstance(route, Route))
     return tuple(endpoint for endpoint in declared if isinstance(endpoint, Endpoint))

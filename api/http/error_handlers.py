@@ -1,4 +1,4 @@
-"""Exceptions that leave an endpoint, as error responses; Starlette chooses the handler by the exception's class."""
+"""Turns exceptions of endpoints into error responses. Starlette chooses the handler by the exception's class."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 async def _bug(request: Request, _: Exception) -> Response:
-    """The server's log has the traceback. A run may have been accepted, so the client must not post again."""
+    """Responds 500; the process logs the traceback. A run may have been accepted, so the client must not post again."""
     return await _failure(request, api_errors.internal_error())
 
 

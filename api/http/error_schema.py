@@ -1,6 +1,6 @@
-"""The body of every error answer, and what each status means, for the API's description.
+"""The body of every error response, and the meaning of each status, for the OpenAPI document.
 
-`api/http/api_errors.py` writes these bodies by hand: a new field or a new status there is added here, too.
+`api/http/api_errors.py` writes these bodies by hand. A new field or a new status there needs a place here, too.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ class Problem(BaseModel):
     message: str = Field(description="For people.")
     type: str
     code: str | None = Field(None, description="For programs.")
-    param: str | None = Field(None, description="The field, parameter or header that is wrong.")
+    param: str | None = Field(None, description="The wrong field, parameter or header.")
 
 
 class ErrorAnswer(BaseModel):
@@ -20,17 +20,19 @@ class ErrorAnswer(BaseModel):
 
 
 MEANINGS = {
-    400: "The request is wrong, and `param` says where; or the model refuses it, and `code` says why.",
-    401: "No credential, or an unknown one.",
-    403: "Not for this credential: a session of another one, a scope it does not have, or a page of another site.",
-    404: "No such agent or worker, or no such run of this credential.",
-    408: "The body did not come in time.",
-    409: "The idempotency key was used with another body, or the state of things stands in the way; `code` says which.",
+    400: "The request is wrong, and `param` names the part; or the model refuses it, and `code` gives the reason.",
+    401: "The request has no credential, or an unknown one.",
+    403: "The credential may not do this: the session belongs to another one, the scope is missing, or the page is of "
+    "another site.",
+    404: "There is no such agent or worker, or this credential has no such run.",
+    408: "The body did not arrive in time.",
+    409: "The idempotency key was used with another body, or the state of the run or queue forbids it. `code` names "
+    "the cause.",
     413: "The body is too large.",
-    429: "Too many runs wait, and `Retry-After` says when to try again; or the model has reached its rate limit.",
-    500: "The agent failed, or this service did.",
+    429: "Too many runs wait, and `Retry-After` gives the seconds to wait; or the model has reached its rate limit.",
+    500: "The agent or this service failed.",
     502: "The model behind the agent failed.",
-    503: "Redis is away, the worker was lost, or this process is restarting.",
-    504: "No worker took the run in time, the run or its model took too long, or the client would not have waited for "
-    "its end.",
+    503: "Redis does not respond, the worker was lost, or this process is restarting.",
+    504: "No worker claimed the run in time, the run or its model took too long, or the client's own time limit was "
+    "too short.",
 }

@@ -1,4 +1,4 @@
-"""Parameters of requests. One value both reads a parameter and describes it, so that each bound is written once."""
+"""Parameters of requests. One value reads a parameter and describes it, so that each bound is written once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LARGEST = 2**53  # JavaScript's numbers are exact up to here
 
 @dataclass(frozen=True)
 class Parameter:
-    """`schema` is what the API's description shows, as JSON Schema."""
+    """A parameter of a request. `schema` describes it in the OpenAPI document, as JSON Schema."""
 
     name: str
     description: str
@@ -37,7 +37,7 @@ class Parameter:
 @dataclass(frozen=True)
 class Text(Parameter):
     def of(self, request: Request) -> str:
-        """Absent is empty."""
+        """The value; empty when the request has none."""
         return self.text(request) or ""
 
 
@@ -48,7 +48,7 @@ class Flag(Parameter):
         return {"type": "boolean", "default": False}
 
     def of(self, request: Request) -> bool:
-        """Absent is false. Raises ApiError 400."""
+        """The value; false when the request has none. Raises ApiError 400."""
         return query.flag(self.text(request), self.name)
 
 
@@ -64,7 +64,7 @@ class Number(Parameter):
         return {"type": "integer", "minimum": self.least, "maximum": self.most, "default": self.default}
 
     def of(self, request: Request) -> int:
-        """Raises ApiError 400."""
+        """The value; `default` when the request has none. Raises ApiError 400."""
         return query.number(self.text(request), self.name, default=self.default, least=self.least, most=self.most)
 
 
@@ -77,7 +77,7 @@ class Time(Parameter):
         return {"type": "integer", "minimum": 0, "maximum": LARGEST}
 
     def of(self, request: Request) -> int | None:
-        """Raises ApiError 400."""
+        """The value; None when the request has none. Raises ApiError 400."""
         text = self.text(request)
         return None if text is None else query.number(text, self.name, most=LARGEST)
 
@@ -94,7 +94,7 @@ class OneOf(Parameter):
         return {"type": "string", "enum": [word.value for word in self.words], **default}
 
     def of(self, request: Request) -> str:
-        """Raises ApiError 400."""
+        """The value; `default` when the request has none. Raises ApiError 400."""
         return query.one_of(self.text(request), self.name, self.words) or self.default
 
 
@@ -105,5 +105,5 @@ class Cursor(Parameter):
         return {"type": "string", "pattern": f"^({query.CURSOR})$"}
 
     def of(self, request: Request) -> str:
-        """Absent is empty. Raises ApiError 400."""
+        """The value; empty when the request has none. Raises ApiError 400."""
         return query.cursor(self.text(request) or "")

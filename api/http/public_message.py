@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-_TELLTALE = re.compile(
+_SECRET = re.compile(
     r"""Traceback\ \(.*                         # a stack trace
       | \b(?!https?:)[a-z][a-z0-9+.-]*://\S+   # a connection string
       | \b\w+://[^\s/]*@\S*                    # a URL with a password
@@ -22,4 +22,4 @@ _LONGEST = 500  # characters of a message; the pattern checks twice as many, so 
 def public_message(message: str) -> str:
     """The first line, at most 500 characters, with `…` in place of what a client must not read."""
     first_line, *_ = message.strip().splitlines() or [""]
-    return _TELLTALE.sub("…", first_line[: 2 * _LONGEST])[:_LONGEST]
+    return _SECRET.sub("…", first_line[: 2 * _LONGEST])[:_LONGEST]

@@ -1,4 +1,4 @@
-"""Getting at runs that were accepted before: the record, and a reader of the events."""
+"""Opens runs that were accepted before: the record, and a reader of the events."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class RunAccess:
     events: EventLog
 
     async def any_record(self, run_id: str) -> RunRecord:
-        """What the ledger knows of a run, whichever credential made it. Raises ApiError 404 and Unavailable."""
+        """The ledger's record of a run of any credential. Raises ApiError 404 and Unavailable."""
         record = await self.ledger.record(run_id)
         if record is None:
             raise api_errors.run_not_found(run_id)
@@ -33,7 +33,7 @@ class RunAccess:
         return record
 
     async def record_of_owner(self, run_id: str, owner: str) -> RunRecord:
-        """What the ledger knows of a run of this credential. Raises ApiError 404 for any other run, and Unavailable."""
+        """The ledger's record of a run of this credential. Raises ApiError 404 for any other run, and Unavailable."""
         record = await self.any_record(run_id)
         if record.run.owner != owner:
             raise api_errors.run_not_found(run_id)
@@ -41,7 +41,10 @@ class RunAccess:
 
     @asynccontextmanager
     async def attach(self, run_id: str, *, after: int = 0) -> AsyncIterator[tuple[Run, RunReader]]:
-        """The run, and a reader of its events above `after`, for which the run goes on. Raises Unavailable."""
+        """Yields the run and a reader of its events above `after`. The reader keeps a foreground run going.
+
+        Raises Unavailable.
+        """
         async with self.relay.follow(run_id, after=after) as reader:
             record = await self.ledger.record(run_id)
             if record is None:
@@ -52,20 +55,20 @@ class RunAccess:
 
     @asynccontextmanager
     async def attach_owned(self, run_id: str, owner: str, *, after: int = 0) -> AsyncIterator[tuple[Run, RunReader]]:
-        """`attach` to a run of this credential. Raises ApiError 404 for any other run, and Unavailable."""
+        """Attaches to a run of this credential as `attach` does. Raises ApiError 404 for others, and Unavailable."""
         await self.record_of_owner(run_id, owner)
         async with self.attach(run_id, after=after) as attached:
             yield attached
 
     @asynccontextmanager
     async def observe(self, run_id: str, *, after: int = 0) -> AsyncIterator[tuple[Run, RunReader]]:
-        """The run, and a reader of its events above `after`, for an operator: the run does not go on for this reader.
-        Raises ApiError 404 and Unavailable."""
+        """Yields the run and a reader of its events above `after`, for an operator. This reader does not keep a
+        foreground run going. Raises ApiError 404 and Unavailable."""
         async with self.relay.follow(run_id, after=after) as reader:
             yield (await self.any_record(run_id)).run, reader
 
     async def check_cursor(self, run_id: str, after: int, name: str) -> Head:
-        """The head of the run's log. Raises ApiError 400 when it is before `after`, a parameter that the client calls
+        """The head of the run's log. Raises ApiError 400 when the log ends before `after`, the value of the parameter
         `name`."""
         head = await self.events.head(run_id)
         if after > head.seq:

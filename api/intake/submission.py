@@ -1,4 +1,4 @@
-"""From a request to an accepted run: a reader subscribes before the run is accepted, so that it misses no event."""
+"""Submits runs to the ledger. A reader subscribes before the ledger accepts the run, so that it misses no event."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from shared.run.run import Run
 
 logger = structlog.get_logger()
 
-ACCEPT_SECONDS = 3.0  # how long a request waits for a Redis that hiccups; its answer lost, the ask is simply repeated
+ACCEPT_SECONDS = 3.0  # in which the API repeats a submission that Redis has not answered
 
 
 class Submission:
@@ -47,8 +47,8 @@ class Submission:
 
     @asynccontextmanager
     async def submitted(self, run: Run, *, bell: str, once: RequestIdentity) -> AsyncIterator[tuple[Run, RunReader]]:
-        """The run that answers the request, and a reader from its first event on. When an earlier request has made a
-        run, it is that run, and not `run`. Raises Refused or Unavailable.
+        """Yields the run that answers the request, and a reader from its first event on. It is not `run` but an earlier
+        run when the request repeats the one that made that run. Raises Refused or Unavailable.
         """
         async with self._relay.follow(run.run_id) as reader:
             accepted = await self.accept(run, bell=bell, once=once)
@@ -64,13 +64,13 @@ class Submission:
         try:
             async with asyncio.timeout(ACCEPT_SECONDS):
                 _, accepted = await asyncio.gather(
-                    self._say_queued(run),  # first: on one Redis both travel together, in this order
+                    self._append_queued(run),  # first: on one Redis both travel together, in this order
                     retry_until_available(
                         lambda: self._ledger.submit(run, bell=bell, once=once, bounds=self._bounds, again=again)
                     ),
                 )
         except TimeoutError:
-            raise Unavailable("no word on whether the run was accepted") from None
+            raise Unavailable("Redis did not confirm that the run was accepted") from None
         except RunrelayError:
             await self._forget(run)
             raise
@@ -82,11 +82,11 @@ class Submission:
             logger.info("run.accepted", prompt=run.message)
         return accepted
 
-    async def _say_queued(self, run: Run) -> None:
+    async def _append_queued(self, run: Run) -> None:
         queued = make_event(Queued(), run_id=run.run_id, session_key=run.session_key, attempt=0, seq=1, ts=now_ms())
-        with suppress(Unavailable, LogRefused):  # a log on another Redis may lag behind: then it begins with the start
+        with suppress(Unavailable, LogRefused):  # a log on another Redis may be away: it then begins with the start
             await self._events.append([queued], Head(seq=1))
 
     async def _forget(self, run: Run) -> None:
-        with suppress(Unavailable):  # it expires
+        with suppress(Unavailable):  # then the log expires
             await self._events.discard(run.run_id)

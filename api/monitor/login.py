@@ -1,5 +1,5 @@
-"""Who is looking at the page: the operator whose session a cookie shows, or any client on this machine with
-`AUTH=none`."""
+"""Identifies the operator who uses the monitor: by a session cookie, or with `AUTH=none` as any client on this
+machine."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ PATH = "/monitor"
 @dataclass(frozen=True)
 class Operator:
     name: str
-    may_operate: bool  # and not only look
-    can_log_out: bool  # has logged in with a token
+    may_operate: bool  # False: may only look
+    can_log_out: bool  # True: has logged in with a token
 
 
 class Login(Protocol):
     def operator(self, request: Request) -> Operator:
-        """Who sent the request. Raises Failure 401 for a client that has to log in first, 403 for one that may not
-        look at all."""
+        """The operator who sent the request. Raises ApiError 401 for a client that has to log in first, 403 for one
+        that may not use the monitor at all."""
         ...
 
-    def begin_session(self, request: Request, token: str, answer: Response) -> None:
-        """Logs the browser in that gets this answer. Raises Failure 401 and 403."""
+    def begin_session(self, request: Request, token: str, response: Response) -> None:
+        """Logs in the browser that gets this response. Raises ApiError 401 and 403."""
         ...
 
 
@@ -61,15 +61,15 @@ class TokenLogin:
         name = self._cookies.credential(cookie, Scope.MONITOR, now=now)
         return Operator(name, may_operate=False, can_log_out=True)
 
-    def begin_session(self, request: Request, token: str, answer: Response) -> None:
+    def begin_session(self, request: Request, token: str, response: Response) -> None:
         cookie = self._cookies.issue(token, now=int(time.time()))
-        answer.set_cookie(
+        response.set_cookie(
             COOKIE, cookie, SESSION_SECONDS, path=PATH, secure=_is_secure(request), httponly=True, samesite="strict"
         )
 
 
 class LoopbackLogin:
-    """Every client that the gate lets in is an operator: those on this machine."""
+    """Every client on this machine is an operator."""
 
     def __init__(self, authenticator: LoopbackOnly) -> None:
         self._authenticator = authenticator
@@ -78,20 +78,20 @@ class LoopbackLogin:
         name = self._authenticator.authenticate(request.headers, Scope.OPERATE)
         return Operator(name, may_operate=True, can_log_out=False)
 
-    def begin_session(self, request: Request, token: str, answer: Response) -> None:
+    def begin_session(self, request: Request, token: str, response: Response) -> None:
         self.operator(request)
 
 
-def end_session(answer: Response) -> None:
-    """Has the browser forget its session cookie."""
-    answer.delete_cookie(COOKIE, path=PATH, httponly=True, samesite="strict")
+def end_session(response: Response) -> None:
+    """Makes the browser delete its session cookie."""
+    response.delete_cookie(COOKIE, path=PATH, httponly=True, samesite="strict")
 
 
 def check_same_origin(request: Request) -> None:
-    """That a form was sent from a page of this service, and not from one of another site. Raises Failure 403.
+    """Raises ApiError 403 for a form that a page of another site has sent.
 
-    The cookie is sent with requests of this site only, but other services of the same host or domain belong to the
-    same site. Every browser says where a form comes from, in one of these two headers.
+    Browsers send the cookie with requests of this site only, but other services of the same host or domain belong to
+    the same site. Every browser names the origin of a form in one of these two headers.
     """
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin", "")
     own = site == "same-origin" if site else urlsplit(origin).netloc == request.headers.get("host")
@@ -100,11 +100,11 @@ def check_same_origin(request: Request) -> None:
 
 
 def is_cross_site(request: Request) -> bool:
-    """Whether a link of another site led here, so that the browser did not send the session cookie."""
+    """Whether the client followed a link of another site, so that the browser did not send the session cookie."""
     return request.headers.get("sec-fetch-site") == "cross-site"
 
 
 def _is_secure(request: Request) -> bool:
-    """Whether the browser speaks TLS, to us or to what stands in front of us. A client that lies keeps its own cookie
-    from itself."""
+    """Whether the browser uses TLS, to this process or to a proxy in front of it. A client that forges the header only
+    loses its own cookie."""
     return "https" in (request.url.scheme, request.headers.get("x-forwarded-proto", "").partition(",")[0].strip())

@@ -1,11 +1,11 @@
-"""Session cookies: what a browser keeps instead of a token, and sends with each request.
+"""Session cookies. A browser keeps one instead of a token, and sends it with each request.
 
-A cookie is the time at which its session ends, and a code over that time made with the hash of the token that the
-operator logged in with. So every API process can check it without a shared secret or a store, no client can make one
-without the token, and it is worthless as soon as the token is taken from the settings.
+A cookie has the time at which its session ends, and a code over that time. The key of the code is the hash of the
+token that the operator logged in with. So every API process can check a cookie without a shared secret or a store, no
+client can make one without the token, and a cookie is worthless once the token is removed from the settings.
 
 Not itsdangerous: with its `Signer` this code is as long. Its `TimestampSigner` refuses a time ahead of its own clock:
-an API process whose clock is a second behind would send an operator back to the login who has just come from it.
+an API process whose clock is a second behind would send an operator who has just logged in back to the login.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ class SessionCookies:
         self._credentials = credentials
 
     def issue(self, token: str, *, now: int) -> str:
-        """For a token that may look. `now` is in seconds since the epoch. Raises Failure 401 and 403."""
+        """A cookie for a token with the scope MONITOR. `now` is in s since the epoch. Raises ApiError 401, 403."""
         given = digest_of(token.encode())
         self._credentials.chosen(Scope.MONITOR, lambda known: hmac.compare_digest(known.digest, given))
         until = now + SESSION_SECONDS
         return f"{until}.{_code(given, until)}"
 
     def credential(self, cookie: str, scope: Scope, *, now: int) -> str:
-        """The name of the credential that the cookie was issued for. Raises Failure 401 for a cookie that is not
-        valid, 403 without the scope."""
+        """The name of the credential that the cookie was issued for. Raises ApiError 401 for a cookie that is not
+        valid, 403 for a credential without the scope."""
         parts = _COOKIE.fullmatch(cookie)
         until, code = (int(parts[1]), parts[2]) if parts else (0, "")
 

@@ -1,6 +1,6 @@
-"""Declared endpoints as an OpenAPI document. Pure.
+"""Makes an OpenAPI document from declared endpoints. Pure.
 
-Nothing is listed here: each endpoint is declared beside its handler, and each body is a model of pydantic, whose own
+This file lists no endpoint: each is declared on its handler. Each body is a pydantic model, and pydantic's own
 `models_json_schema` makes the schemas and their names.
 """
 
@@ -20,17 +20,17 @@ from api.http.parameters import Parameter
 from shared.run.release import RELEASE
 
 ABOUT = """\
-An OpenAI-compatible front door for agents. Every request makes a *run*, which a worker executes; `/v1/runs` shows it,
-and a client that lost its connection reads on with the run's id. Runs belong to the credential that made them: to any
-other they are not there. `/v1/admin` shows all of them to operators, whose credentials have scopes of their own. A
-service that was set up without credentials answers programs on its own machine."""
+An OpenAI-compatible front door for agents. Every request makes a *run*, which a worker executes. `/v1/runs` shows it,
+and a client that lost its connection reads on with the run's id. A run belongs to the credential that made it; with any
+other credential it is not found. `/v1/admin` shows all runs to operators, whose credentials have scopes of their own. A
+service without credentials serves programs on its own machine only."""
 
 JSON = "application/json"
 
 
 @cache
 def document(endpoints: tuple[Endpoint, ...]) -> bytes:
-    """The document as JSON, made once for the same endpoints."""
+    """The document as JSON. It is made once for a set of endpoints."""
     return compact(
         {
             "openapi": "3.1.1",
@@ -101,8 +101,9 @@ def _models(endpoints: tuple[Endpoint, ...]) -> Iterator[type[BaseModel]]:
 
 
 def _schemas(models: set[type[BaseModel]]) -> JsonObject:
-    """By name. Two models of one name would get longer ones here than in the references; a test follows each."""
-    # Not by alias: the API answers in snake_case. Only events have other names, and they are no JSON answers.
+    """The schemas by name. Two models of one name would get longer names here than in the references. A test follows
+    each reference."""
+    # Not by alias: response bodies have names in snake_case. Only events have other names, and no response is an event.
     ordered = sorted(models, key=lambda model: model.__name__)
     _, definitions = models_json_schema(
         [(model, "validation") for model in ordered], by_alias=False, ref_template="#/components/schemas/{model}"

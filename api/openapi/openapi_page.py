@@ -1,5 +1,5 @@
-"""`GET /openapi.json`: the API as an OpenAPI document. It is the same for every client as long as a release lives, so
-the endpoint asks for no credential."""
+"""`GET /openapi.json`: the API as an OpenAPI document. Every client of a release gets the same document, so the
+endpoint requires no credential."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class OpenApiPage:
         "GET",
         "/openapi.json",
         "describe",
-        "This description.",
-        {200: ResponseOf(None, "It.", {"application/json": "object"})},
+        "Describe the API.",
+        {200: ResponseOf(None, "This document.", {"application/json": "object"})},
         scope=None,
     )
     async def show(self, request: Request) -> Response:

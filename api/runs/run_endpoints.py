@@ -1,4 +1,4 @@
-"""`/v1/runs`: runs for clients that know they are runs."""
+"""`/v1/runs`: the API for clients that create, read and stop runs as such."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ from shared.run.states import ENDS, State
 from shared.run.text import js_trim
 
 IDEMPOTENCY_KEY = Text(
-    "Idempotency-Key", "A request with the same key and body gets the run of the first.", place="header"
+    "Idempotency-Key", "A later request with the same key and body gets the run of the first.", place="header"
 )
 LIMIT = Number("limit", "Most runs of one page.", default=20, least=1, most=100)
-TIMEOUT = Number("timeout", "Seconds.", default=30, most=300)
+TIMEOUT = Number("timeout", "Most seconds to wait.", default=30, most=300)
 
 
 @dataclass(frozen=True)
 class RunEndpoints:
-    """Every run belongs to the credential that made it; to any other it is not there."""
+    """Every run belongs to the credential that made it. With any other credential a client gets 404."""
 
     authenticator: Authenticator
     directory: AgentDirectory
@@ -59,27 +59,27 @@ class RunEndpoints:
         "POST",
         "/v1/runs",
         "createRun",
-        "Start a run, and do not wait for it.",
+        "Start a run, without waiting for it.",
         {202: ResponseOf(RunView, "The run.")},
         parameters=(IDEMPOTENCY_KEY,),
         body=RunRequest,
         errors=(404, 409, 429),
     )
     async def create(self, request: Request) -> Response:
-        """202 with the run; an earlier request's, when `Idempotency-Key` says that this is the same one again."""
+        """Responds 202 with the run. With the `Idempotency-Key` of an earlier request it is the run of that request."""
         owner = self.authenticator.authenticate(request.headers)
         body = parse_json(await read_body(request, limit=self.max_body_bytes, seconds=BODY_SECONDS))
-        asked = run_request(body)
-        session = asked.resolved()
+        parsed = run_request(body)
+        session = parsed.resolved()
         bell, agent = await self.directory.find(session.agent_id, param="agent")
         key = js_trim(IDEMPOTENCY_KEY.of(request)) or None
         run = new_run(
             owner=owner,
             session=session,
-            prompt=asked.prompt,
-            ask=asked.ask,
+            prompt=parsed.prompt,
+            ask=parsed.ask,
             model=session.agent_id,
-            foreground=not asked.background and agent.policy.on_disconnect == "cancel" and key is None,
+            foreground=not parsed.background and agent.policy.on_disconnect == "cancel" and key is None,
             headers=request.headers,
         )
         accepted = await self.submission.accept(
@@ -87,14 +87,14 @@ class RunEndpoints:
         )
         try:
             return json_response(await self._view(await self.access.record_of_owner(accepted.run_id, owner)), 202)
-        except Unavailable:  # by now a client that posts again must not be told that this is safe
+        except Unavailable:  # the run is accepted: a plain 503 would invite the client to post again
             raise api_errors.run_unseen(accepted.run_id) from None
 
     @Endpoint(
         "GET",
         "/v1/runs",
         "listRuns",
-        "Your runs, newest first.",
+        "List the runs of this credential, newest first.",
         {200: ResponseOf(RunPage, "A page of runs.")},
         parameters=(STATE, AGENT, SESSION, LIMIT, CURSOR),
     )
@@ -111,7 +111,7 @@ class RunEndpoints:
         "GET",
         "/v1/runs/{run_id}",
         "showRun",
-        "A run: its state, its times, and what was said so far.",
+        "Show a run: its state, its times, and its text so far.",
         {200: ResponseOf(RunView, "The run.")},
         parameters=(RUN_ID,),
     )
@@ -122,7 +122,7 @@ class RunEndpoints:
         "GET",
         "/v1/runs/{run_id}/events",
         "followRun",
-        "The events of a run, live or finished, from any place on.",
+        "Follow the events of a run, live or finished, from any place on.",
         EVENTS,
         parameters=(RUN_ID, AFTER, LAST_EVENT_ID),
     )
@@ -134,12 +134,12 @@ class RunEndpoints:
         "POST",
         "/v1/runs/{run_id}/cancel",
         "cancelRun",
-        "Stop a run and every process of it.",
-        {200: ResponseOf(RunView, "It had ended already."), 202: ResponseOf(RunView, "It ends in a moment.")},
+        "Stop a run and all its processes.",
+        {200: ResponseOf(RunView, "The run had ended before."), 202: ResponseOf(RunView, "The run ends in a moment.")},
         parameters=(RUN_ID,),
     )
     async def cancel(self, request: Request) -> Response:
-        """202 with the run, which ends in a moment; 200 when it has ended already."""
+        """Responds 202 with the run, which ends in a moment, or 200 when it had ended before."""
         record = await self._record(request)
         state = await self.janitor.cancel(record.run.run_id, StopReason.USER)
         return json_response(await self._view(await self._record(request)), 200 if state in ENDS else 202)
@@ -148,12 +148,12 @@ class RunEndpoints:
         "GET",
         "/v1/runs/{run_id}/wait",
         "waitForRun",
-        "The run as soon as it has ended, or as it is when the time is up.",
+        "Wait for a run: it comes when it has ended, or as it is when the time is up.",
         {200: ResponseOf(RunView, "The run.")},
         parameters=(RUN_ID, TIMEOUT),
     )
     async def wait(self, request: Request) -> Response:
-        """The run as soon as it has ended, or as it is after `timeout` seconds."""
+        """Responds with the run when it has ended, or as it is after `timeout` seconds."""
         record = await self._record(request)
         seconds = TIMEOUT.of(request)
         async with self.access.attach(record.run.run_id) as (_, reader):
@@ -181,4 +181,4 @@ async def _ended(reader: RunReader) -> None:
         while not any(map(is_terminal, await reader.batch(KEEP_ALIVE_SECONDS))):
             continue
     except (LogLost, Draining):
-        return  # the run's record tells how it is
+        return  # the caller reads the state from the run's record

@@ -1,4 +1,4 @@
-"""A run's events as a response, from the place on that the client names."""
+"""Makes a response that streams a run's events, from the place that the client names."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ EVENTS = {
         None,
         """\
 Server-Sent Events. Each has the number of the run's event as `id:`, its kind as `event:` (lifecycle, assistant, tool,
-call, reasoning, usage) and the event as JSON in `data:`. `event: error` says why no more will come of a run that goes
-on.""",
+call, reasoning, usage) and the event as JSON in `data:`. `event: error` gives the reason when the stream ends before
+the run.""",
         EVENT_STREAM,
     ),
-    204: ResponseOf(None, "The run has ended, and nothing is left to come."),
+    204: ResponseOf(None, "The run has ended, and the client has all its events."),
 }
 
 
@@ -35,12 +35,13 @@ class Follow(Protocol):
 
 
 async def events_response(request: Request, run_id: str, access: RunAccess, follow: Follow) -> Response:
-    """From `Last-Event-ID`, or else `after`, on. 204 when there is nothing left to come."""
+    """Streams the events above `Last-Event-ID`, or else above `after`. Responds 204 when the run has ended and no event
+    is left."""
     place = LAST_EVENT_ID if LAST_EVENT_ID.text(request) else AFTER
     after = place.of(request)
     head = await access.check_cursor(run_id, after, place.name)
     if head.end is not None and after == head.seq:
-        return Response(status_code=204)  # a browser's EventSource comes back for ever, but for this
+        return Response(status_code=204)  # otherwise a browser's EventSource would connect again for ever
     async with AsyncExitStack() as owned:
         _, reader = await owned.enter_async_context(follow(run_id, after=after))
         headers = {"X-Run-Id": run_id}

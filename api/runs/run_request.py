@@ -15,21 +15,22 @@ from shared.run.text import js_trim
 
 
 class RunRequest(BaseModel):
-    """What to run. Either `input` or `messages`; unknown fields are refused, so that a misspelt one is not ignored."""
+    """The run to start, with either `input` or `messages`. The API refuses unknown fields, so that it does not ignore a
+    misspelt one."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     agent: str = Field(DEFAULT_AGENT, min_length=1, description="Id of the agent.")
-    input: str | None = Field(None, description="What the user says now.")
+    input: str | None = Field(None, description="The user's message.")
     messages: list[JsonValue] | None = Field(None, description="A conversation as in chat completions.")
-    tools: list[JsonObject] | None = Field(None, description="Tools of yours that the agent may ask you to call.")
-    params: JsonObject = Field({}, description="Fields of a chat completion request for the model, as `temperature`.")
-    session: str | None = Field(None, description="Session key. Runs of one session are done one after the other.")
-    background: bool = Field(True, description="Go on without readers. If not, the run ends when nobody reads it.")
+    tools: list[JsonObject] | None = Field(None, description="Tools of the client, which the agent may call.")
+    params: JsonObject = Field({}, description="Fields of a chat completion for the model, such as `temperature`.")
+    session: str | None = Field(None, description="Session key. Runs of one session run one after the other.")
+    background: bool = Field(True, description="Go on without readers. Otherwise the run ends with its last reader.")
 
     @property
     def prompt(self) -> Prompt:
-        """Raises Failure 400."""
+        """The conversation. Raises ApiError 400."""
         if (self.input is None) == (self.messages is None):
             raise api_errors.invalid_value("input", "give either `input` or `messages`")
         if self.input is not None and not js_trim(self.input):
@@ -38,13 +39,13 @@ class RunRequest(BaseModel):
 
     @property
     def ask(self) -> ModelOptions:
-        """Raises Failure 400."""
+        """The options for the model. Raises ApiError 400."""
         if unknown := [name for name in self.params if name not in PARAMS]:
             raise api_errors.invalid_value(f"params.{unknown[0]}", f"unknown; known are {', '.join(PARAMS)}")
         return read_model_options({**self.params, TOOLS: [*(self.tools or ())]})
 
     def resolved(self) -> Session:
-        """Raises Failure 400."""
+        """The agent and the session. Raises ApiError 400."""
         try:
             agent = RequestedAgent(normalise_agent_id(self.agent), explicit="agent" in self.model_fields_set)
             return resolve_session(agent, header=self.session, user=None)
@@ -53,7 +54,7 @@ class RunRequest(BaseModel):
 
 
 def run_request(body: JsonObject) -> RunRequest:
-    """Raises Failure 400 that names the field."""
+    """Parses the body. Raises ApiError 400 that names the wrong field."""
     try:
         return RunRequest.model_validate(body)
     except ValidationError as wrong:

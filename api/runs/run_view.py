@@ -1,4 +1,4 @@
-"""A run as clients of `/v1/runs` see it."""
+"""The view of a run that clients of `/v1/runs` get."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class RunFailure(BaseModel):
 
 
 class RunView(BaseModel):
-    """Times are ms since the epoch; null when it has not come to that."""
+    """A run. Times are ms since the epoch, and null before they are known."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -29,31 +29,31 @@ class RunView(BaseModel):
     state: State
     agent: str
     session: str
-    background: bool = Field(description="Whether the run goes on when nobody reads it.")
-    attempt: int = Field(description="Number of the attempt that last started the agent; 0 when none has.")
+    background: bool = Field(description="Whether the run goes on without readers.")
+    attempt: int = Field(description="Number of the last attempt that started the agent; 0 before the first.")
     created_ms: int
     queued_ms: int
     started_ms: int | None
     ended_ms: int | None = Field(description="Known a moment after the run has ended.")
     queue_position: int | None = Field(
         None,
-        description="How many runs go before this one, while it waits: runs of its session, the one that runs included,"
-        " until it is its turn there; from then on runs that a worker may take. Not in lists.",
+        description="Number of runs before this one, while it waits. Until its turn in its session they are the runs of"
+        " the session, with the running one; from then on they are the runs that a worker may claim. Not in lists.",
     )
     cancel_requested: StopReason | None = None
-    text: str | None = Field(None, description="What the agent has said so far. Not in lists.")
+    text: str | None = Field(None, description="The agent's text so far. Not in lists.")
     last_event: int | None = Field(None, description="Number of the last event. Not in lists.")
     tool_calls: tuple[ToolCall, ...] | None = Field(
-        None, description="What the client is to call, once the run has completed. Not in lists."
+        None, description="The calls that the client is to make, once the run has completed. Not in lists."
     )
     finish_reason: str | None = Field(None, description="Why the model stopped. Not in lists.")
     usage: Tokens | None = None
     error: RunFailure | None = None
     resumed: Resumed | None = Field(
         None,
-        description="Of a run that has ended and whose session was named; not in lists. `yes`: the agent went on in "
-        "a conversation of its own. `no`: it had none. `fell_back`: it did not go on in the one that it had, and was "
-        "given the session's transcript.",
+        description="How the agent continued the session, for a run that has ended in a named session. `yes`: in a "
+        "conversation of its own. `no`: it had no conversation of its own. `fell_back`: it could not go on in its own, "
+        "and got the session's transcript. Not in lists.",
     )
 
 
@@ -64,7 +64,7 @@ class RunPage(BaseModel):
 
 
 def summary(row: RunRow, *, position: int | None = None) -> RunView:
-    """What the ledger alone knows."""
+    """The view of a run in a list, from the ledger alone."""
     return RunView(
         id=row.run_id,
         state=row.state,
@@ -83,14 +83,15 @@ def summary(row: RunRow, *, position: int | None = None) -> RunView:
 
 
 def whole(record: RunRecord, head: Head, text: str, *, position: int | None = None) -> RunView:
-    """With what was said. The log closes first: a run whose end stands there has ended."""
+    """The view with the text and the end from the log. The log closes before the ledger settles: a run has ended as
+    soon as its log holds its end."""
     view = summary(record, position=position)
-    said = {"text": text, "last_event": head.seq}
+    from_log = {"text": text, "last_event": head.seq}
     if head.end is None:
-        return view.model_copy(update=said)
+        return view.model_copy(update=from_log)
     end = head.end
     error = RunFailure(code=end.code, message=end.message) if end.code else view.error
     state = record.state if record.state in ENDS else end.state
-    said = {**said, "text": end.text, "usage": end.usage, "error": error, "state": state, "queue_position": None}
-    said |= {"tool_calls": end.tool_calls or None, "finish_reason": end.finish_reason or None, "resumed": end.resumed}
-    return view.model_copy(update=said)
+    from_log |= {"text": end.text, "usage": end.usage, "error": error, "state": state, "queue_position": None}
+    from_log |= {"tool_calls": end.tool_calls or None, "finish_reason": end.finish_reason or None}
+    return view.model_copy(update={**from_log, "resumed": end.resumed})

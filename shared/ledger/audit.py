@@ -1,5 +1,5 @@
-"""What operators did: who, what, to what, when. The script that performs an operation also writes its entry, so no
-operation goes unrecorded."""
+"""The audit: each operation of an operator, with its target and its time. The script that performs an operation also
+writes its entry, so no operation goes unrecorded."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Audit:
     async def latest(self, most: int) -> list[AuditRecord]:
         """At most `most` entries, newest first. Redis keeps AUDIT_LENGTH of them."""
         lines = texts(await self._pipe.command("LRANGE", self._keys.audit, 0, most - 1))
-        return [_noted(line) for line in lines]
+        return [_record(line) for line in lines]
 
 
-def _noted(line: str) -> AuditRecord:
+def _record(line: str) -> AuditRecord:
     at, _, entry = line.partition(" ")
     return AuditRecord(at_ms=int(at), entry=AuditEntry.model_validate_json(entry))

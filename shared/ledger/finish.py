@@ -1,5 +1,5 @@
-"""Ends claimed runs that no agent shall run (any more). Workers do so when they claim, and API processes when they tidy
-up."""
+"""Ends claimed runs that no agent is to run. Workers do so after they claim a run, and the janitors of API processes
+when they tidy up."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from shared.run.states import State
 
 
 async def finish(claim: Claim, ledger: Ledger, log: EventLog, *, start: Event | None = None) -> Head | End:
-    """Ends the run if that is the verdict. Answers where its log stands when an agent shall run, else how it has
-    ended. The log gets `start` when the claim has begun; the caller writes that of a lost run, once its log is known.
+    """Fences the log, and ends the run if `decide` requires it. Returns the head of the log when an agent is to run,
+    else the end of the run.
 
-    Raises Fenced when a later attempt owns the run, LogLost when its log is gone.
+    With the fence the log gets `start`, if the claim has begun. For a lost run the caller appends the start later,
+    after it has read the head. Raises Fenced when a later attempt owns the run, LogLost when its log is gone.
     """
     written = start if claim.begun else None
     head = await retry_until_available(lambda: log.fence(claim.run.run_id, claim.attempt, start=written))
@@ -55,7 +56,7 @@ async def _close(claim: Claim, head: Head, terminal: Terminal, log: EventLog) ->
 
 
 def terminal_record(terminal: Terminal, text: str, detail: str = "", tool_calls: tuple[ToolCall, ...] = ()) -> End:
-    """Makes the terminal record from a run's terminal event and the whole flat text."""
+    """Makes the terminal record from a run's terminal event and its whole text."""
     match terminal:
         case Completed(finish_reason=reason, usage=usage):
             return End(state=State.COMPLETED, text=text, tool_calls=tool_calls, finish_reason=reason, usage=usage)

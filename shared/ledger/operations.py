@@ -1,5 +1,5 @@
-"""What operators do to the queue, to workers and to finished runs. One script performs each operation and writes its
-entry in the audit. To stop a run or run it again, operators use the ledger as clients do."""
+"""The operations of operators on the queue, on workers and on finished runs. One script performs each operation and
+writes its entry in the audit. To stop a run or run it again, operators use the ledger as clients do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AT_ONCE = 1_000  # runs that one script returns to the queue: Redis serves no ot
 
 
 class AuditAction(StrEnum):
-    """Each act of operators, as the audit names it. The acts on runs are the ledger's."""
+    """The operations of operators, as the audit names them. The ledger performs those on runs."""
 
     PAUSE_QUEUE = "queue.pause"
     RESUME_QUEUE = "queue.resume"
@@ -33,7 +33,7 @@ class AuditAction(StrEnum):
 
 @dataclass(frozen=True)
 class Pause:
-    """When a pause began, in ms since the epoch by Redis's clock, and who paused."""
+    """A pause: when it began, in ms since the epoch by Redis's clock, and the operator who paused."""
 
     since_ms: int
     who: str  # name of the operator's credential
@@ -54,8 +54,8 @@ class Operations:
         self._scripts = {name: ledger_script(name, keys) for name in names}
 
     async def pause(self, agent: str, *, who: str) -> None:
-        """Makes workers claim no run of the agent, or none at all (ALL), until an operator resumes it. Runs that are
-        running go on.
+        """Stops workers from claiming runs of the agent, or of all agents (ALL), until an operator resumes it. Running
+        runs go on.
 
         Waiting runs keep their places, and their queue timeout does not end them during a pause. Raises TooManyPauses.
         """
@@ -71,23 +71,23 @@ class Operations:
             continue
 
     async def paused(self) -> dict[str, Pause]:
-        """The pauses by agent id; ALL stands for the whole queue."""
+        """The pauses by agent id. ALL is the whole queue."""
         entries = mapping(await self._pipe.command("HGETALL", self._keys.paused))
         return {agent: _pause(entry) for agent, entry in entries.items()}
 
     async def drain(self, worker: str, *, who: str) -> bool:
-        """Makes the worker claim no more runs until an operator resumes it. False when there is no such worker."""
+        """Stops the worker from claiming runs until an operator resumes it. False when there is no such worker."""
         return await self._order(worker, WorkerOrder.DRAIN, audit_entry(AuditAction.DRAIN_WORKER, worker, who=who))
 
     async def undrain(self, worker: str, *, who: str) -> bool:
-        """Makes the worker claim runs again. False when there is no such worker."""
+        """Lets the worker claim runs again. False when there is no such worker."""
         return await self._order(worker, WorkerOrder.NONE, audit_entry(AuditAction.RESUME_WORKER, worker, who=who))
 
     async def _order(self, worker: str, order: WorkerOrder, entry: str) -> bool:
         return await self._pipe.run(self._scripts["order"], args=(worker, order.value, entry)) == 1
 
     async def delete(self, run_id: str, *, who: str) -> Deletion:
-        """Deletes a run that has ended, and its log. The caller repeats it when Redis did not answer."""
+        """Deletes a run that has ended, and its log. Raises Unavailable; the caller may then repeat it."""
         entry = audit_entry(AuditAction.DELETE_RUN, run_id, who=who)
         state = text(await self._pipe.run(self._scripts["delete"], args=(run_id, entry)))
         if state and State(state) not in ENDS:

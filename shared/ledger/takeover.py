@@ -1,8 +1,8 @@
-"""What becomes of a claimed run: one table for workers, which can run it, and for the API, which can only end it.
-Pure.
+"""Decides what happens to a claimed run. Workers, which can run it, and API processes, which can only end it, use the
+same table. Pure.
 
-Rule 1: scripts/claim.lua alone decides whether an agent starts for a run that was not lost, because it notes the start
-in the same step. This file takes its answer (`Claim.begun`).
+Rule 1: only scripts/claim.lua decides whether an agent starts for a run that was not lost, because it notes the start
+in the same step. This file uses its decision (`Claim.begun`).
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from shared.run.run import End, Policy
 
 @dataclass(frozen=True)
 class Settle:
-    """The log has its end; its writer died before it could settle the ledger."""
+    """The log has its end, but the writer died before it settled the ledger."""
 
     end: End
 
 
 @dataclass(frozen=True)
 class Finish:
-    """The run ends here, by this event."""
+    """The owner ends the run with this event."""
 
     terminal: Terminal
 
@@ -39,7 +39,7 @@ Decision = Settle | Finish | Start
 
 
 def decide(claim: Claim, head: Head) -> Decision:
-    """`head` is the log as the claim's fence found it, so no earlier attempt can still add to it.
+    """Decides from the claim and the head of the log. The caller has fenced the log, so no earlier attempt adds to it.
 
     A run that was neither lost nor cancelled and has not begun has waited too long.
     """
@@ -58,8 +58,8 @@ def may_retry(policy: Policy, *, silent: bool, called: bool) -> bool:
     """Whether another attempt may follow one that was lost. No answer may be cut off and look whole, and no agent may
     edit files twice against its owner's will.
 
-    `called`: the agent called a tool of the client's, perhaps in part. A reader cannot forget that, and would get the
-    call twice: so there is no other attempt, whatever the policy.
+    `silent`: the agent has emitted no text. `called`: the agent has requested a call of a tool of the client, at least
+    in part. A reader cannot take that back, and would get the call twice. So no policy allows another attempt then.
     """
     return not called and {"retry": True, "retry_if_silent": silent, "fail": False}[policy.on_worker_lost]
 

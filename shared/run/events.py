@@ -1,13 +1,12 @@
 """The events of a run: frozen values, one class per kind, and their JSON.
 
-An `EventData` is what an agent or the worker reports; an `Event` is that with its place in the run's log. The JSON of
-an event is the wire between worker and API and the text kept in the run's stream. A reader ignores fields that its
-release does not know, and a `stream` or `phase` that it does not know becomes `Unknown`: a newer worker may write for
-an older API.
+An agent or the worker emits an `EventData`. An `Event` is an `EventData` with its place in the run's log. Worker and
+API exchange the JSON of events, and the run's stream holds it. A reader ignores fields that its release does not know,
+and parses an unknown `stream` or `phase` as `Unknown`: a newer worker may write for an older API.
 
-Rule 1: a kind of event is written down in this file only. A new lifecycle event is a class, its place in `Waypoint` or
+Rule 1: only this file defines kinds of event. A new lifecycle event is a class, its place in `Waypoint` or
 `Terminal`, and its name in `Phase`; a new stream is a class and an envelope, and their places in `Ongoing` and
-`KnownEvent`. All sets of names follow from these unions, and mypy finds the readers that must not forget a kind.
+`KnownEvent`. All sets of names follow from these unions, and mypy finds each reader that misses a kind.
 """
 
 from __future__ import annotations
@@ -24,27 +23,27 @@ from shared.run.json_object import JsonObject
 class Value(BaseModel):
     """A frozen value whose JSON has camelCase names."""
 
-    # The input that fails to parse is a prompt or an answer, and an error's text may be logged.
+    # Input that fails to parse is a prompt or an answer, and a process may log the text of the error.
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True, hide_input_in_errors=True)
 
 
 def empty(value: object) -> bool:
-    """For `Field(exclude_if=empty)`: a field that is rarely set takes no place in the JSON of all other values."""
+    """For `Field(exclude_if=empty)`: leaves a rarely used field out of the JSON of all values that do not set it."""
     return not value
 
 
 class StopReason(StrEnum):
-    """Why a run was stopped from outside. The worker records the reason before it kills anything."""
+    """Why a run was stopped from outside. The worker records the reason before it kills any process."""
 
     USER = "user"  # a client or an operator requested it
     TIMEOUT = "timeout"  # the reader's own time is up
     DISCONNECT = "disconnect"  # the last reader of a foreground run has left
-    DRAIN = "drain"  # the worker was asked to stop
+    DRAIN = "drain"  # the worker is stopping
     LEASE_LOST = "lease_lost"  # another worker owns the run now
 
 
 class FinishReason(StrEnum):
-    """Why the model stopped, by OpenAI's names."""
+    """Why the model stopped. The names are OpenAI's."""
 
     STOP = "stop"
     LENGTH = "length"
@@ -53,7 +52,7 @@ class FinishReason(StrEnum):
 
 
 class Tokens(Value):
-    """Token counts as the agent reported them; zeros when it reported none. A total that it left out is the sum."""
+    """Token counts as the agent reported them; zeros when it reported none. Without a reported total it is the sum."""
 
     prompt_tokens: int = Field(0, ge=0)
     completion_tokens: int = Field(0, ge=0)
@@ -118,10 +117,10 @@ class ToolUse(Value):
 
 
 class ToolCallDelta(Value):
-    """A piece of a call of one of the client's own tools, which the client is to make.
+    """A piece of a call that the client is to make, of one of its own tools.
 
-    `arguments` is append-only text. Calls are numbered from 0 in order; the first piece of each, and no other, has its
-    id and name. `extra` is what the model's server wants back with the result; each part of it comes in one piece only.
+    `arguments` is append-only text. `index` numbers the calls from 0 in order. Only the first piece of a call has its
+    id and name. The model's server requires `extra` back with the result; each part of it comes in one piece only.
     """
 
     stream: ClassVar[str] = "call"
@@ -142,7 +141,7 @@ class Usage(Tokens):
 
 
 class Unknown(Value):
-    """An event of a later release: it keeps its number, and readers skip it."""
+    """An event of a later release. It keeps its number, and readers skip it."""
 
     model_config = ConfigDict(extra="allow")
     stream: ClassVar[str] = "unknown"
@@ -224,20 +223,20 @@ _ENVELOPES = {kind.model_fields["stream"].default: kind for kind in get_args(Kno
 
 
 def is_terminal(event: Event) -> bool:
-    """Whether the event ends its run. Of the lifecycle events only the last one does."""
-    return type(event.data) in _TERMINAL  # not isinstance: readers ask for each event, and no kind has subclasses
+    """Whether the event ends its run. Only the last lifecycle event of a run does."""
+    return type(event.data) in _TERMINAL  # not isinstance: readers call this for each event, and no kind has subclasses
 
 
 _TERMINAL = frozenset(get_args(Terminal))
 
 
 def assert_ongoing(_data: Ongoing) -> None:
-    """For the last case of a `match` that shows some kinds only: by its type mypy refuses one that forgets a terminal
-    event, as `assert_never` does for all kinds."""
+    """For the last case of a `match` that handles some kinds only. Its type makes mypy refuse a `match` that misses a
+    terminal event, as `assert_never` does for every kind."""
 
 
 def _tag(value: Any) -> str:
-    if not isinstance(value, dict):  # an event already: pydantic calls this when it serialises, too
+    if not isinstance(value, dict):  # an event: pydantic also calls this when it serialises
         return _known(getattr(value, "stream", None))
     stream, data = value.get("stream"), value.get("data")
     if stream == "lifecycle" and isinstance(data, dict) and str(data.get("phase")) not in PHASES:
@@ -255,7 +254,7 @@ _ADAPTER: TypeAdapter[Event] = TypeAdapter(_EVENT)
 
 
 def make_event(data: EventData, *, run_id: str, session_key: str, attempt: int, seq: int, ts: int) -> Event:
-    """Gives `data` its place in the log."""
+    """Makes an event from `data` and its place in the log."""
     place = {"run_id": run_id, "session_key": session_key, "attempt": attempt, "seq": seq, "ts": ts}
     return _ADAPTER.validate_python({"stream": data.stream, "data": data, **place})
 

@@ -1,4 +1,4 @@
-"""A real server inside the test: an ASGI app on a free port of this machine."""
+"""A real server in the test's process: it serves an ASGI app on a free port of this machine."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ Lifespan = Literal["on", "off"]
 
 
 class _Prompt(uvicorn.Server):
-    """Stops as soon as it is told. uvicorn's own looks ten times a second whether it was told and whether all is done,
-    which took most of the time of a test that starts a server."""
+    """Stops at once. uvicorn's own server checks ten times a second whether it is to stop and whether all requests are
+    done, which took most of the time of a test that starts a server."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self._told = asyncio.Event()
+        self._stopping = asyncio.Event()
 
     def stop(self) -> None:
         self.should_exit = True
-        self._told.set()
+        self._stopping.set()
 
     async def main_loop(self) -> None:
         await self.on_tick(0)  # sets the header `Date`
-        await self._told.wait()
+        await self._stopping.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """In the order of uvicorn's own, without a time limit."""
+        """Does the steps of uvicorn's own shutdown in their order, without a time limit."""
         for server in self.servers:
             server.close()
         state = self.server_state
@@ -45,7 +45,7 @@ class _Prompt(uvicorn.Server):
 
 
 class _Limited(uvicorn.Server):
-    """uvicorn's own, for tests of what it does with requests that take too long."""
+    """uvicorn's own server, for tests with requests that take too long."""
 
     def stop(self) -> None:
         self.should_exit = True
@@ -62,7 +62,7 @@ async def served(
     )
     server = _Prompt(config) if drain_seconds is None else _Limited(config)
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        # asyncio sets it on the sockets that it makes. Without it each response takes 40 ms: head and body leave apart.
+        # As asyncio does on its own sockets. Without it each response takes 40 ms: head and body leave separately.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         serving = asyncio.create_task(server.serve([listening]), name="server")
         try:

@@ -66,7 +66,7 @@ def test_what_is_set_counts_and_what_is_empty_does_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "message"),
     [
         ("PORT", "http", "PORT='http': Input should be a valid integer"),
         ("PORT", "0", "PORT='0': Input should be greater than or equal to 1"),
@@ -86,10 +86,10 @@ def test_what_is_set_counts_and_what_is_empty_does_not() -> None:
         ("API_TOKENS", "a:secret,a:secret", "API_TOKENS=(not shown): names the credential 'a' twice"),
     ],
 )
-def test_a_wrong_value_is_told_with_its_name_and_what_is_allowed(name: str, value: str, told: str) -> None:
+def test_a_wrong_value_is_told_with_its_name_and_what_is_allowed(name: str, value: str, message: str) -> None:
     with pytest.raises(SettingsError) as wrong:
         read_settings({name: value})
-    assert str(wrong.value).startswith(told)
+    assert str(wrong.value).startswith(message)
     assert "secret" not in str(wrong.value)
 
 

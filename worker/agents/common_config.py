@@ -1,4 +1,4 @@
-"""The keys that every kind of agent has in agents.toml, and the types of keys that several kinds have."""
+"""The keys of every kind of agent in agents.toml, and types of keys that several kinds have."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from shared.run.run import Policy
 
 
 class CommonConfig(Policy):
-    """The keys of every kind, beside those of its Policy. A kind adds `kind`, a `Literal` of its own name."""
+    """The keys of every kind, besides those of its Policy. Each kind adds `kind`, a `Literal` of its own name."""
 
     model_config = ConfigDict(frozen=True, alias_generator=None)
 
     description: str = ""
-    timeout_seconds: float | None = Field(None, gt=0, allow_inf_nan=False)  # None: the service's own
+    timeout_seconds: float | None = Field(None, gt=0, allow_inf_nan=False)  # None: RUN_TIMEOUT_SECONDS
 
     @property
     def policy(self) -> Policy:

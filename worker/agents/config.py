@@ -1,4 +1,4 @@
-"""Reads agents.toml: a frozen value per agent, or one line about the first mistake of the operator who wrote it."""
+"""Reads agents.toml: returns a frozen value per agent, or raises one line about the first mistake."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from worker.agents.kinds import KINDS, AgentConfig
 
 
 def load_agents(path: Path, *, required: bool) -> dict[str, AgentConfig]:
-    """Reads the agents of a file by id; `*` is for every other id. Raises SettingsError, one line.
+    """Reads the agents of a file, by id. `*` serves every other id. Raises SettingsError with one line.
 
-    A file that is missing holds none, unless it is `required`.
+    Returns no agents when the file is missing and not `required`.
     """
     try:
         with path.open("rb") as file:
@@ -37,7 +37,7 @@ def load_agents(path: Path, *, required: bool) -> dict[str, AgentConfig]:
 
 
 def toml_table(agent_id: str) -> str:
-    """Names an agent's place in the file, for messages."""
+    """The name of an agent's table in the file, for messages."""
     return f"[agents.{agent_id}]" if re.fullmatch(r"[A-Za-z0-9_-]+", agent_id) else f'[agents."{agent_id}"]'
 
 
@@ -82,8 +82,8 @@ def _check_keys(written: Mapping[str, object], allowed: Collection[str]) -> None
             raise SettingsError(f"{key}: unknown key; {hint}")
 
 
-# Instead of messages in which pydantic names types of Python.
-_OWN_WORDS = {
+# They replace messages in which pydantic names types of Python.
+_OWN_MESSAGES = {
     "missing": "is missing",
     "tuple_type": "must be a list",
     "model_type": "must be a table",
@@ -93,7 +93,7 @@ _OWN_WORDS = {
 
 
 def _complaint(location: tuple[int | str, ...], kind: str, message: str) -> str:
-    """Never holds the value: an operator may have pasted a key there."""
+    """The message for a wrong key. It never holds the value: an operator may have pasted a secret there."""
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
-    text = _OWN_WORDS.get(kind, message.removeprefix("Value error, ").replace("Input should be", "must be"))
+    text = _OWN_MESSAGES.get(kind, message.removeprefix("Value error, ").replace("Input should be", "must be"))
     return f"{key}: {text}" if key else text

@@ -1,7 +1,7 @@
-"""The kinds of agent: for each its keys in agents.toml, and how an agent is made from them.
+"""Lists the kinds of agent, with their keys in agents.toml, and opens an agent of each kind.
 
 A new kind is its agent, its config class, its place in `AgentConfig` and its case in `open_agent` here, a section of
-docs/agents.md, and a table of agents.example.toml. mypy finds a place without a case.
+docs/agents.md, and a table of agents.example.toml. mypy finds a kind without a case.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ KINDS: Mapping[str, type[AgentConfig]] = {
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What agents are opened with.
+    """The resources that agents use.
 
-    `environment` has the variables that commands are allowed, and the keys of upstreams. Directories of sessions are
-    made in `work_root`. Python agents run in `loops`. Leaving `stack` closes what agents hold open.
+    `environment` has the variables that commands may get, and the keys of upstreams. `work_root` holds the directories
+    of sessions. Python agents run in `loops`. `stack` closes the resources of agents.
     """
 
     environment: Mapping[str, str]
@@ -41,10 +41,10 @@ class Surroundings:
 
 
 async def open_agent(agent_id: str, config: AgentConfig, around: Surroundings) -> Agent:
-    """Raises SettingsError when the agent cannot run here.
+    """Opens an agent. Raises SettingsError when the agent cannot run on this machine.
 
-    A case imports its agent itself. The OpenAI client takes half a second to import, and `make run` reads the keys of
-    agents without ever opening one.
+    Each case imports its agent itself: the OpenAI client takes half a second to import, and `make run` reads the keys
+    of agents without opening an agent.
     """
     match config:
         case CommandConfig():

@@ -1,4 +1,4 @@
-"""Opens agents: from what an operator wrote to agents that can run."""
+"""Opens the agents that agents.toml configures."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from worker.agents.python.agent_loops import opened_loops
 async def open_agents(
     configs: Mapping[str, AgentConfig], environment: Mapping[str, str], *, work_root: Path = ROOT
 ) -> AsyncIterator[Mapping[str, Agent]]:
-    """Opens one agent per entry, by its id or `*`; leaving closes what they hold open.
+    """Opens an agent for each config, and yields them by id or `*`. At the end it closes their resources.
 
     `environment` and `work_root` are those of `Surroundings`. Raises SettingsError for the first agent that cannot run
-    here.
+    on this machine.
     """
     async with AsyncExitStack() as stack:
         loops = await stack.enter_async_context(opened_loops())

@@ -1,4 +1,4 @@
-"""The seam between the worker and every kind of agent."""
+"""The interface between the worker and every kind of agent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.run.run import Turn
 
 
 class Finished(Value):
-    """Why the model stopped. It is no event of the log: the run's last event carries the agent's last one."""
+    """Why the model stopped. It is no event of the log: the run's last event has the agent's last reason."""
 
     reason: FinishReason
 
@@ -22,9 +22,9 @@ AgentEvent = Delta | ToolUse | ToolCallDelta | Reasoning | Usage | Finished
 
 
 class AgentConversation(Value):
-    """The agent keeps the conversation in which it answers, and finds it again by `id` as long as `place` is the same.
+    """Names the agent's own conversation. The agent finds it again by `id` as long as `place` is the same.
 
-    It is for the worker, not for readers. The last one that an agent emits counts.
+    The worker uses it, and readers do not get it. The last one that an agent emits counts.
     """
 
     id: str
@@ -64,7 +64,7 @@ class AgentInput(Value):
     session_key: str
     agent_id: str
     traceparent: str = Field("", exclude_if=empty)  # the agent's span, in W3C's form, for the services that it calls
-    named_session: bool = Field(False, exclude=True)  # a next turn may come
+    named_session: bool = Field(False, exclude=True)  # the session may have a next turn
     earlier: EarlierConversation | None = Field(None, exclude=True)
 
     @property
@@ -79,8 +79,8 @@ class Agent(Protocol):
     def run(self, input: AgentInput) -> AsyncGenerator[AgentOutput, None]:
         """Yields output until the answer is complete. A `Delta` of message n+1 begins a new assistant message.
 
-        It ends by returning, or by raising RunError. Any other exception is a bug of the agent and fails the run as
-        `agent_failed`. When the caller closes the generator or is cancelled, every process and task that the agent
-        started has ended before the close returns.
+        The generator returns at the end, or raises RunError. Any other exception is a bug of the agent and fails the
+        run as `agent_failed`. When the caller closes the generator or is cancelled, every process and task that the
+        agent started has ended before the close returns.
         """
         ...

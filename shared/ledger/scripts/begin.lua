@@ -1,4 +1,4 @@
--- Notes that an attempt at a lost run starts an agent. ARGV: 1 id, 2 token. Answers 1, or 0 when the token no longer owns the run.
+-- Notes that an attempt at a lost run starts an agent. ARGV: 1 id, 2 token. Returns 1, or 0 when the token no longer owns the run.
 local id, token = ARGV[1], ARGV[2]
 if not owns(id, token) then
   return 0

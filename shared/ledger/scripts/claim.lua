@@ -1,7 +1,7 @@
--- Gives runs to an owner, with a lease. ARGV: 1 owner, 2 lease in ms, 3 most runs, 4 agents served with their policies, as JSON,
--- 5 the id of the one run that the owner claims in order to end it, else ''.
--- Answers, a run each: {id, state it came from, token, attempt, tries, cancel, 1 if an agent begins, now, spec, policy, when it was
--- accepted, since when it could be claimed (0: not yet)}.
+-- Gives runs to an owner, with a lease. ARGV: 1 owner, 2 lease in ms, 3 most runs, 4 the agents that the owner serves, with their
+-- policies, as JSON, 5 the id of the run that the owner claims in order to end it, else ''.
+-- Returns for each run: {id, its state before, token, attempt, tries, cancel, 1 if an agent begins, now, spec, policy, when it was
+-- accepted, when it became ready for a claim (0: not yet)}.
 local owner, lease, most, only = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[5]
 local serves = cjson.decode(ARGV[4])
 local now = clock()
@@ -14,7 +14,7 @@ for _, name in ipairs(redis.call('HKEYS', KEY.paused)) do
   paused[name] = true
 end
 
--- Removes a run that arq enqueued without us, or that outlived its record.
+-- Removes a run that only arq knows, or that outlived its record.
 local function drop(id)
   unlease(id)
   redis.call('ZREM', KEY.queue, id)
@@ -23,8 +23,8 @@ local function drop(id)
   redis.call('DEL', KEY.job .. id, KEY.retry .. id)
 end
 
--- A run that waits for its session's turn, or for an operator, lives on, and a later claim checks it again. An API process that
--- claims keeps it alive, too: there may be no worker with a free slot.
+-- Prolongs the keys of a run that waits for its session's turn or for an operator, and lets a later claim check it again. Claims of
+-- API processes do so, too: there may be no worker with a free slot.
 local function wait_on(id, run)
   redis.call('ZADD', KEY.queue, score(now + LANE_CHECK_MS), id)
   redis.call('PEXPIRE', KEY.run .. id, run.keep)
@@ -34,7 +34,7 @@ local function wait_on(id, run)
   redis.call('PEXPIRE', KEY.state .. 'queued', run.keep)
 end
 
--- Moves a run out of the way of those that may be claimed, and notes its place in the queue: resuming gives that back.
+-- Moves a paused run behind the runs that a worker may claim, and notes its place in the queue. `resume` gives that back.
 local function hold(id, run)
   local parked = KEY.parked .. (paused[run.agent] and run.agent or ALL)
   local place = redis.call('ZSCORE', KEY.parked .. ALL, id) or redis.call('ZSCORE', KEY.queue, id) or score(now)
@@ -44,13 +44,13 @@ local function hold(id, run)
   held = held + 1
 end
 
--- Whether the run may wait on for a worker. 0: its patience has not begun, as its session's turn had not come.
+-- Whether the run may go on waiting for a worker. 0: its queue timeout has not begun, as its session's turn has not come.
 local function patient(run)
   local until_ms = tonumber(run.queued_until)
   return until_ms == 0 or now < until_ms
 end
 
--- Whether the run may be taken now; `named` is true when the owner claims just this run, in order to end it.
+-- Whether the owner may claim the run now. `named` is true when the owner claims this run only, in order to end it.
 local function due(id, run, named)
   local stopped = paused[run.agent] or paused[ALL]
   if run.state == 'running' then
@@ -61,7 +61,7 @@ local function due(id, run, named)
     return true
   end
   if stopped and counted then
-    hold(id, run) -- its patience does not end meanwhile
+    hold(id, run) -- its queue timeout does not end it during a pause
     return false
   end
   if named and counted then
@@ -72,7 +72,7 @@ local function due(id, run, named)
     return false
   end
   if named or stopped then
-    ready(id, now) -- the run before it has vanished
+    ready(id, now) -- the run before it is gone without a settlement
     return false
   end
   return true
@@ -88,13 +88,13 @@ local function read(id)
   return run
 end
 
--- Whether this claim is to start an agent. Nothing else decides that: Python takes the answer (shared/ledger/takeover.py). Of a
--- lost run only its log shows whether an agent starts; the script `begin` notes it then.
+-- Whether this claim starts an agent. Only this function decides that, and Python uses its result (shared/ledger/takeover.py). For a
+-- lost run Python decides by the log, and the script `begin` notes the start.
 local function begins(from, run, named)
   return from == 'queued' and not named and not run.cancel and patient(run)
 end
 
--- Claims the run if that may be. Answers whether it is still where it was found.
+-- Claims the run if it is due. Returns whether it is still in the set in which `scan` found it.
 local function take(id, named)
   local run = read(id)
   if not run.state or ENDS[run.state] then
@@ -132,7 +132,7 @@ local function take(id, named)
   return false
 end
 
--- In pages, so that runs of agents this owner does not serve cannot hide the ones behind them.
+-- Reads pages, so that runs of agents that this owner does not serve cannot hide the runs behind them.
 local function scan(zset)
   local page, passed = 100, 0
   while passed < 1000 and held < HELD_AT_ONCE do
@@ -155,10 +155,10 @@ if only ~= '' then
   take(only, true)
 else
   watch(now, lease)
-  scan(KEY.leases) -- a lost run has waited longest
+  scan(KEY.leases) -- first: a lost run has waited longest
   scan(KEY.queue)
   if held >= HELD_AT_ONCE then
-    ring((next(serves))) -- behind them there may be others
+    ring((next(serves))) -- there may be other runs behind the held ones
   end
 end
 return claimed

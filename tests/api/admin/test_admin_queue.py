@@ -50,7 +50,9 @@ async def test_an_agent_is_paused_and_resumed(olga: httpx.AsyncClient, ledger: L
 
 async def test_an_idle_agent_that_is_paused_is_seen(olga: httpx.AsyncClient) -> None:
     seen = (await olga.post(f"{QUEUE}/pause", json={"agent": "nobody"})).json()
-    assert [(one["agent"], one["waiting"], one["paused"]["who"]) for one in seen["agents"]] == [("nobody", 0, "olga")]
+    assert [(agent["agent"], agent["waiting"], agent["paused"]["who"]) for agent in seen["agents"]] == [
+        ("nobody", 0, "olga")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Who may do what; what each route does is told beside it."""
+"""The scopes that each route requires. The tests of each file test what its routes do."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ async def test_a_client_may_neither_look_nor_act(alice: httpx.AsyncClient, metho
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 async def test_nobody_else_gets_in(api: Api, method: str, path: str) -> None:
-    async with httpx.AsyncClient(base_url=api.url) as nobody:
-        assert (await nobody.request(method, path)).status_code == 401
+    async with httpx.AsyncClient(base_url=api.url) as stranger:
+        assert (await stranger.request(method, path)).status_code == 401
 
 
 @pytest.mark.parametrize(("method", "path"), ACTS)

@@ -171,7 +171,7 @@ async def test_an_operator_sees_why_a_run_failed(
 async def test_a_run_that_has_ended_in_its_log_has_ended(
     mona: httpx.AsyncClient, alice: httpx.AsyncClient, stage: Stage, log: EventLog
 ) -> None:
-    """Its writer may have died before it told the ledger."""
+    """The writer may have died before it settled the ledger."""
     run_id = await posted(alice)
     attempt = await stage.take()
     last = make_event(Completed(), run_id=run_id, session_key=attempt.claim.run.session_key, attempt=1, seq=3, ts=3)
@@ -208,10 +208,10 @@ async def test_there_is_no_such_run(mona: httpx.AsyncClient, path: str) -> None:
 async def test_any_run_can_be_followed(mona: httpx.AsyncClient, alice: httpx.AsyncClient, stage: Stage) -> None:
     run_id = await posted(alice)
     attempt = await stage.take("Hello")
-    async with feed(mona, f"{RUNS}/{run_id}/events", after=2) as heard:
-        assert json.loads((await heard.next()).data)["data"]["delta"] == "Hello"
+    async with feed(mona, f"{RUNS}/{run_id}/events", after=2) as events:
+        assert json.loads((await events.next()).data)["data"]["delta"] == "Hello"
         await attempt.end()
-        assert json.loads((await heard.next()).data)["data"]["phase"] == "end"
+        assert json.loads((await events.next()).data)["data"]["phase"] == "end"
     assert (await mona.get(f"{RUNS}/{run_id}/events", params={"after": 4})).status_code == 204
 
 
@@ -223,8 +223,8 @@ async def test_who_watches_is_no_reader(
     attended = KEYS.prefixes()["attended"]
     at = look.zscore(attended, run_id)
     await stage.take("Hello")
-    async with feed(mona, f"{RUNS}/{run_id}/events") as heard:
-        await heard.next()
+    async with feed(mona, f"{RUNS}/{run_id}/events") as events:
+        await events.next()
         assert look.zscore(attended, run_id) == at
     assert look.zscore(attended, run_id) == at
 
@@ -344,9 +344,9 @@ async def test_only_what_fits_is_run_again_and_no_more_than_asked_for(olga: http
 async def test_what_is_not_run_again_is_told(olga: httpx.AsyncClient, ledger: Ledger) -> None:
     unserved = await ended(ledger, a_run(agent_id="gone"), FAILED)
     served = await ended(ledger, a_run(), FAILED)
-    told = await retried(olga)
-    assert [pair["id"] for pair in told["data"]] == [served]
-    assert [(one["id"], one["code"]) for one in told["refused"]] == [(unserved, "model_not_found")]
+    result = await retried(olga)
+    assert [pair["id"] for pair in result["data"]] == [served]
+    assert [(refusal["id"], refusal["code"]) for refusal in result["refused"]] == [(unserved, "model_not_found")]
 
 
 @pytest.mark.parametrize(

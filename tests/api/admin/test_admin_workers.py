@@ -18,7 +18,7 @@ WORKERS = "/v1/admin/workers"
 
 
 @pytest.mark.parametrize(
-    ("said", "running", "silent_ms", "state"),
+    ("announced", "running", "silent_ms", "state"),
     [
         ("serving", 3, 0, "serving"),
         ("draining", 3, 0, "draining"),
@@ -33,13 +33,13 @@ async def test_the_state_of_a_worker(
     mona: httpx.AsyncClient,
     pipe: Pipe,
     look: Look,
-    said: Literal["serving", "draining", "gone"],
+    announced: Literal["serving", "draining", "gone"],
     running: int,
     silent_ms: int,
     state: str,
 ) -> None:
-    word = announcement("w2", "main", "coder", state=said).model_copy(update={"running": running})
-    await Presence(pipe, KEYS).announce(word)
+    sent = announcement("w2", "main", "coder", state=announced).model_copy(update={"running": running})
+    await Presence(pipe, KEYS).announce(sent)
     seconds, _ = look.time()
     _, _, text = (look.hget(KEYS.workers, "w2") or b"").partition(b" ")
     look.hset(KEYS.workers, "w2", b"%d %b" % (seconds * 1000 - silent_ms, text))

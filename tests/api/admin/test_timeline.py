@@ -21,12 +21,12 @@ from shared.run.events import (
 from tests.events import KINDS, said
 
 
-def told(*all_said: EventData, attempt: int = 1) -> list[tuple[str, str]]:
-    return [(step.what, step.note) for step in timeline(said(*all_said, attempt=attempt))]
+def steps_of(*data: EventData, attempt: int = 1) -> list[tuple[str, str]]:
+    return [(step.what, step.note) for step in timeline(said(*data, attempt=attempt))]
 
 
 def test_the_steps_of_a_run() -> None:
-    assert told(
+    assert steps_of(
         Queued(),
         Started(attempt=1, worker="w1"),
         Reasoning(delta="hm"),
@@ -51,9 +51,9 @@ def test_the_steps_of_a_run() -> None:
 
 
 def test_how_else_a_run_may_end() -> None:
-    assert told(Failed(code="worker_lost", message="m")) == [("error", "worker_lost")]
-    assert told(Cancelled(reason=StopReason.USER)) == [("cancelled", "user")]
-    assert told(Queued(reason=StopReason.DRAIN)) == [("queued", "drain")]
+    assert steps_of(Failed(code="worker_lost", message="m")) == [("error", "worker_lost")]
+    assert steps_of(Cancelled(reason=StopReason.USER)) == [("cancelled", "user")]
+    assert steps_of(Queued(reason=StopReason.DRAIN)) == [("queued", "drain")]
 
 
 @pytest.mark.parametrize("thing", [thing for thing, stream, _ in KINDS if stream == "lifecycle"])

@@ -408,7 +408,7 @@ async def test_the_official_client_gets_its_answer_from_another_process_and_the_
 async def test_events_that_were_published_to_nobody_are_read_from_the_stream(
     broker: Broker, alice: httpx.AsyncClient, stage: Stage
 ) -> None:
-    """Whoever joins late has missed what was published before."""
+    """A reader that joins late has missed the messages that were published before."""
     async with streamed_chat(alice, chat()) as stream:
         attempt = await stage.take("one ", "two ")
         async with anyio.create_task_group() as readers:

@@ -37,7 +37,7 @@ class Books:
 
 
 def test_each_declared_method_is_a_route_in_the_order_of_the_class() -> None:
-    """Starlette takes the first route that fits, so a fixed path stands before one with a parameter."""
+    """Starlette takes the first route that fits, so a fixed path comes before one with a parameter."""
     books = Books()
     assert [(route.path, route.methods, route.endpoint) for route in routes_of(books)] == [
         ("/books/new", {"GET", "HEAD"}, books.new),

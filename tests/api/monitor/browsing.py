@@ -15,7 +15,7 @@ from tests.plain import NO_TLS
 @asynccontextmanager
 async def browsing(api: Api, token: str | None = OLGA) -> AsyncIterator[httpx.AsyncClient]:
     """A browser that has logged in with `token`; without one it has not logged in."""
-    async with httpx.AsyncClient(base_url=api.url, headers={"Origin": api.url}, verify=NO_TLS) as browser:
+    async with httpx.AsyncClient(base_url=api.url, headers={"Origin": api.url}, verify=NO_TLS, timeout=30) as browser:
         if token is not None:
             assert (await browser.post("/monitor/login", data={"token": token})).status_code == 303
         yield browser

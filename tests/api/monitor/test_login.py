@@ -19,10 +19,10 @@ def request(scheme: str = "http", /, **headers: str) -> Request:
     )
 
 
-def logged_in(token: str, asked: Request) -> str:
+def logged_in(token: str, sent_request: Request) -> str:
     """The cookie's line."""
     answer = Response()
-    login_of(TOKENS).begin_session(asked, token, answer)
+    login_of(TOKENS).begin_session(sent_request, token, answer)
     return answer.headers["set-cookie"]
 
 
@@ -53,10 +53,10 @@ def test_the_cookie_is_for_these_pages_alone_and_out_of_reach_of_scripts() -> No
 
 
 @pytest.mark.parametrize(
-    "asked", [request("https"), request(x_forwarded_proto="https"), request(x_forwarded_proto="https, http")]
+    "sent_request", [request("https"), request(x_forwarded_proto="https"), request(x_forwarded_proto="https, http")]
 )
-def test_over_tls_the_cookie_stays_on_tls(asked: Request) -> None:
-    assert "Secure" in logged_in("looks", asked)
+def test_over_tls_the_cookie_stays_on_tls(sent_request: Request) -> None:
+    assert "Secure" in logged_in("looks", sent_request)
 
 
 def test_a_session_that_ends_is_forgotten_by_the_browser() -> None:

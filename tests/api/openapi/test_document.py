@@ -27,7 +27,7 @@ def test_it_is_an_openapi_document() -> None:
 
 
 async def test_every_route_is_in_it_and_nothing_else(api: Api) -> None:
-    """But for the pages, which are for people."""
+    """Pages of the monitor are not in it."""
     routes = {
         (route.path, method)
         for route in api.application.app.routes
@@ -37,15 +37,15 @@ async def test_every_route_is_in_it_and_nothing_else(api: Api) -> None:
     assert {(path, method.upper()) for path, item in DOCUMENT["paths"].items() for method in item} == routes
 
 
-async def test_nobody_has_to_say_who_asks(api: Api) -> None:
-    async with httpx.AsyncClient(base_url=api.url) as nobody:
-        answer = await nobody.get("/openapi.json")
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json; charset=utf-8")
-    assert answer.json() == DOCUMENT
+async def test_it_requires_no_credential(api: Api) -> None:
+    async with httpx.AsyncClient(base_url=api.url) as stranger:
+        response = await stranger.get("/openapi.json")
+    assert (response.status_code, response.headers["content-type"]) == (200, "application/json; charset=utf-8")
+    assert response.json() == DOCUMENT
 
 
 def test_every_reference_leads_somewhere() -> None:
-    """The validator does not follow those that nobody uses."""
+    """The validator does not follow unused references."""
     names = {line.split('"')[0] for line in described().decode().split('"$ref":"#/components/')[1:]}
     assert names
     for kind, name in (name.split("/") for name in names):
@@ -60,7 +60,7 @@ def test_every_operation_but_the_open_ones_says_how_it_fails() -> None:
 
 
 def test_names_are_written_as_the_api_writes_them() -> None:
-    """Our values have other names in Redis than in answers."""
+    """Our values have other names in Redis than in responses."""
     schemas = DOCUMENT["components"]["schemas"]
     assert "prompt_tokens" in schemas["Tokens"]["properties"]
     assert set(schemas["State"]["enum"]) == set(State)

@@ -257,9 +257,9 @@ async def test_to_another_credential_a_run_is_not_there(
 ) -> None:
     run_id = await made(alice)
     theirs = await bob.request(method, path.format(run_id))
-    nobodys = await bob.request(method, path.format("chatcmpl_none"))
-    assert problem(theirs) == problem(nobodys) == (404, "run_not_found", None)
-    assert theirs.text.replace(run_id, "") == nobodys.text.replace("chatcmpl_none", "")
+    missing = await bob.request(method, path.format("chatcmpl_none"))
+    assert problem(theirs) == problem(missing) == (404, "run_not_found", None)
+    assert theirs.text.replace(run_id, "") == missing.text.replace("chatcmpl_none", "")
     record = await ledger.record(run_id)
     assert record is not None
     assert record.cancel is None
@@ -268,10 +268,10 @@ async def test_to_another_credential_a_run_is_not_there(
 
 @pytest.mark.parametrize("path", ["", "/r", "/r/events", "/r/wait"])
 async def test_without_a_credential_nothing_is_shown(api: Api, path: str) -> None:
-    async with httpx.AsyncClient(base_url=api.url) as nobody:
-        answer = await nobody.get(f"/v1/runs{path}")
+    async with httpx.AsyncClient(base_url=api.url) as stranger:
+        answer = await stranger.get(f"/v1/runs{path}")
         assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
-        assert (await nobody.post("/v1/runs", json={"input": "Hi"})).status_code == 401
+        assert (await stranger.post("/v1/runs", json={"input": "Hi"})).status_code == 401
 
 
 # --- lists ------------------------------------------------------------------------------------------------------------
@@ -293,7 +293,7 @@ def flat(found: list[list[str]]) -> list[str]:
 
 
 async def test_a_list_is_paged_from_the_newest_on(alice: httpx.AsyncClient, ledger: Ledger) -> None:
-    """More than the script looks at in one step."""
+    """More runs than the script reads in one step."""
     runs = [a_run() for _ in range(230)]
     for run in runs:
         await submit(ledger, run)
@@ -521,11 +521,11 @@ async def test_who_waits_reads_and_who_gives_up_waiting_has_left(
         look.zadd(ATTENDED, {run_id: 0})
         async with api.client() as impatient:
             waiting = asyncio.create_task(impatient.get(f"/v1/runs/{run_id}/wait"))
-            await wait_until(lambda: look.zscore(ATTENDED, run_id), "the one who waits was heard of")
+            await wait_until(lambda: look.zscore(ATTENDED, run_id), "the ledger counts the reader that waits")
             look.zadd(ATTENDED, {run_id: FOREVER})
             waiting.cancel()
             await asyncio.wait([waiting])
-        await wait_until(lambda: look.zscore(ATTENDED, run_id) != FOREVER, "it was noticed that nobody waits any more")
+        await wait_until(lambda: look.zscore(ATTENDED, run_id) != FOREVER, "the ledger counts no reader that waits")
 
 
 # --- cancel -----------------------------------------------------------------------------------------------------------
@@ -583,7 +583,7 @@ async def test_what_has_ended_cannot_be_cancelled_and_that_is_no_error(alice: ht
 async def test_a_run_whose_worker_has_vanished_is_cancelled_without_any(
     broker: Broker, alice: httpx.AsyncClient, stage: Stage
 ) -> None:
-    """The note stays, and whoever finds the lease over ends the run by it."""
+    """The note stays. The process that finds the lease over ends the run by it."""
     run_id = await made(alice)
     await stage.take("half")
     assert (await alice.post(f"/v1/runs/{run_id}/cancel")).json()["state"] == "running"
@@ -593,7 +593,7 @@ async def test_a_run_whose_worker_has_vanished_is_cancelled_without_any(
     assert (view["state"], view["text"], view["error"]) == ("cancelled", "half", None)
 
 
-# --- runs nobody serves, runs nobody reads ----------------------------------------------------------------------------
+# --- runs without a worker, runs without a reader ---------------------------------------------------------------------
 
 
 async def test_a_run_that_nobody_serves_ends_without_a_worker(broker: Broker, alice: httpx.AsyncClient) -> None:

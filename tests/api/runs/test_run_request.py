@@ -11,7 +11,7 @@ from shared.run.run import Turn
 from shared.run.sessions import MAX_KEY
 
 
-def asked(**fields: JsonValue) -> RunRequest:
+def request_of(**fields: JsonValue) -> RunRequest:
     return run_request({"input": "Hi", **fields})
 
 
@@ -25,28 +25,30 @@ def refused(**fields: JsonValue) -> tuple[int, JsonValue, JsonValue]:
 
 
 def test_an_input_is_all_that_it_takes() -> None:
-    request = asked()
+    request = request_of()
     assert (request.prompt.message, request.background) == ("Hi", True)
     session = request.resolved()
     assert (session.agent_id, session.stable) == ("main", False)
 
 
 def test_a_conversation_is_read_as_in_chat_completions() -> None:
-    said: JsonValue = [
+    messages: JsonValue = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Hi"},
         {"role": "assistant", "content": "Hello"},
         {"role": "user", "content": "Bye"},
     ]
-    prompt = run_request({"messages": said}).prompt
+    prompt = run_request({"messages": messages}).prompt
     assert (prompt.message, prompt.extra_system_prompt) == ("Bye", "Be brief.")
     assert prompt.history == (Turn(role="user", content="Hi"), Turn(role="assistant", content="Hello"))
 
 
 def test_tools_and_what_else_a_model_is_told() -> None:
     tool: JsonObject = {"type": "function", "function": {"name": "f"}}
-    assert asked(tools=[tool], params={"temperature": 0, "seed": None}).ask == ModelOptions((tool,), {"temperature": 0})
-    assert asked().ask == asked(tools=None).ask == ModelOptions()
+    assert request_of(tools=[tool], params={"temperature": 0, "seed": None}).ask == ModelOptions(
+        (tool,), {"temperature": 0}
+    )
+    assert request_of().ask == request_of(tools=None).ask == ModelOptions()
 
 
 @pytest.mark.parametrize(
@@ -55,21 +57,21 @@ def test_tools_and_what_else_a_model_is_told() -> None:
 )
 def test_what_cannot_be_told_to_a_model_is_refused(fields: JsonObject, param: str) -> None:
     with pytest.raises(ApiError) as failed:
-        _ = asked(**fields).ask
+        _ = request_of(**fields).ask
     assert (failed.value.status, failed.value.error["param"]) == (400, param)
 
 
 def test_agent_and_session_are_named() -> None:
-    session = asked(agent="Beta", session=" mine ").resolved()
+    session = request_of(agent="Beta", session=" mine ").resolved()
     assert (session.agent_id, session.key, session.stable) == ("beta", "mine", True)
 
 
 def test_a_session_key_can_name_the_agent() -> None:
-    assert asked(session="agent:beta:x").resolved().agent_id == "beta"
+    assert request_of(session="agent:beta:x").resolved().agent_id == "beta"
 
 
 def test_without_readers_a_run_ends_only_when_that_is_asked_for() -> None:
-    assert not asked(background=False).background
+    assert not request_of(background=False).background
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,7 @@ def test_what_is_wrong_is_named(fields: dict[str, JsonValue], param: str) -> Non
 
 
 @pytest.mark.parametrize("messages", [[], [{"role": "system", "content": "Hi"}], [1]])
-def test_somebody_has_to_say_something(messages: JsonValue) -> None:
+def test_a_request_needs_a_user_message(messages: JsonValue) -> None:
     with pytest.raises(ApiError, match="Missing user message in `messages`") as failed:
         _ = run_request({"messages": messages}).prompt
     assert failed.value.status == 400

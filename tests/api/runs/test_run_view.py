@@ -62,7 +62,7 @@ def test_what_was_said_so_far() -> None:
 
 @pytest.mark.parametrize("state", [State.RUNNING, State.COMPLETED])
 def test_a_run_has_ended_when_its_log_has(state: State) -> None:
-    """The ledger hears of it a moment later, and of nothing when the worker dies in that moment."""
+    """The worker settles the ledger a moment later, or not at all when it dies in that moment."""
     record = RUNNING.model_copy(update={"state": state})
     view = whole(record, Head(seq=5, end=End(state=State.COMPLETED, text="Hi", usage=TOKENS)), "")
     assert (view.state, view.text, view.usage, view.last_event) == ("completed", "Hi", TOKENS, 5)

@@ -88,7 +88,7 @@ async def claimed_or_none(ledger: Ledger) -> Claim | None:
 
 
 class StoppedPipe(Pipe):
-    """A pipe whose scripts read a clock that stands at `at_ms`, so that a test can meet a boundary exactly."""
+    """A pipe whose scripts read a clock that stops at `at_ms`, so that a test can hit a boundary exactly."""
 
     def __init__(self, redis: Redis, *, at_ms: int) -> None:
         super().__init__(redis)

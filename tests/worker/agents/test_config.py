@@ -28,13 +28,13 @@ def loaded(folder: Path, text: str) -> dict[str, AgentConfig]:
 
 
 def complaint(folder: Path, text: str) -> str:
-    """What is said after the name of the file."""
+    """The error message after the name of the file."""
     with pytest.raises(SettingsError) as wrong:
         loaded(folder, text)
-    told = str(wrong.value)
-    assert told.startswith(f"{folder / 'agents.toml'}: ")
-    assert "\n" not in told
-    return told.removeprefix(f"{folder / 'agents.toml'}: ")
+    message = str(wrong.value)
+    assert message.startswith(f"{folder / 'agents.toml'}: ")
+    assert "\n" not in message
+    return message.removeprefix(f"{folder / 'agents.toml'}: ")
 
 
 def test_every_kind_can_be_written(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ PLACE = (
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("[agents.a]\nkind =\n", "is not TOML: Invalid value (at line 2, column 7)"),
         ("", "has no agent; write a table [agents.main]"),
@@ -216,8 +216,8 @@ PLACE = (
         ),
     ],
 )
-def test_the_first_mistake_is_told_in_one_line(tmp_path: Path, text: str, told: str) -> None:
-    assert complaint(tmp_path, text) == told
+def test_the_first_mistake_is_told_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+    assert complaint(tmp_path, text) == message
 
 
 @pytest.mark.parametrize("agent_id", ["Main", "", "-a", "_a", "a" * 65, "ä", "a:b"])
@@ -253,7 +253,7 @@ def test_a_preset_knows_how_to_go_on_and_how_to_forget(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "told"),
+    ("keys", "message"),
     [
         ('resume = ["--continue"]', "resume: must have {conversation} once"),
         ('resume = ["{conversation}", "{conversation}"]', "resume: must have {conversation} once"),
@@ -262,8 +262,8 @@ def test_a_preset_knows_how_to_go_on_and_how_to_forget(tmp_path: Path) -> None:
         ('forget = ["{conversation}"]', "command: {conversation} is allowed in `resume` only"),
     ],
 )
-def test_a_conversation_has_its_place_on_the_command_line(tmp_path: Path, keys: str, told: str) -> None:
-    assert told in complaint(tmp_path, f'[agents.a]\nkind = "command"\ncommand = ["cli"]\n{keys}\n')
+def test_a_conversation_has_its_place_on_the_command_line(tmp_path: Path, keys: str, message: str) -> None:
+    assert message in complaint(tmp_path, f'[agents.a]\nkind = "command"\ncommand = ["cli"]\n{keys}\n')
 
 
 @pytest.mark.parametrize(

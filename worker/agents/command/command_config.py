@@ -29,18 +29,18 @@ Word = Annotated[str, AfterValidator(_word)]
 
 
 class Warm(BaseModel):
-    """Processes that are started before they are needed, and kept for their session's next turn; per worker."""
+    """Limits of the processes that each worker starts in advance, and keeps for their session's next turn."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    ready: int = Field(1, ge=0, le=100)  # for any session
-    kept: int = Field(4, ge=0, le=1_000)  # for the sessions that used them last
-    idle_seconds: float = Field(300, gt=0, allow_inf_nan=False)  # one that is kept longer ends
-    turns: int = Field(50, ge=1)  # one that had so many ends
+    ready: int = Field(1, ge=0, le=100)  # processes for any session
+    kept: int = Field(4, ge=0, le=1_000)  # processes for the sessions that used them last
+    idle_seconds: float = Field(300, gt=0, allow_inf_nan=False)  # the worker ends a process that is idle for longer
+    turns: int = Field(50, ge=1)  # the worker ends a process after so many turns
 
 
 def _warm(written: object) -> object:
-    """A number is how many shall be ready."""
+    """Turns a number into a table with `ready`."""
     if isinstance(written, int) and not isinstance(written, bool):
         if written < 1:
             raise ValueError("must be at least 1, or a table; leave it out to start the command for each run")
@@ -52,17 +52,17 @@ class CommandConfig(CommonConfig):
     """An executable and its arguments, never run through a shell."""
 
     kind: Literal["command"]
-    preset: Literal["claude", "codex", "gemini", "opencode", "pi", "openclaw"] | None = None  # fills in what follows
+    preset: Literal["claude", "codex", "gemini", "opencode", "pi", "openclaw"] | None = None  # fills in the keys below
     command: tuple[Word, ...] = Field(min_length=1)
-    args: tuple[Word, ...] = ()  # put behind `command`, such as the model that a preset is to use
-    resume: tuple[Word, ...] = ()  # put behind both, to go on in the CLI's own {conversation}
-    forget: tuple[Word, ...] = ()  # put there instead when the session has no name, so that nothing is left of it
+    args: tuple[Word, ...] = ()  # appended to `command`, such as the model that a preset uses
+    resume: tuple[Word, ...] = ()  # appended to both, to continue the CLI's own {conversation}
+    forget: tuple[Word, ...] = ()  # appended instead in a session without a name, so that the CLI keeps nothing
     input: Literal["stdin", "json", "argument"] = "stdin"
     output: Literal["text", "jsonl", "claude", "codex", "gemini", "opencode", "pi", "openclaw"] = "text"
-    env: tuple[VariableName, ...] = DEFAULT_ENV  # the variables of the worker's that the command gets
+    env: tuple[VariableName, ...] = DEFAULT_ENV  # the worker's variables that the command gets
     workdir: Annotated[str, AfterValidator(_workdir)] | None = None  # None: the worker's own directory
     limits: Limits = Limits()
-    warm: Annotated[Warm | None, BeforeValidator(_warm)] = None  # None: started for each run
+    warm: Annotated[Warm | None, BeforeValidator(_warm)] = None  # None: the worker starts the command for each run
 
     @model_validator(mode="before")
     @classmethod

@@ -45,7 +45,7 @@ class OpenAIConfig(CommonConfig):
     kind: Literal["openai"]
     base_url: Annotated[str, AfterValidator(_http_url)]
     model: str = Field(min_length=1)
-    api_key_env: VariableName | None = None  # the variable that holds the key; None: none is needed
-    allowed_params: tuple[ParamName, ...] = (TOOLS, *USUAL)  # fields of a request that reach the model
-    params: Annotated[JsonObject, AfterValidator(_fixed)] = Field({})  # what is the same in all requests
+    api_key_env: VariableName | None = None  # the variable that holds the key; None: the server needs no key
+    allowed_params: tuple[ParamName, ...] = (TOOLS, *USUAL)  # fields of a request that the model gets
+    params: Annotated[JsonObject, AfterValidator(_fixed)] = Field({})  # fields with the same value in all requests
     max_retries: int = Field(2, ge=0, le=10)  # after failures before the first byte of an answer

@@ -103,7 +103,7 @@ def served_agents(path: Path, *, required: bool, environment: Mapping[str, str])
 def found_agents(environment: Mapping[str, str]) -> Served:
     """The agents of this machine, `main` first. Raises SettingsError when a model's address is not a web address."""
     models, clis = list(_models(environment)), list(_clis(environment))
-    demo = DemoConfig(description="The demo agent, which says back what it is told")
+    demo = DemoConfig(description="The demo agent, which repeats each message")
     if models:
         main = DiscoveredAgent(DEFAULT_AGENT, models[0].config, models[0].why)
     elif clis:

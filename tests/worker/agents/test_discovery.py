@@ -46,7 +46,7 @@ def test_where_nothing_is_found_the_demo_answers_and_what_was_looked_for_is_said
     assert all(isinstance(config, DemoConfig) for config in served.configs.values())
     assert served.suggested == "main"
     assert described(served)["main"] == (
-        "The demo agent, which says back what it is told (no model's key is set, and none of "
+        "The demo agent, which repeats each message (no model's key is set, and none of "
         "claude, codex, gemini, opencode, pi, openclaw is on PATH)"
     )
 

@@ -1,7 +1,7 @@
 """`make run`: the whole service on this machine, until Ctrl-C or until one of its processes ends.
 
-It checks everything before it starts anything, and stops its processes in the reverse order of their start: the
-workers hand back their runs while Redis is still there.
+It checks everything before it starts anything, and stops Redis last: the workers hand back their runs while Redis is
+still there.
 
 When this process is killed outright (SIGKILL), a guardian stops the API and the worker within a second. The embedded
 Valkey stays; the next start in this folder ends it before it starts its own.

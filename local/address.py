@@ -1,6 +1,8 @@
 """Where the API listens."""
 
+import errno
 import http.client
+import os
 from contextlib import closing, suppress
 
 from shared.bind import bind
@@ -21,7 +23,9 @@ def check_address(host: str, port: int) -> None:
         for bound in bind(host, "PORT", port):
             bound.close()
     except SettingsError as refused:
-        raise SettingsError(f"{refused} (for another port: PORT={port + 1} make run)") from None
+        taken = os.strerror(errno.EADDRINUSE) in str(refused)
+        hint = f" (for another port: PORT={port + 1} make run)" if taken else ""
+        raise SettingsError(f"{refused}{hint}") from None
 
 
 def ready(url: str) -> bool:

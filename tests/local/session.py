@@ -85,10 +85,15 @@ class Session:
 
     def process(self, end: str) -> psutil.Process:
         """The process whose command line has this end, not the shell that started it."""
+        return until(lambda: self._with_command(end))[
+            0
+        ]  # a process that has just been forked has its own a moment later
+
+    def _with_command(self, end: str) -> list[psutil.Process]:
         commands = {seen: seen.cmdline() for seen in self.look() if runs(seen)}
         fitting = [seen for seen, words in commands.items() if " ".join(words).endswith(end) and "-c" not in words]
-        assert len(fitting) == 1, commands.values()
-        return fitting[0]
+        assert len(fitting) < 2, commands.values()
+        return fitting
 
     def valkey(self) -> psutil.Process:
         return next(seen for seen in self.look() if runs(seen) and "valkey" in seen.name())

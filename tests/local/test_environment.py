@@ -22,6 +22,11 @@ def test_an_empty_setting_counts_as_unset_and_other_variables_stay() -> None:
     assert local_environment(given, PYTHON) == {"EMPTY": ""} | defaults | ADDED
 
 
+def test_the_users_credentials_are_passed_on_as_they_are() -> None:
+    given = {"API_TOKENS": "me:secret,you:other", "OPERATE_TOKENS": "olga:secret"}
+    assert local_environment(given, PYTHON).items() >= given.items()
+
+
 @pytest.mark.parametrize(
     ("given", "needed", "shown"),
     [

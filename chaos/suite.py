@@ -13,6 +13,7 @@ from random import Random
 
 import anyio
 import psutil
+from redis.asyncio import Redis
 
 from chaos.clients import ClientPool
 from chaos.faults import KINDS, Scheduler
@@ -75,7 +76,7 @@ async def play(round: Round) -> History:
                 waiting=still,
             )
             history.slips = [*await service.stop(), *_slips(service)]
-            history.connections = len(await look.client_list()) - 1
+            history.connections = await _connections_left(look)
         await service.valkey.end(signal.SIGTERM)
         history.processes = await _left(service.mark)
         return history
@@ -112,6 +113,14 @@ def _slips(service: Service) -> Iterator[str]:
             if slip in output:
                 at = output.index(slip)
                 yield f"{process.name}: {output[max(0, at - 200) : at + 3_000]}"
+
+
+async def _connections_left(look: Redis) -> int:
+    """Connections besides our own that Valkey has not closed LEFT_SECONDS after all processes of the service."""
+    with anyio.move_on_after(LEFT_SECONDS):
+        while len(await look.client_list()) > 1:
+            await asyncio.sleep(TICK_SECONDS)
+    return len(await look.client_list()) - 1
 
 
 async def _left(mark: str) -> list[str]:

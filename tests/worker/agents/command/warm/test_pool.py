@@ -65,6 +65,9 @@ async def test_a_run_does_not_wait_for_processes_that_cannot_be_started_ahead(tm
     async with opened(tmp_path / "work", str(tool), ready=1) as agent:
         with pytest.raises(RunError, match="exited with code 4"):
             await Session(agent).ask()
+        await until(
+            lambda: agent.pool._failures and not agent.pool.ready
+        )  # none that was started ahead by the old file is left
         tool.write_text(f"#!/bin/sh\nexec {sys.executable} {FAKE_CLI}\n")
         assert (await Session(agent).ask("Now")).prompts == ["Now"]
 

@@ -12,7 +12,8 @@ Loop = Callable[[], Coroutine[None, None, None]]
 
 
 def running(*loops: Loop) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
-    """A lifespan for Starlette that runs the loops. When one loop raises, the others and the application end."""
+    """A lifespan for Starlette that runs the loops. When one loop raises, the others end
+    and uvicorn logs it; the process goes on serving without them."""
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -55,12 +55,10 @@ def assemble(settings: Settings, pipes: Pipes, pubsub: Redis, *, name: str, metr
     limits = _queue_limits(settings)
     ledger, presence = Ledger(pipes.ledger, keys), Presence(pipes.ledger, keys)
     events = EventLog(pipes.events, keys, retention_ms=limits.retention_ms)
-    attendance = ReaderLeases(pipes.ledger, keys)
-    hub, readers, lag = Hub(pubsub, resting=keys.channel(name)), ReaderHeartbeat(attendance), LoopLag(metrics.lagged)
+    leases = ReaderLeases(pipes.ledger, keys)
+    hub, readers, lag = Hub(pubsub, resting=keys.channel(name)), ReaderHeartbeat(leases), LoopLag(metrics.lagged)
     relay = Relay(hub, events, ledger, instrumentation=metrics)
-    janitor = Janitor(
-        name, ledger, events, attendance, queue_timeout_ms=limits.queue_timeout_ms, instrumentation=metrics
-    )
+    janitor = Janitor(name, ledger, events, leases, queue_timeout_ms=limits.queue_timeout_ms, instrumentation=metrics)
     announcer = WebAnnouncer(name, presence, readers, lag)
     return Services(
         settings=settings,

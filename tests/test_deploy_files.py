@@ -108,9 +108,22 @@ def test_the_image_holds_every_package_that_is_deployed() -> None:
 
 
 def test_a_wheel_holds_every_folder_of_code() -> None:
-    """setuptools finds folders with an `__init__.py` only."""
+    """setuptools is to find folders with an `__init__.py` only."""
     folders = {file.parent for top in packaged() for file in (ROOT / top).rglob("*.py")}
     assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
+def folder(package: str) -> Path:
+    return ROOT / package.replace(".", "/")
+
+
+def test_a_wheel_holds_every_other_file_of_the_packages() -> None:
+    rows = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    held = {file for package, globs in rows.items() for one in globs for file in folder(package).glob(one)}
+    files = {file for top in packaged() for file in folder(top).rglob("*") if file.is_file()}
+    others = {file for file in files if file.suffix not in (".py", ".pyc")}
+    assert len(others) > 30
+    assert others == held
 
 
 def test_what_the_image_copies_is_there_and_not_ignored() -> None:

@@ -104,6 +104,19 @@ def test_no_import_runs_upwards(file: Path) -> None:
     assert {module for module in inside if floor_of(module) > mine} == set()
 
 
+def test_rooms_of_agents_do_not_know_each_other() -> None:
+    """What two kinds of agent need stands beside their rooms."""
+    rooms = {f"worker.agents.{file.parent.name}" for file in (ROOT / "worker/agents").glob("*/__init__.py")}
+    leaks = {
+        (name_of(file), module)
+        for room in rooms
+        for file in (ROOT / room.replace(".", "/")).rglob("*.py")
+        for module in imported_modules(file)
+        if any(module.startswith(f"{other}.") for other in rooms - {room})
+    }
+    assert (len(rooms), leaks) == (3, set())
+
+
 def test_every_room_has_its_floor() -> None:
     """A new folder needs a place in the order."""
     rooms = {package: {file.parent.name for file in (ROOT / package).glob("*/__init__.py")} for package in FLOORS}

@@ -21,8 +21,7 @@ from api.intake.janitor import Janitor
 from api.intake.run_access import RunAccess
 from api.intake.run_parameters import AFTER, AGENT, CURSOR, LAST_EVENT_ID, RUN_ID, SESSION, STATE
 from api.runs.run_events import EVENTS, events_response
-from shared.ledger.audit import audit_entry
-from shared.ledger.operations import AuditAction, Deletion, Operations
+from shared.ledger.operations import AuditAction, Deletion, Operations, audit_entry
 from shared.ledger.operator_views import AdminRunDetail, AdminRunList, AdminRunView, Deleted, RerunResult
 from shared.ledger.run_index import RunFilter, RunIndex
 from shared.ledger.run_record import RunRow
@@ -50,7 +49,7 @@ class AdminRuns:
     events: EventLog
     index: RunIndex
     operations: Operations
-    repeats: Reruns
+    reruns: Reruns
 
     @Endpoint(
         "GET",
@@ -98,7 +97,7 @@ class AdminRuns:
     async def retry_all(self, request: Request) -> Response:
         """Responds 202 with the new runs, a hundred at most."""
         who = self.authenticator.authenticate(request.headers, Scope.OPERATE)
-        return json_response(await self.repeats.all(await parse_body(request, RerunFilter), who=who), 202)
+        return json_response(await self.reruns.all(await parse_body(request, RerunFilter), who=who), 202)
 
     @Endpoint(
         "GET",
@@ -188,7 +187,7 @@ class AdminRuns:
         """The id of the new run. Raises ApiError 404 and 409, Refused and Unavailable."""
         if (await self.access.any_record(run_id)).state not in ENDS:
             raise api_errors.run_not_ended(run_id)
-        return await self.repeats.one(run_id, who=who)
+        return await self.reruns.one(run_id, who=who)
 
     @Endpoint(
         "DELETE",

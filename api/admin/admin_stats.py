@@ -31,7 +31,7 @@ class AdminStats:
     authenticator: Authenticator
     depth: QueueDepth
     index: RunIndex
-    history: Tallies
+    tallies: Tallies
     ledger: Pipe
 
     @Endpoint(
@@ -50,7 +50,7 @@ class AdminStats:
     async def view(self, window: Window) -> StatsView:
         """The figures, with a series over `window`. Raises Unavailable."""
         fleet, ended, spans, redis = await asyncio.gather(
-            self.depth.read(), self.index.ended(), self.history.spans(window), read_redis_info(self.ledger)
+            self.depth.read(), self.index.ended(), self.tallies.spans(window), read_redis_info(self.ledger)
         )
         return StatsView(
             now_ms=now_ms(),

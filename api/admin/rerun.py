@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.fleet.agent_directory import AgentDirectory
 from api.http import api_errors
+from api.http.query import CURSOR, LARGEST
 from api.intake.run_access import RunAccess
 from api.intake.submission import Submission
-from shared.ledger.audit import audit_entry
 from shared.ledger.ledger import RequestIdentity, Rerun
-from shared.ledger.operations import AuditAction
+from shared.ledger.operations import AuditAction, audit_entry
 from shared.ledger.operator_views import RerunPair, RerunRefusal, RerunResult
 from shared.ledger.run_index import RunFilter, RunIndex
 from shared.run.clock import now_ms
@@ -36,10 +36,10 @@ class RerunFilter(BaseModel):
     owner: str = ""
     worker: str = ""
     code: str = Field("", description="Only runs that failed with this code, such as `worker_lost`.")
-    since_ms: int | None = Field(None, ge=0, le=2**53, description="Accepted then or later; ms since the epoch.")
-    to_ms: int | None = Field(None, ge=0, le=2**53, description="Accepted then or earlier; ms since the epoch.")
+    since_ms: int | None = Field(None, ge=0, le=LARGEST, description="Accepted then or later; ms since the epoch.")
+    to_ms: int | None = Field(None, ge=0, le=LARGEST, description="Accepted then or earlier; ms since the epoch.")
     limit: int = Field(MOST, ge=1, le=MOST, description="Most runs to run again.")
-    cursor: str = Field("", pattern=r"^(\d{1,16}(\.\d{1,9})?)?$", description="`next_cursor` of an earlier answer.")
+    cursor: str = Field("", pattern=f"^({CURSOR})$", description="`next_cursor` of an earlier answer.")
 
     @property
     def wanted(self) -> RunFilter:

@@ -10,8 +10,7 @@ from starlette.requests import Request
 
 from api.http import query
 from api.http.json_value import JsonObject
-
-LARGEST = 2**53  # JavaScript's numbers are exact up to here
+from api.http.query import LARGEST
 
 
 @dataclass(frozen=True)
@@ -106,4 +105,4 @@ class Cursor(Parameter):
 
     def of(self, request: Request) -> str:
         """The value; empty when the request has none. Raises ApiError 400."""
-        return query.cursor(self.text(request) or "")
+        return query.cursor(self.text(request) or "", self.name)

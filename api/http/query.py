@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from api.http import api_errors
 
+LARGEST = 2**53  # JavaScript's numbers are exact up to here
 CURSOR = r"|[0-9]{1,16}(\.[0-9]{1,9})?"  # a `next_cursor`, or nothing: the first page
 
 
@@ -21,7 +22,7 @@ def flag(text: str | None, name: str) -> bool:
             raise api_errors.invalid_value(name, "must be true or false")
 
 
-def number(text: str | None, name: str, *, default: int = 0, least: int = 0, most: int = 2**53) -> int:
+def number(text: str | None, name: str, *, default: int = 0, least: int = 0, most: int = LARGEST) -> int:
     if text is None:
         return default
     if not re.fullmatch(r"[0-9]{1,16}", text) or not least <= int(text) <= most:
@@ -36,7 +37,7 @@ def one_of(text: str | None, name: str, words: type[StrEnum]) -> str:
     return text or ""
 
 
-def cursor(text: str) -> str:
+def cursor(text: str, name: str = "cursor") -> str:
     if not re.fullmatch(CURSOR, text):
-        raise api_errors.invalid_value("cursor", "must be a `next_cursor`")
+        raise api_errors.invalid_value(name, "must be a `next_cursor`")
     return text

@@ -36,7 +36,7 @@ class Janitor:
         name: str,
         ledger: Ledger,
         events: EventLog,
-        attendance: ReaderLeases,
+        leases: ReaderLeases,
         *,
         queue_timeout_ms: int,
         instrumentation: ApiInstrumentation | None = None,
@@ -45,7 +45,7 @@ class Janitor:
         self._name = name
         self._ledger = ledger
         self._events = events
-        self._attendance = attendance
+        self._leases = leases
         self._queue_timeout_ms = queue_timeout_ms
         self._instrumentation = instrumentation or NoApiInstrumentation()
         self._rounds = 0  # that succeeded, in a row
@@ -68,7 +68,7 @@ class Janitor:
         for run_id in await self._ledger.overdue(lost_for_ms=WORKERS_FIRST_MS, waited_ms=self._queue_timeout_ms):
             await self.end(run_id)
         if self._rounds >= SETTLED_ROUNDS:
-            for run_id in await self._attendance.abandon():
+            for run_id in await self._leases.abandon():
                 await self.end(run_id)
 
     async def cancel(self, run_id: str, reason: StopReason, *, note: str = "") -> State | None:

@@ -89,7 +89,7 @@ class Actions:
             )
         except ValidationError as wrong:
             raise api_errors.invalid_value("filter", wrong.errors()[0]["msg"]) from None
-        done = await self.admin.runs.repeats.all(rerun_filter, who=who)
+        done = await self.admin.runs.reruns.all(rerun_filter, who=who)
         message = "more" if done.next_cursor else "all"
         return ActionResult(
             f"/monitor/failed?{failed(parse_search(form)).query()}", message, len(done.data), len(done.refused)

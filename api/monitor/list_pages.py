@@ -27,7 +27,7 @@ class SessionsPage:
     sessions: AdminSessions
     template = "sessions.html"
 
-    async def view(self, asked: PageRequest) -> SessionsShown:
+    async def view(self, page_request: PageRequest) -> SessionsShown:
         return SessionsShown(await self.sessions.view(SESSIONS), now_ms())
 
     live_view = view
@@ -44,7 +44,7 @@ class WorkersPage:
     workers: AdminWorkers
     template = "workers.html"
 
-    async def view(self, asked: PageRequest) -> WorkersShown:
+    async def view(self, page_request: PageRequest) -> WorkersShown:
         return WorkersShown(await self.workers.view(), now_ms())
 
     live_view = view
@@ -61,7 +61,7 @@ class QueuePage:
     queue: AdminQueue
     template = "queue.html"
 
-    async def view(self, asked: PageRequest) -> QueueShown:
+    async def view(self, page_request: PageRequest) -> QueueShown:
         return QueueShown(await self.queue.view(), now_ms())
 
     live_view = view
@@ -78,7 +78,7 @@ class AuditPage:
     audit: AdminAudit
     template = "audit.html"
 
-    async def view(self, asked: PageRequest) -> AuditShown:
+    async def view(self, page_request: PageRequest) -> AuditShown:
         return AuditShown(await self.audit.view(DEEDS), now_ms())
 
     live_view = view

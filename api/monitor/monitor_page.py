@@ -20,11 +20,11 @@ class MonitorPage(Protocol):
     @property
     def template(self) -> str: ...
 
-    async def view(self, asked: PageRequest) -> object:
+    async def view(self, page_request: PageRequest) -> object:
         """All that the page shows, as a frozen value. Raises ApiError and Unavailable."""
         ...
 
-    async def live_view(self, asked: PageRequest) -> object:
+    async def live_view(self, page_request: PageRequest) -> object:
         """The part of the view that the live parts of the page show, which are the template's blocks named `live_...`.
         Raises ApiError and Unavailable."""
         ...

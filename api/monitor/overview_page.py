@@ -42,8 +42,8 @@ class Overview:
 
     template = "overview.html"
 
-    async def view(self, asked: PageRequest) -> OverviewView:
-        window = Window(one_of(asked.query.get("window"), "window", Window) or Window.HOUR)
+    async def view(self, page_request: PageRequest) -> OverviewView:
+        window = Window(one_of(page_request.query.get("window"), "window", Window) or Window.HOUR)
         stats, workers, queue, longest = await asyncio.gather(
             self.stats.view(window), self.workers.view(), self.queue.view(), self._longest()
         )

@@ -78,7 +78,7 @@ def changing(watch: LiveSubscription) -> Source:
     return source
 
 
-def speaking(reader: RunReader, log: EventLog, sheets: Templates, *, after: int, queued_ms: int) -> Source:
+def speaking(reader: RunReader, log: EventLog, templates: Templates, *, after: int, queued_ms: int) -> Source:
     """A source of a run's events numbered above `after`."""
 
     async def source(put: Put) -> None:
@@ -93,7 +93,7 @@ def speaking(reader: RunReader, log: EventLog, sheets: Templates, *, after: int,
                 return
             if events:
                 update = updates.add(events)
-                steps = sheets.moments(timeline_entries(update.steps, queued_ms))
+                steps = templates.moments(timeline_entries(update.steps, queued_ms))
                 payload = compact({"text": update.text, "steps": steps, "raw": [*update.raw]})
                 await put(sse.event("said", payload, id=events[-1].seq))
             if any(map(is_terminal, events)):

@@ -76,7 +76,7 @@ def failed(given: RunSearch) -> RunSearch:
 @dataclass(frozen=True)
 class RunsView:
     rows: AdminRunList
-    sought: RunSearch
+    search: RunSearch
     cursor: str
     times: Mapping[str, str]
 
@@ -88,8 +88,8 @@ class RunsPage:
     runs: AdminRuns
     template = "runs.html"
 
-    async def view(self, asked: PageRequest) -> RunsView:
-        return await _view(self.runs, parse_search(asked.query), asked)
+    async def view(self, page_request: PageRequest) -> RunsView:
+        return await _view(self.runs, parse_search(page_request.query), page_request)
 
     live_view = view
 
@@ -101,13 +101,13 @@ class FailedPage:
     runs: AdminRuns
     template = "failed.html"
 
-    async def view(self, asked: PageRequest) -> RunsView:
-        return await _view(self.runs, failed(parse_search(asked.query)), asked)
+    async def view(self, page_request: PageRequest) -> RunsView:
+        return await _view(self.runs, failed(parse_search(page_request.query)), page_request)
 
     live_view = view
 
 
-async def _view(runs: AdminRuns, wanted: RunSearch, asked: PageRequest) -> RunsView:
-    place = cursor(asked.query.get("cursor", ""))
+async def _view(runs: AdminRuns, wanted: RunSearch, page_request: PageRequest) -> RunsView:
+    place = cursor(page_request.query.get("cursor", ""))
     rows = await runs.view(wanted.wanted, cursor=place, most=PER_PAGE)
     return RunsView(rows, wanted, place, TIMES)

@@ -45,14 +45,14 @@ class RunDetailPage:
     events: EventLog
     template = "run.html"
 
-    async def view(self, asked: PageRequest) -> RunPageView:
-        run = await self.runs.detail(asked.target)
+    async def view(self, page_request: PageRequest) -> RunPageView:
+        run = await self.runs.detail(page_request.target)
         raw = await self.events.read(run.id, max(0, run.last_event - RAW), most=RAW)
         shown = [event for event in raw if event.seq <= run.last_event]  # the page's stream brings the later ones
         return _view(run, shown)
 
-    async def live_view(self, asked: PageRequest) -> RunPageView:
-        return _view(await self.runs.detail(asked.target, with_log=False), [])
+    async def live_view(self, page_request: PageRequest) -> RunPageView:
+        return _view(await self.runs.detail(page_request.target, with_log=False), [])
 
 
 def _view(run: AdminRunDetail, raw: Iterable[Event]) -> RunPageView:

@@ -60,7 +60,7 @@ def html_handler(handler: Handler, site: Site) -> Handler:
 @dataclass(frozen=True)
 class Site:
     login: Login
-    sheets: Templates
+    templates: Templates
     live: LiveViews
     access: RunAccess
     events: EventLog
@@ -75,7 +75,7 @@ class Site:
         view = await page.view(page_request)
         message = MESSAGES.get(request.query_params.get("told", ""), "").format_map(_Counts(request.query_params))
         stream = f"{PATH}/live?{urlencode({'page': _address(request, without=('told', 'count', 'refused'))})}"
-        html = self.sheets.page(
+        html = self.templates.page(
             page.template, view=view, operator=operator, path=request.url.path, told=message, stream=stream
         )
         return HTMLResponse(html)
@@ -103,7 +103,7 @@ class Site:
         key = (address.path, tuple(sorted(query.items())), operator)
 
         async def look() -> Parts:
-            return self.sheets.parts(page.template, view=await page.live_view(page_request), operator=operator)
+            return self.templates.parts(page.template, view=await page.live_view(page_request), operator=operator)
 
         async with AsyncExitStack() as owned:
             try:
@@ -119,7 +119,7 @@ class Site:
         head = await self.access.check_cursor(run_id, after, "after")
         record = await self.access.any_record(run_id)
         _, reader = await owned.enter_async_context(self.access.observe(run_id, after=min(after, head.seq)))
-        return speaking(reader, self.events, self.sheets, after=after, queued_ms=record.queued_ms)
+        return speaking(reader, self.events, self.templates, after=after, queued_ms=record.queued_ms)
 
     # --- actions ------------------------------------------------------------------------------------------------------
 
@@ -138,7 +138,7 @@ class Site:
     # --- logging in and out -------------------------------------------------------------------------------------------
 
     async def ask_token(self, request: Request) -> Response:
-        return HTMLResponse(self.sheets.page("login.html", next=_own(request.query_params.get("next")), wrong=""))
+        return HTMLResponse(self.templates.page("login.html", next=_own(request.query_params.get("next")), wrong=""))
 
     async def log_in(self, request: Request) -> Response:
         check_same_origin(request)
@@ -148,7 +148,7 @@ class Site:
             self.login.begin_session(request, form.get("token", "").strip(), response)
         except ApiError as failure:
             wrong = "No credential has this token." if failure.status == 401 else str(failure)
-            page = self.sheets.page("login.html", next=_own(form.get("next")), wrong=wrong)
+            page = self.templates.page("login.html", next=_own(form.get("next")), wrong=wrong)
             return HTMLResponse(page, failure.status)
         return response
 
@@ -163,14 +163,16 @@ class Site:
     def refusal(self, request: Request, failure: ApiError) -> Response:
         if failure.status == 401:
             if is_cross_site(request):
-                return HTMLResponse(self.sheets.page("again.html"))
+                return HTMLResponse(self.templates.page("again.html"))
             return RedirectResponse(f"{PATH}/login?{urlencode({'next': _address(request)})}", 303)
         headers = {name: value for name, value in failure.headers.items() if name == "Retry-After"}
         try:
             operator: Operator | None = self.login.operator(request)
         except ApiError:
             operator = None
-        html = self.sheets.page("refusal.html", operator=operator, path="", status=failure.status, message=str(failure))
+        html = self.templates.page(
+            "refusal.html", operator=operator, path="", status=failure.status, message=str(failure)
+        )
         return HTMLResponse(html, failure.status, headers=headers)
 
 

@@ -24,8 +24,8 @@ class ReadPosition(Protocol):
 
 
 class ReaderHeartbeat:
-    def __init__(self, attendance: ReaderLeases) -> None:
-        self._attendance = attendance
+    def __init__(self, leases: ReaderLeases) -> None:
+        self._leases = leases
         self._reading: Counter[str] = Counter()
 
     @property
@@ -60,9 +60,9 @@ class ReaderHeartbeat:
 
     async def _attend(self, run_ids: Sequence[str]) -> None:
         with suppress(Unavailable):  # while Redis is away, the janitor cannot cancel the run either
-            await self._attendance.attend(run_ids)
+            await self._leases.attend(run_ids)
 
     async def _leave(self, run_id: str) -> None:
         # Shielded: a client that disconnects cancels the task that serves it.
         with anyio.CancelScope(shield=True), anyio.move_on_after(LEAVE_SECONDS), suppress(Unavailable):
-            await self._attendance.leave(run_id)
+            await self._leases.leave(run_id)

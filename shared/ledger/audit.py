@@ -3,8 +3,6 @@ writes its entry, so no operation goes unrecorded."""
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 from shared.redis.keys import Keys
 from shared.redis.pipe import Pipe
 from shared.redis.replies import texts
@@ -17,11 +15,6 @@ class AuditEntry(Value):
     who: str  # name of the operator's credential
     act: str  # an AuditAction, or an action of a later release
     target: str
-
-
-def audit_entry(act: StrEnum, target: str, *, who: str) -> str:
-    """The entry as JSON, the form that the scripts take."""
-    return AuditEntry(who=who, act=act, target=target).model_dump_json(by_alias=True)
 
 
 class AuditRecord(Value):

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
-from shared.ledger.audit import audit_entry
+from shared.ledger.audit import AuditEntry
 from shared.ledger.ledger_script import ledger_script
 from shared.ledger.presence import WorkerOrder
 from shared.log.event_log import EventLog
@@ -29,6 +29,11 @@ class AuditAction(StrEnum):
     CANCEL_RUN = "run.cancel"
     RETRY_RUN = "run.retry"
     DELETE_RUN = "run.delete"
+
+
+def audit_entry(act: AuditAction, target: str, *, who: str) -> str:
+    """The entry as JSON, the form that the scripts take."""
+    return AuditEntry(who=who, act=act, target=target).model_dump_json(by_alias=True)
 
 
 @dataclass(frozen=True)

@@ -49,13 +49,15 @@ class Pipe:
     """
 
     def __init__(
-        self, redis: Redis, *, lanes: int = CONNECTIONS, instrumentation: TripInstrumentation | None = None
+        self, redis: Redis, *, connections: int = CONNECTIONS, instrumentation: TripInstrumentation | None = None
     ) -> None:
-        """`lanes` is how many round trips may be under way at once. Calls of different lanes may overtake each
+        """`connections` is how many round trips may be under way at once. Calls on different ones may overtake each
         other."""
         self.redis = redis
         self._waiting: deque[_Call] = deque()
-        self._idle = [PipelinedConnection(redis, instrumentation or NoTripInstrumentation()) for _ in range(lanes)]
+        self._idle = [
+            PipelinedConnection(redis, instrumentation or NoTripInstrumentation()) for _ in range(connections)
+        ]
         self._trips: set[asyncio.Task[None]] = set()
 
     async def command(self, name: str, *arguments: Argument) -> Reply:
@@ -77,20 +79,20 @@ class Pipe:
         with redis_errors_as_unavailable():
             return await call.answer
 
-    async def _travel(self, lane: PipelinedConnection) -> None:
+    async def _travel(self, connection: PipelinedConnection) -> None:
         """Makes round trips while calls wait."""
         try:
             while self._waiting:
-                await self._trip(lane, [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))])
+                await self._trip(connection, [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))])
         finally:
-            self._idle.append(lane)
+            self._idle.append(connection)
 
-    async def _trip(self, lane: PipelinedConnection, calls: list[_Call]) -> None:
-        answers = await lane.exchange([call.command for call in calls])
+    async def _trip(self, connection: PipelinedConnection, calls: list[_Call]) -> None:
+        answers = await connection.exchange([call.command for call in calls])
         unknown = [i for i, answer in enumerate(answers) if is_unknown_script(answer)]
         if unknown:  # a Redis that restarted, or was failed over to, has forgotten the scripts
             again = [in_full() for i in unknown if (in_full := calls[i].in_full)]
-            for i, answer in zip(unknown, await lane.exchange(again), strict=True):
+            for i, answer in zip(unknown, await connection.exchange(again), strict=True):
                 answers[i] = answer
         for call, answer in zip(calls, answers, strict=True):
             if call.answer.done():
@@ -105,8 +107,8 @@ class Pipe:
         stays open: it belongs to the caller."""
         if self._trips:
             await asyncio.wait(self._trips)
-        for lane in self._idle:
-            await lane.give_back()
+        for connection in self._idle:
+            await connection.give_back()
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 An agent or the worker emits an `EventData`. An `Event` is an `EventData` with its place in the run's log. Worker and
 API exchange the JSON of events, and the run's stream holds it. A reader ignores fields that its release does not know,
-and parses an unknown `stream` or `phase` as `Unknown`: a newer worker may write for an older API.
+and parses an unknown `stream`, or an unknown `phase` of the lifecycle, as `Unknown`: a newer worker may write for an
+older API.
 
 Rule 1: only this file defines kinds of event. A new lifecycle event is a class, its place in `Waypoint` or
 `Terminal`, and its name in `Phase`; a new stream is a class and an envelope, and their places in `Ongoing` and

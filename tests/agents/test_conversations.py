@@ -13,7 +13,7 @@ import pytest
 
 from tests.agents.clis import CLIS, HELLO, NOTE, RECITE, REFUSED_KEY, Cli, settled_in
 from tests.e2e.service import ALICE, started
-from worker.agents.presets import PRESETS
+from worker.agents.command.presets import PRESETS
 
 pytestmark = pytest.mark.timeout(300)
 

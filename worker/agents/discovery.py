@@ -18,11 +18,11 @@ from shared.ledger.presence import ANY
 from shared.run.agent_ids import DEFAULT_AGENT
 from shared.run.errors import SettingsError
 from worker.agents.command.command_config import CommandConfig
+from worker.agents.command.presets import PRESETS
 from worker.agents.config import load_agents
 from worker.agents.demo_config import DemoConfig
 from worker.agents.kinds import AgentConfig
 from worker.agents.openai.openai_config import OpenAIConfig
-from worker.agents.presets import PRESETS
 
 DEMO = "demo"
 

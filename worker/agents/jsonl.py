@@ -2,7 +2,7 @@
 
     {"delta": "text"}                       text of the current assistant message
     {"message": true}                       a new assistant message begins
-    {"stream": "tool", "data": {...}}       the data of `shared.run.events.Tool`
+    {"stream": "tool", "data": {...}}       the data of `shared.run.events.ToolUse`
     {"stream": "call", "data": {...}}       of `ToolCallDelta`: one of the client's own tools, for the client to call
     {"stream": "reasoning", "data": {...}}  of `Reasoning`
     {"stream": "usage", "data": {...}}      of `Usage`

@@ -8,7 +8,8 @@ import pytest
 from starlette.requests import Request
 
 from api.http.api_errors import ApiError
-from api.http.parameters import LARGEST, Cursor, Flag, Number, OneOf, Text, Time
+from api.http.parameters import Cursor, Flag, Number, OneOf, Text, Time
+from api.http.query import LARGEST
 from shared.ledger.tallies import Window
 
 

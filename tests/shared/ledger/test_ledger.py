@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from shared.ledger.audit import Audit, audit_entry
+from shared.ledger.audit import Audit
 from shared.ledger.ledger import (
     PARTS_BYTES,
     TRANSCRIPT_BYTES,
@@ -18,7 +18,7 @@ from shared.ledger.ledger import (
     RequestIdentity,
     Rerun,
 )
-from shared.ledger.operations import AuditAction
+from shared.ledger.operations import AuditAction, audit_entry
 from shared.redis.keys import BELL_LENGTH
 from shared.redis.pipe import Pipe
 from shared.run.conversation import StoredConversation
@@ -282,8 +282,8 @@ async def test_a_claimed_run_is_its_owners_alone(ledger: Ledger, other: Ledger) 
 async def test_first_in_first_out_within_a_millisecond(ledger: Ledger, redis: object) -> None:
     """One batch carries all of these runs, so many of them share a millisecond of Redis's clock."""
     runs = [a_run() for _ in range(500)]
-    one_lane = Pipe(ledger._pipe.redis, lanes=1)  # two connections may overtake each other
-    await asyncio.gather(*(submit(Ledger(one_lane, KEYS), run) for run in runs))
+    one_connection = Pipe(ledger._pipe.redis, connections=1)  # two connections may overtake each other
+    await asyncio.gather(*(submit(Ledger(one_connection, KEYS), run) for run in runs))
     claimed = []
     while batch := await claim(ledger, most=50):
         claimed += ids(batch)

@@ -39,7 +39,7 @@ class Counting(FakeAsyncRedisConnection):
 async def counted() -> AsyncIterator[tuple[Pipe, Counting]]:
     """A pipe of one lane, and its connection."""
     redis = FakeAsyncRedis(server=FakeServer(), connection_class=Counting)
-    pipe = Pipe(redis, lanes=1)
+    pipe = Pipe(redis, connections=1)
     await pipe.command("PING")
     await pipe.aclose()
     connection = await redis.connection_pool.get_connection()
@@ -76,14 +76,14 @@ async def test_a_call_that_comes_while_a_lane_falls_idle_is_made() -> None:
 async def test_a_closed_pipe_holds_no_connection(real_broker: Broker) -> None:
     """Another user of the client can get the connection."""
     async with opened_client(real_broker, connections=1) as client:
-        pipe = Pipe(client, lanes=1)
+        pipe = Pipe(client, connections=1)
         await pipe.command("PING")
         await pipe.aclose()
         assert await client.ping()
 
 
 async def test_calls_of_one_lane_keep_their_order(redis: Redis, look: Look) -> None:
-    pipe = Pipe(redis, lanes=1)
+    pipe = Pipe(redis, connections=1)
     await asyncio.gather(*(pipe.command("RPUSH", "k", number) for number in range(2 * BATCH)))
     await pipe.command("PEXPIRE", "k", 60_000)
     assert look.lrange("k", 0, -1) == [b"%d" % number for number in range(2 * BATCH)]
@@ -154,7 +154,7 @@ class Trips:
 
 async def test_calls_that_share_a_round_trip_are_timed_as_one(redis: Redis) -> None:
     trips = Trips()
-    pipe = Pipe(redis, lanes=1, instrumentation=trips)
+    pipe = Pipe(redis, connections=1, instrumentation=trips)
     await asyncio.gather(*(pipe.command("PING") for _ in range(20)))
     await pipe.aclose()
     assert 1 <= len(trips.seconds) < 20
@@ -174,7 +174,7 @@ async def test_a_caller_that_gives_up_costs_no_connection_and_no_other_call(real
     """redis-py would drop the connection of a command that is cancelled."""
     with looking(real_broker) as look:
         async with opened_client(real_broker, connections=1) as client:
-            pipe = Pipe(client, lanes=1)
+            pipe = Pipe(client, connections=1)
             await pipe.command("PING")
             before = connections(look)
             async with anyio.create_task_group() as group:

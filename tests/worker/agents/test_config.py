@@ -9,11 +9,11 @@ from shared.run.errors import SettingsError
 from shared.run.model_params import OTHERS, PARAMS, TOOLS, USUAL
 from shared.run.run import Policy
 from worker.agents.command.command_config import CommandConfig, Warm
+from worker.agents.command.presets import DEFAULT_ENV
 from worker.agents.config import load_agents
 from worker.agents.demo_config import DemoConfig
 from worker.agents.kinds import KINDS, AgentConfig
 from worker.agents.openai.openai_config import OpenAIConfig
-from worker.agents.presets import DEFAULT_ENV
 from worker.agents.python.python_config import PythonConfig
 
 

@@ -10,11 +10,11 @@ from openai.types import ChatModel
 from shared.run.errors import SettingsError
 from tests.worker.agents.asking import answer, asked
 from worker.agents.command.command_config import CommandConfig
+from worker.agents.command.presets import PRESETS
 from worker.agents.demo_config import DemoConfig
 from worker.agents.discovery import MODELS, ModelProvider, Served, found_agents, served_agents
 from worker.agents.openai.openai_config import OpenAIConfig
 from worker.agents.opening import open_agents
-from worker.agents.presets import PRESETS
 
 
 @pytest.fixture

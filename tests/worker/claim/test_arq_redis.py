@@ -9,7 +9,7 @@ from worker.claim.arq_redis import PipedArqRedis
 
 
 async def test_arq_writes_its_health_record_through_the_pipe(redis: Redis, look: Look) -> None:
-    pipe = Pipe(redis, lanes=1)
+    pipe = Pipe(redis, connections=1)
     worker = Worker([_task], queue_name="q", redis_pool=PipedArqRedis(pipe), handle_signals=False)
     await worker.record_health()
     record = look.get("q:health-check")

@@ -17,12 +17,12 @@ from worker.agents.command.child import Child, Stdin, start_child
 from worker.agents.command.cli_conversation import is_id, resume_or_restart, unsent, with_options
 from worker.agents.command.command_config import CommandConfig
 from worker.agents.command.formats.format_registry import FORMATS
+from worker.agents.command.presets import SESSION_WORKDIR
 from worker.agents.command.process_family import GRACE_SECONDS, EndFamily, end_family
 from worker.agents.command.prompt_text import render
 from worker.agents.command.stdout_parsers import LinesParser, OutputParser, TextParser
 from worker.agents.command.workdir import session_folder
 from worker.agents.jsonl import AgentEventParser
-from worker.agents.presets import SESSION_WORKDIR
 from worker.agents.protocol import AgentConversation, AgentInput, AgentOutput
 
 _OUTPUTS: Mapping[str, Callable[[], OutputParser]] = {

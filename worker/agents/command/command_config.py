@@ -9,8 +9,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from worker.agents.command.argument import PLACEHOLDER, is_place
 from worker.agents.command.cli_conversation import CONVERSATION, is_place_of_id
 from worker.agents.command.limits import Limits
+from worker.agents.command.presets import DEFAULT_ENV, PRESETS, SESSION_WORKDIR, filled
 from worker.agents.common_config import CommonConfig, VariableName
-from worker.agents.presets import DEFAULT_ENV, PRESETS, SESSION_WORKDIR, filled
 
 
 def _workdir(text: str) -> str:

@@ -7,7 +7,7 @@ pipe whose other end the worker holds: it ends when the worker is gone, however 
 session of its own, so that signals to the worker's group do not reach it, and it ignores requests to stop: it ends
 after the worker.
 
-Other workers on the machine end such commands as well (`agents/orphans.py`), some seconds later. Neither is enough
+Other workers on the machine end such commands as well (`orphans.py`), some seconds later. Neither is enough
 alone: there may be no other worker, and `killall -9 python` ends a guardian with its worker, but not the commands.
 """
 

@@ -20,9 +20,9 @@ from shared.run.errors import RunError
 from shared.run.events import Delta, FinishReason, Reasoning, ToolCallDelta, Usage
 from shared.run.json_object import JsonObject, too_deep
 from shared.run.text import well_formed
-from worker.agents.command.formats.format import token_count
 from worker.agents.model_refusal import BROKEN_OFF, FAILED, NO_FORMAT, Refusal
 from worker.agents.protocol import AgentEvent, Finished
+from worker.agents.token_counts import token_count
 
 _REASONS = {
     "stop": FinishReason.STOP,

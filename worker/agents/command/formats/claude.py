@@ -13,19 +13,11 @@ from collections.abc import Iterator
 
 from shared.run.errors import ErrorCode, RunError
 from shared.run.events import Reasoning, ToolUse, Usage
-from worker.agents.command.formats.format import (
-    NEW_MESSAGE,
-    FormatEvent,
-    Object,
-    finished,
-    objects,
-    skipped,
-    token_count,
-    token_usage,
-)
-from worker.agents.command.formats.format_errors import agent_error, incomplete
+from worker.agents.agent_errors import agent_error, incomplete
+from worker.agents.command.formats.format import NEW_MESSAGE, FormatEvent, Object, finished, objects, skipped
 from worker.agents.command.formats.growing_text import GrowingText
 from worker.agents.protocol import AgentConversation
+from worker.agents.token_counts import token_count, token_usage
 
 _LIMITS = {
     "error_max_turns": "The agent has reached its limit of turns.",

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 
 from shared.run.errors import RunError
 from shared.run.events import Reasoning, Tokens, ToolUse
-from worker.agents.command.formats.format import NEW_MESSAGE, FormatEvent, Object, skipped, token_count, token_usage
-from worker.agents.command.formats.format_errors import agent_error, incomplete
+from worker.agents.agent_errors import agent_error, incomplete
+from worker.agents.command.formats.format import NEW_MESSAGE, FormatEvent, Object, skipped
 from worker.agents.command.formats.growing_text import GrowingText
 from worker.agents.protocol import AgentConversation
+from worker.agents.token_counts import token_count, token_usage
 
 # The items that are tools, with the fields that are the tool's input. The other fields are its result.
 _TOOLS: dict[str, tuple[str, ...]] = {

@@ -69,12 +69,3 @@ _REASONS = {
 def objects(value: object) -> list[Object]:
     """The objects in a list; none if `value` is not a list."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def token_count(value: object) -> int:
-    """A number of tokens; 0 if `value` is not one."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**53 else 0
-
-
-def token_usage(*, prompt: int, completion: int) -> Usage:
-    return Usage(prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion)

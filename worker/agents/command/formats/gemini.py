@@ -11,9 +11,10 @@ from collections.abc import Iterator
 
 from shared.run.errors import ErrorCode, RunError
 from shared.run.events import ToolUse, Usage
-from worker.agents.command.formats.format import NEW_MESSAGE, FormatEvent, Object, skipped, token_count
-from worker.agents.command.formats.format_errors import agent_error, incomplete
+from worker.agents.agent_errors import agent_error, incomplete
+from worker.agents.command.formats.format import NEW_MESSAGE, FormatEvent, Object, skipped
 from worker.agents.protocol import AgentConversation
+from worker.agents.token_counts import token_count
 
 _EXITS = {
     41: "The agent could not authenticate itself to its model.",

@@ -10,16 +10,9 @@ from collections.abc import Iterator
 
 from shared.run.errors import RunError
 from shared.run.events import Usage
-from worker.agents.command.formats.format import (
-    NEW_MESSAGE,
-    FormatEvent,
-    Object,
-    objects,
-    skipped,
-    token_count,
-    token_usage,
-)
-from worker.agents.command.formats.format_errors import agent_error, incomplete
+from worker.agents.agent_errors import agent_error, incomplete
+from worker.agents.command.formats.format import NEW_MESSAGE, FormatEvent, Object, objects, skipped
+from worker.agents.token_counts import token_count, token_usage
 
 
 class OpenClaw:

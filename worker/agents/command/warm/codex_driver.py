@@ -17,10 +17,11 @@ from pathlib import Path
 from shared.run.errors import RunError
 from shared.run.events import Reasoning
 from shared.run.release import RELEASE
+from worker.agents.agent_errors import agent_error, incomplete
 from worker.agents.command.formats.codex import Codex
-from worker.agents.command.formats.format import NEW_MESSAGE, FormatEvent, Object, token_count, token_usage
-from worker.agents.command.formats.format_errors import agent_error, incomplete
+from worker.agents.command.formats.format import NEW_MESSAGE, FormatEvent, Object
 from worker.agents.command.formats.growing_text import GrowingText
+from worker.agents.token_counts import token_count, token_usage
 
 _NOT_SUPPORTED = {"code": -32601, "message": "No user is there to answer."}
 

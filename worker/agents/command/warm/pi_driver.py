@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from shared.run.errors import RunError
+from worker.agents.agent_errors import agent_error
 from worker.agents.command.formats.format import FormatEvent, Object
-from worker.agents.command.formats.format_errors import agent_error
 from worker.agents.command.formats.pi import Pi
 
 _DIALOGS = {"select", "confirm", "input", "editor"}  # of extensions, which wait for an answer

@@ -20,12 +20,12 @@ from shared.run.errors import RunError
 from worker.agents.cleanup import to_its_end
 from worker.agents.command.command_agent import CommandAgent
 from worker.agents.command.command_config import CommandConfig, Warm
+from worker.agents.command.presets import SESSION_WORKDIR
 from worker.agents.command.warm.driver_registry import DRIVERS
 from worker.agents.command.warm.pool import REST_SECONDS, Key, Pool
 from worker.agents.command.warm.ready_folder import ReadyFolder, sweep
 from worker.agents.command.warm.warm_process import WarmProcess
 from worker.agents.command.workdir import folder_name, session_folder
-from worker.agents.presets import SESSION_WORKDIR
 from worker.agents.protocol import AgentEvent, AgentInput
 
 SWEEP_SECONDS = 3_600.0  # at least, between two searches for directories of killed workers

@@ -12,7 +12,7 @@ from types import TracebackType
 
 from shared.run.errors import RunError
 from shared.run.text import well_formed
-from worker.agents.command.formats.format_errors import quoted
+from worker.agents.agent_errors import quoted
 from worker.agents.model_refusal import (
     FAILED,
     LIMITED,

@@ -8,7 +8,7 @@ from shared.run.errors import RunError
 from shared.run.events import Tokens, Usage
 from tests.worker.agents.command.formats.recorded import FIXTURES, Record, conversations, lines
 from worker.agents.command.formats.format_registry import FORMATS
-from worker.agents.presets import PRESETS
+from worker.agents.command.presets import PRESETS
 from worker.agents.protocol import AgentConversation
 
 KEEPERS = sorted(name for name, preset in PRESETS.items() if preset.resume)

@@ -7,8 +7,8 @@ import pytest
 from shared.run.events import Reasoning, ToolUse, Usage
 from tests.worker.agents.asking import text
 from tests.worker.agents.command.warm.playback import recorded
+from worker.agents.command.presets import PRESETS
 from worker.agents.command.warm.driver_registry import DRIVERS
-from worker.agents.presets import PRESETS
 from worker.agents.protocol import AgentEvent
 
 HELLO = "Hello from the model, said in several pieces."

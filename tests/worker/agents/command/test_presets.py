@@ -13,7 +13,7 @@ from tests.worker.agents.command.formats.recorded import FIXTURES
 from worker.agents.command.command_agent import CommandAgent
 from worker.agents.command.command_config import CommandConfig
 from worker.agents.command.formats.format_registry import FORMATS
-from worker.agents.presets import DEFAULT_ENV, PRESETS, filled
+from worker.agents.command.presets import DEFAULT_ENV, PRESETS, filled
 
 DOCS = Path("docs/agents.md").read_text()
 

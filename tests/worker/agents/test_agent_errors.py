@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from shared.run.errors import ErrorCode
-from worker.agents.command.formats.format_errors import agent_error
+from worker.agents.agent_errors import agent_error
 from worker.agents.model_refusal import LIMITED, NO_CREDENTIALS, TOO_LONG, Refusal
 
 OVERLOADED = Refusal(ErrorCode.UPSTREAM_ERROR, "The model's server answered with status 529.")

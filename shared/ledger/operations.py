@@ -55,7 +55,7 @@ class Operations:
         self._pipe = pipe
         self._keys = keys
         self._log = log
-        names = ("pause", "resume", "order", "delete")
+        names = ("pause", "resume", "order_worker", "delete")
         self._scripts = {name: ledger_script(name, keys) for name in names}
 
     async def pause(self, agent: str, *, who: str) -> None:
@@ -89,7 +89,7 @@ class Operations:
         return await self._order(worker, WorkerOrder.NONE, audit_entry(AuditAction.RESUME_WORKER, worker, who=who))
 
     async def _order(self, worker: str, order: WorkerOrder, entry: str) -> bool:
-        return await self._pipe.run(self._scripts["order"], args=(worker, order.value, entry)) == 1
+        return await self._pipe.run(self._scripts["order_worker"], args=(worker, order.value, entry)) == 1
 
     async def delete(self, run_id: str, *, who: str) -> Deletion:
         """Deletes a run that has ended, and its log. Raises Unavailable; the caller may then repeat it."""

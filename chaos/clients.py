@@ -15,10 +15,10 @@ import anyio
 import httpx
 
 from chaos.commands import LOOK_SECONDS, ms_until_gone, processes
-from chaos.faults import now_ms
 from chaos.history import ClientRequest, Piece, Reading, outcome_of
 from chaos.script import Order
 from chaos.web import CutError, SilentError, Web, error_code, frames
+from shared.run.clock import now_ms
 
 CHAT, RUNS = "/v1/chat/completions", "/v1/runs"
 AGAIN_SECONDS = 0.3  # before a client tries again; half to one and a half of it

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
@@ -19,6 +18,7 @@ from redis.exceptions import RedisError
 from chaos.service import SETTINGS, Service
 from shared.redis.pipe import Pipe
 from shared.redis.retry import retry_until_available
+from shared.run.clock import now_ms
 from tests.e2e.process import Process
 
 
@@ -289,7 +289,3 @@ class Scheduler:
         begun = now_ms()
         pid = await strike()
         self.done.append(Fault(kind, begun, now_ms(), pid))
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -2,7 +2,6 @@
 
 import errno
 import http.client
-import os
 from contextlib import closing, suppress
 
 from shared.bind import bind
@@ -23,7 +22,7 @@ def check_address(host: str, port: int) -> None:
         for bound in bind(host, "PORT", port):
             bound.close()
     except SettingsError as refused:
-        taken = os.strerror(errno.EADDRINUSE) in str(refused)
+        taken = isinstance(cause := refused.__cause__, OSError) and cause.errno == errno.EADDRINUSE
         hint = f" (for another port: PORT={port + 1} make run)" if taken else ""
         raise SettingsError(f"{refused}{hint}") from None
 

@@ -22,7 +22,7 @@ def bind(host: str, setting: str, port: int) -> list[socket.socket]:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         return bind_all({(row[0], row[4]) for row in found})
     except OSError as refused:
-        raise SettingsError(f"HOST={host!r}, {setting}={port}: cannot listen there: {refused.strerror}") from None
+        raise SettingsError(f"HOST={host!r}, {setting}={port}: cannot listen there: {refused.strerror}") from refused
 
 
 def bind_all(addresses: Iterable[tuple[socket.AddressFamily, Address]]) -> list[socket.socket]:

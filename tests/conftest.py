@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from tests.broker import (
     opened_client,
 )
 from tests.ports import free_port
-from tests.quick import in_slow_folder, is_slow
+from tests.quick import in_slow_folder, is_slow, refuse_processes
 
 # No deadline: other tests and programs on the machine may slow an example down.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -65,6 +66,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_processes(pytestconfig: pytest.Config) -> None:
+    """A fixture, because pytest-xdist starts its processes from another one, which runs no tests."""
+    if pytestconfig.getoption("quick"):
+        sys.addaudithook(refuse_processes)
 
 
 @pytest.fixture(scope="session", autouse=True)

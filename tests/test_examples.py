@@ -24,7 +24,10 @@ NAMES = sorted(folder.name for folder in EXAMPLES.iterdir() if folder.is_dir())
 SERVER = "http://127.0.0.1:8000"
 ALONE = [name for name in NAMES if name not in ("cli", "openai")]  # these two need a program or a server to answer
 
-pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed"),
+]
 
 
 @dataclass(frozen=True)

@@ -177,6 +177,7 @@ for name in names:
 """
 
 
+@pytest.mark.slow
 def test_importing_every_module_connects_to_nothing_and_starts_nothing() -> None:
     names = [name_of(file).removesuffix(".__init__") for file in FILES]
     process = subprocess.run(

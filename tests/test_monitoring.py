@@ -6,6 +6,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from shared.observe.logging import session_digest
 from tests.measured import Measured, measured_by_api, measured_by_worker
 
@@ -37,6 +39,7 @@ def test_no_label_can_have_a_value_for_each_run() -> None:
     assert {label for one in ({**API, **WORKER}).values() for label in one.labels} <= allowed
 
 
+@pytest.mark.slow
 def test_the_digest_of_a_session_is_made_as_is_told() -> None:
     command = "printf %s 'agent:main:openai-user:ann' | sha256sum | cut -c1-12"
     assert f"`{command}`" in DOCS

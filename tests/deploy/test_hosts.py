@@ -90,6 +90,7 @@ def test_a_unit_starts_what_the_procfile_does_and_lets_it_drain(kind: str) -> No
     assert set(re.findall(r"^Environment=(\w+)=", unit, re.MULTILINE)) <= NAMES
 
 
+@pytest.mark.slow
 def test_herokus_line_counts_the_workers_that_all_runs_need() -> None:
     (program,) = re.findall(r"awk '(.+?)'", (DEPLOY / "heroku.md").read_text())
     for waiting, running, workers in ((0, 0, 1), (1, 0, 1), (10, 0, 1), (10, 1, 2), (95, 10, 11)):

@@ -9,6 +9,8 @@ import pytest
 
 from shared.observe.logging import session_digest
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = """
 import asyncio, logging, sys
 import structlog

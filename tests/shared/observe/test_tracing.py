@@ -74,6 +74,7 @@ with tracing({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}, "web") as
 """
 
 
+@pytest.mark.slow
 def test_a_service_that_lacks_opentelemetry_says_so_and_goes_on() -> None:
     done = subprocess.run([sys.executable, "-c", WITHOUT_OPENTELEMETRY], capture_output=True, text=True, check=True)
     assert "tracing.off" in done.stdout
@@ -81,6 +82,7 @@ def test_a_service_that_lacks_opentelemetry_says_so_and_goes_on() -> None:
     assert done.stdout.strip().endswith("None")
 
 
+@pytest.mark.slow
 def test_nothing_of_opentelemetry_is_imported_by_a_process_that_sends_no_traces() -> None:
     program = "import sys, api.__main__, worker.__main__; print([m for m in sys.modules if 'opentelemetry' in m])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

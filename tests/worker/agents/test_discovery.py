@@ -149,6 +149,7 @@ def test_a_cli_answers_to_its_own_name_and_to_no_other(bin: Path, name: str) -> 
     assert described(served)[name] == f"The CLI {name} (it is on PATH: {bin / name})"
 
 
+@pytest.mark.slow
 async def test_what_is_found_can_be_opened_and_answers(bin: Path, tmp_path: Path) -> None:
     install(bin, "claude", """echo '{"type":"result","subtype":"success","is_error":false,"result":"Hi."}'""")
     served = found(bin, OPENAI_API_KEY="s3cret")

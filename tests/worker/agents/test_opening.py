@@ -30,6 +30,7 @@ async def complaint(configs: dict[str, AgentConfig]) -> str:
     return str(wrong.value)
 
 
+@pytest.mark.slow
 async def test_each_entry_becomes_an_agent(tmp_path: Path) -> None:
     configs: dict[str, AgentConfig] = {"echo": ECHO, "pwd": PWD, "gpt": GPT, "*": DemoConfig()}
     async with open_agents(configs, {**PATH, "KEY": "secret"}, work_root=tmp_path) as agents:
@@ -39,6 +40,7 @@ async def test_each_entry_becomes_an_agent(tmp_path: Path) -> None:
         assert isinstance(agents["*"], DemoAgent)
 
 
+@pytest.mark.slow
 async def test_the_example_in_the_repository_can_be_opened_and_answers(tmp_path: Path) -> None:
     configs = load_agents(Path("agents.example.toml"), required=True)
     async with open_agents(configs, PATH, work_root=tmp_path) as agents:
@@ -48,6 +50,7 @@ async def test_the_example_in_the_repository_can_be_opened_and_answers(tmp_path:
         assert dice.startswith("You said 'Roll!'. Let me roll.\n\nIt is a ")
 
 
+@pytest.mark.slow
 async def test_a_command_may_be_kept_warm(tmp_path: Path) -> None:
     warm = CommandConfig.model_validate({"kind": "command", "command": ["cat"], "output": "claude", "warm": 1})
     async with open_agents({"main": warm}, PATH, work_root=tmp_path) as agents:

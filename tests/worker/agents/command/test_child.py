@@ -14,6 +14,8 @@ from tests.worker.agents.asking import gone, until
 from worker.agents.command.child import STDERR_TAIL, Child, Stdin, start_child
 from worker.agents.command.process_family import ProcessFamily, end_family
 
+pytestmark = pytest.mark.slow
+
 SLEEPER = [sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(600)"]
 FOREVER = "import time; time.sleep(600)"
 

@@ -19,6 +19,8 @@ from tests.worker.agents.asking import answer, asked, command_agent, gone, heard
 from worker.agents.command.process_family import MARK
 from worker.agents.protocol import Agent, AgentConversation, EarlierConversation
 
+pytestmark = pytest.mark.slow
+
 FOREVER = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
 HISTORY = (Turn(role="user", content="Hello"), Turn(role="assistant", content="Hi."))
 

@@ -14,6 +14,8 @@ import pytest
 
 from tests.worker.agents.asking import gone, until
 
+pytestmark = pytest.mark.slow
+
 STAY = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
 DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {STAY}"
 

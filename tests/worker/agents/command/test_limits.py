@@ -15,6 +15,8 @@ from worker.agents.command.command_agent import CommandAgent
 from worker.agents.command.limits import Limits
 from worker.agents.command.process_family import MARK
 
+pytestmark = pytest.mark.slow
+
 NAMES = ["RLIMIT_CPU", "RLIMIT_DATA", "RLIMIT_FSIZE", "RLIMIT_NOFILE", "RLIMIT_NPROC"]
 TOLD = f"import json, resource; print(json.dumps([resource.getrlimit(getattr(resource, name)) for name in {NAMES}]))"
 

@@ -12,6 +12,8 @@ from tests.worker.agents.asking import gone, until
 from worker.agents.command.orphans import new_mark, orphaned, sweep_forever
 from worker.agents.command.process_family import MARK
 
+pytestmark = pytest.mark.slow
+
 STAY = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
 
 # A worker that starts a command, which starts a process in a session of its own.

@@ -56,6 +56,7 @@ def test_every_key_can_be_written_beside_a_preset() -> None:
     assert filled("claude", written) == written
 
 
+@pytest.mark.slow
 async def test_arguments_are_put_behind_the_command(tmp_path: Path) -> None:
     tool = tmp_path / "pi"
     tool.write_text('#!/bin/sh\necho "$@"\n')

@@ -13,6 +13,8 @@ import pytest
 from tests.worker.agents.asking import gone, until
 from worker.agents.command.process_family import MARK, ProcessFamily, end_family
 
+pytestmark = pytest.mark.slow
+
 # Each process prints its pid when it is ready, and stays.
 STAY = "import os, signal, sys, time; print(os.getpid(), flush=True); time.sleep(600)"
 DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {STAY}"

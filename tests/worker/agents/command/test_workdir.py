@@ -76,6 +76,7 @@ async def test_the_last_use_is_seen_at_the_directory(tmp_path: Path) -> None:
         assert folder.stat().st_mtime > 0
 
 
+@pytest.mark.slow
 async def test_what_is_started_in_it_does_not_keep_the_lock(tmp_path: Path) -> None:
     """A process keeps the descriptors that it inherited until it ends, and it may outlive its run."""
     with ExitStack() as stack:
@@ -118,6 +119,7 @@ anyio.run(work)
 """
 
 
+@pytest.mark.slow
 def test_workers_come_and_go_at_once_and_each_has_it_while_it_works(tmp_path: Path) -> None:
     """Each worker leaves the directory empty, so that it is removed whenever no worker is in it. The workers are
     processes, because only processes can act between two system calls of another."""

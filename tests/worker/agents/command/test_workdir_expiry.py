@@ -20,6 +20,8 @@ from tests.worker.agents.asking import until
 from worker.agents.command.workdir import session_folder
 from worker.agents.command.workdir_expiry import FRESH_TTL_SECONDS, Expiry, delete
 
+pytestmark = pytest.mark.slow
+
 ANN = "agent:main:openai-user:ann"
 DAY = 86_400.0
 

@@ -12,6 +12,8 @@ from shared.run.errors import RunError
 from tests.worker.agents.asking import gone, until
 from tests.worker.agents.command.warm.warm_sessions import FAKE_CLI, Session, opened, processes, started_ahead
 
+pytestmark = pytest.mark.slow
+
 
 async def test_turns_enough(tmp_path: Path) -> None:
     async with opened(tmp_path, turns=2) as agent:

@@ -18,6 +18,8 @@ from tests.worker.agents.asking import answer, gone, until
 from tests.worker.agents.command.warm.warm_sessions import Session, opened, processes, started_ahead
 from worker.agents.command.workdir import folder_name
 
+pytestmark = pytest.mark.slow
+
 # --- a process and its session ----------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,8 @@ from shared.run.errors import RunError
 from tests.worker.agents.asking import answer, gone, until
 from tests.worker.agents.command.warm.warm_sessions import Session, opened
 
+pytestmark = pytest.mark.slow
+
 
 async def test_what_a_process_wrote_to_stderr_is_for_operators(tmp_path: Path) -> None:
     async with opened(tmp_path) as agent:

@@ -24,6 +24,7 @@ def test_what_is_of_no_framework_stays_what_it_is(found: object) -> None:
     assert adapted(found) is None
 
 
+@pytest.mark.slow
 def test_no_framework_is_imported_before_an_agent_of_it_is_served() -> None:
     source = f"import sys, worker.agents.opening, worker.agents.python; sys.exit(str(set(sys.modules) & {FRAMEWORKS}))"
     done = subprocess.run([sys.executable, "-c", source], cwd=Path(), capture_output=True, text=True)

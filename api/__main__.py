@@ -7,36 +7,50 @@ import math
 import os
 import socket
 import sys
+import time
+from types import FrameType
 
 import anyio
+import structlog
 import uvicorn
 import uvloop
 from prometheus_client import CollectorRegistry
 
 from api.app import Application, create_app
 from api.fleet.api_metrics import ApiMetrics
+from api.fleet.departure import Departure
 from shared.bind import bind, is_loopback
+from shared.http_connections import bounded, raise_descriptor_limit
 from shared.ledger.presence import process_name
 from shared.observe.garbage import freeze_startup_objects
 from shared.observe.logging import configure_logging, log_errors_of
+from shared.observe.service_manager import STOPPING, ServiceManager
+from shared.observe.supervision import CannotGoOn, first_of
 from shared.observe.tracing import Tracer, tracing
-from shared.redis.client import open_redis
+from shared.redis.client import closed_in_time, open_redis
 from shared.redis.pipe import open_pipes
+from shared.redis.startup import check_redis
 from shared.run.errors import SettingsError
-from shared.settings import Settings, read_settings
+from shared.settings import Settings, near_misses, read_settings
 
 LOOK_SECONDS = 0.2  # uvicorn sets a flag when it is to stop, and no event
+logger = structlog.get_logger()
+
+PATIENCE_SECONDS = 2.5  # of a call for Redis: clients get their 503 within 3 s
+CLOSE_SECONDS = 1.0  # for the connections to Redis, which may be away
 FAREWELL_SECONDS = 1.0  # in which the last frames reach their clients
 
 
-async def serve(settings: Settings, bound: list[socket.socket], tracer: Tracer | None) -> None:
+async def serve(settings: Settings, bound: list[socket.socket], tracer: Tracer | None, manager: ServiceManager) -> None:
     """Accepts connections on all of `bound` once everything else is ready."""
     log_errors_of(asyncio.get_running_loop())
     metrics = ApiMetrics(CollectorRegistry())
-    async with (
-        open_pipes(settings.redis_url, settings.events_url, instrumentation=metrics) as pipes,
-        open_redis(settings.events_url, socket_timeout=None) as pubsub,
-    ):
+    await check_redis(REDIS_URL=settings.redis_url, EVENTS_REDIS_URL=settings.events_url)
+    async with closed_in_time(CLOSE_SECONDS) as opened:
+        pipes = await opened.enter_async_context(
+            open_pipes(settings.redis_url, settings.events_url, instrumentation=metrics, patience=PATIENCE_SECONDS)
+        )
+        pubsub = await opened.enter_async_context(open_redis(settings.events_url, socket_timeout=None))
         application = create_app(settings, pipes, pubsub, name=process_name("api"), metrics=metrics, tracer=tracer)
         config = uvicorn.Config(
             application.app,
@@ -44,13 +58,40 @@ async def serve(settings: Settings, bound: list[socket.socket], tracer: Tracer |
             log_config=None,
             server_header=False,
             timeout_graceful_shutdown=math.ceil(settings.drain_seconds),
+            http=bounded(raise_descriptor_limit()),
         )
-        server = uvicorn.Server(config)
+        server = LameDuckServer(config, application.departure, settings.lame_duck_seconds)
         freeze_startup_objects()
         async with anyio.create_task_group() as beside:
             beside.start_soon(_end_streams_in_time, server, application, settings.drain_seconds)
+            beside.start_soon(application.supervisor.give_up_when_stuck)
+            beside.start_soon(manager.tell_forever, application.supervisor)
             await server.serve(bound)
+            manager.tell(STOPPING)
             beside.cancel_scope.cancel()
+
+
+class LameDuckServer(uvicorn.Server):
+    """Goes on serving for some seconds after the first signal. The second one ends that time, and further ones are
+    uvicorn's."""
+
+    def __init__(self, config: uvicorn.Config, departure: Departure, seconds: float) -> None:
+        super().__init__(config)
+        self._departure = departure
+        self._seconds = seconds
+        self.leaves_at = math.inf
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._departure.announced or not self._seconds:
+            super().handle_exit(sig, frame)
+        else:
+            self._departure.announced = True
+            self.leaves_at = time.monotonic() + self._seconds
+
+    async def on_tick(self, counter: int) -> bool:
+        if time.monotonic() > self.leaves_at:
+            self.should_exit = True
+        return await super().on_tick(counter)
 
 
 async def _end_streams_in_time(server: uvicorn.Server, application: Application, seconds: float) -> None:
@@ -84,8 +125,16 @@ def main() -> None:
     except SettingsError as wrong:
         sys.exit(f"runrelay: {wrong}")
     configure_logging(settings.log_format, content=settings.log_content, role="web")
+    for miss in near_misses(os.environ):
+        logger.warning("setting.unknown", why=miss)
     with tracing(os.environ, "web") as tracer:
-        uvloop.run(serve(settings, bound, tracer))
+        stuck: BaseException | None = None
+        try:
+            uvloop.run(serve(settings, bound, tracer, ServiceManager(os.environ)))
+        except* (SettingsError, CannotGoOn) as group:
+            stuck = first_of(group)
+    if stuck is not None:
+        sys.exit(f"runrelay: {stuck}")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ from api.authenticators import metrics_authenticator
 from api.chat.chat_completions import ChatCompletions
 from api.chat.models import Models
 from api.fleet.api_metrics import ApiMetrics
+from api.fleet.departure import Departure
+from api.fleet.front_page import Front
 from api.fleet.health import Health
 from api.fleet.metrics_page import MetricsPage
 from api.http.access_log import AccessLog, route_names
@@ -29,6 +31,7 @@ from api.monitor.monitor_routes import monitor
 from api.openapi.openapi_page import OpenApiPage
 from api.runs.run_endpoints import RunEndpoints
 from api.services import Services, assemble
+from shared.observe.supervision import Loop, Supervisor
 from shared.observe.tracing import Tracer
 from shared.redis.pipe import Pipes
 from shared.settings import Settings
@@ -42,6 +45,8 @@ class Application:
     app: Starlette
     end_streams: Callable[[], None]
     end_pages: Callable[[], None]
+    supervisor: Supervisor
+    departure: Departure
 
 
 def create_app(
@@ -59,22 +64,22 @@ def create_app(
     """
     metrics = metrics or ApiMetrics(CollectorRegistry())
     services = assemble(settings, pipes, pubsub, name=name, metrics=metrics)
-    authenticator = LoggingAuthenticator(services.credentials)
+    authenticator, departure = LoggingAuthenticator(services.credentials), Departure()
     admin_views = _admin(services, authenticator)
     site = monitor(services.credentials, admin_views, services.access, services.events)
-    views = (*_views(services, authenticator), *admin_views.views, OpenApiPage())
+    views = (*_views(services, authenticator, departure), *admin_views.views, OpenApiPage())
     routes = [*(route for view in views for route in routes_of(view)), *site.routes]
     app = Starlette(
         routes=routes,
         middleware=_middleware(routes, metrics, tracer),
         exception_handlers=ERROR_HANDLERS,
-        lifespan=running(*services.loops, site.look_forever),
+        lifespan=running(services.supervisor, (*services.loops, Loop("pages", site.look_forever))),
     )
     app.router.redirect_slashes = False
-    return Application(app, services.relay.end, site.end)
+    return Application(app, services.relay.end, site.end, services.supervisor, departure)
 
 
-def _views(services: Services, authenticator: Authenticator) -> tuple[object, ...]:
+def _views(services: Services, authenticator: Authenticator, departure: Departure) -> tuple[object, ...]:
     """The endpoints for clients and for machines."""
     settings, directory = services.settings, services.directory
     return (
@@ -98,7 +103,8 @@ def _views(services: Services, authenticator: Authenticator) -> tuple[object, ..
             max_body_bytes=settings.max_body_bytes,
         ),
         Models(authenticator, directory),
-        Health(directory),
+        Front(),
+        Health(directory, services.supervisor, departure),
         MetricsPage(metrics_authenticator(settings), services.metrics, services.depth, directory),
     )
 

@@ -1,25 +1,24 @@
-"""Runs loops as long as the application lives."""
+"""Runs the loops of an API process as long as the application lives."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import anyio
 from starlette.applications import Starlette
 
-Loop = Callable[[], Coroutine[None, None, None]]
+from shared.observe.supervision import Loop, Supervisor
 
 
-def running(*loops: Loop) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
-    """A lifespan for Starlette that runs the loops. When one loop raises, the others end
-    and uvicorn logs it; the process goes on serving without them."""
+def running(supervisor: Supervisor, loops: Sequence[Loop]) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+    """A lifespan for Starlette in which the supervisor keeps the loops."""
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with anyio.create_task_group() as group:
             for loop in loops:
-                group.start_soon(loop, name=loop.__qualname__)
+                group.start_soon(supervisor.keep, loop, name=loop.name)
             yield
             group.cancel_scope.cancel()
 

@@ -11,10 +11,9 @@ from api.fleet.agent_directory import AgentDirectory
 from api.fleet.api_metrics import ApiMetrics
 from api.fleet.web_announcer import WebAnnouncer
 from api.http.auth import Credentials, LoopbackOnly
-from api.intake.janitor import Janitor
+from api.intake.janitor import ROUND_AT_MOST_SECONDS, Janitor
 from api.intake.run_access import RunAccess
 from api.intake.submission import Submission
-from api.lifespan import Loop
 from api.relay.hub import Hub
 from api.relay.reader_heartbeat import ReaderHeartbeat
 from api.relay.relay import Relay
@@ -25,6 +24,7 @@ from shared.ledger.reader_leases import ReaderLeases
 from shared.ledger.run_index import RunIndex
 from shared.log.event_log import EventLog
 from shared.observe.loop_lag import LoopLag
+from shared.observe.supervision import Loop, Supervisor
 from shared.redis.keys import Keys
 from shared.redis.pipe import Pipes
 from shared.settings import Settings
@@ -47,7 +47,8 @@ class Services:
     access: RunAccess
     submission: Submission
     janitor: Janitor
-    loops: tuple[Loop, ...]  # they run as long as the process
+    supervisor: Supervisor
+    loops: tuple[Loop, ...]  # the supervisor keeps them as long as the process lives
 
 
 def assemble(settings: Settings, pipes: Pipes, pubsub: Redis, *, name: str, metrics: ApiMetrics) -> Services:
@@ -56,9 +57,10 @@ def assemble(settings: Settings, pipes: Pipes, pubsub: Redis, *, name: str, metr
     ledger, presence = Ledger(pipes.ledger, keys), Presence(pipes.ledger, keys)
     events = EventLog(pipes.events, keys, retention_ms=limits.retention_ms)
     leases = ReaderLeases(pipes.ledger, keys)
-    hub, readers, lag = Hub(pubsub, resting=keys.channel(name)), ReaderHeartbeat(leases), LoopLag(metrics.lagged)
+    hub, lag = Hub(pubsub, resting=keys.channel(name)), LoopLag(metrics.lagged)
+    readers = ReaderHeartbeat(leases, gone=lambda run_id: hub.gap(keys.channel(run_id)))
     relay = Relay(hub, events, ledger, instrumentation=metrics)
-    janitor = Janitor(name, ledger, events, leases, queue_timeout_ms=limits.queue_timeout_ms, instrumentation=metrics)
+    janitor = Janitor(name, ledger, events, leases, instrumentation=metrics)
     announcer = WebAnnouncer(name, presence, readers, lag)
     return Services(
         settings=settings,
@@ -74,12 +76,13 @@ def assemble(settings: Settings, pipes: Pipes, pubsub: Redis, *, name: str, metr
         access=RunAccess(relay, readers, ledger, events),
         submission=Submission(relay, readers, ledger, events, limits, instrumentation=metrics),
         janitor=janitor,
+        supervisor=Supervisor(metrics),
         loops=(
-            hub.listen,
-            janitor.tidy_forever,
-            readers.attend_forever,
-            lag.watch_forever,
-            announcer.announce_forever,
+            Loop("hub", hub.listen),
+            Loop("janitor", janitor.tidy_forever, quiet=ROUND_AT_MOST_SECONDS),
+            Loop("readers", readers.attend_forever),
+            Loop("lag", lag.watch_forever),
+            Loop("announcements", announcer.announce_forever),
         ),
     )
 

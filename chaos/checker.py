@@ -17,6 +17,7 @@ from chaos.history import ClientRequest, Entry, History, Piece, Reading, StoredR
 from chaos.journal import Note
 from chaos.script import script
 
+POISON_LOSSES = 2  # attempts that a run takes with it before it is poison
 MAX_ATTEMPTS = 3  # of every agent here
 GRACE_SECONDS = 8.0  # a foreground run may end as `disconnect` only when it had no reader for about this long
 LATE_MS = 2_000  # after a pause; far more than a third of a lease
@@ -160,6 +161,8 @@ def _needless(run: StoredRun, last: Entry, request: ClientRequest | None) -> str
         case "error", "worker_lost":
             may_run_again = run.agent != "never" and (run.agent == "again" or not flat(run.entries))
             return f"worker_lost after {run.tries} tries" if may_run_again and run.tries <= MAX_ATTEMPTS else ""
+        case "error", "poisoned":
+            return "" if run.attempts > POISON_LOSSES else f"poisoned after {run.attempts} attempts"
         case "cancelled", "user":
             return "" if request is not None and request.cancelled else "cancelled, but no client had requested it"
         case "cancelled", "disconnect":

@@ -7,18 +7,23 @@ so there is at most one fault of each group at any time.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import subprocess
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 
 import anyio
 from redis.exceptions import RedisError
 
+from chaos.junk import write_junk
 from chaos.service import SETTINGS, Service
 from shared.redis.pipe import Pipe
 from shared.redis.retry import retry_until_available
 from shared.run.clock import now_ms
+from shared.run.errors import Unavailable
 from tests.e2e.process import Process
 
 
@@ -145,6 +150,63 @@ class Faults:
             self._service.redis.flow()
         return 0
 
+    # --- what nobody foresaw ------------------------------------------------------------------------------------------
+
+    async def redis_scrambled(self) -> int:
+        self._service.redis.scramble(self._random)
+        try:
+            await self._lasts(0.5, 3)
+        finally:
+            self._service.redis.scramble(None)
+        return 0
+
+    async def redis_forbidden(self) -> int:
+        """An administrator takes rights away from the service's user, and gives them back."""
+        taken = self._random.choice(
+            ("resetchannels", "-@scripting", "-@write", "-@read", "resetkeys", "-evalsha -hmget")
+        )
+        async with self._service.valkey.look() as look:
+            pipe = Pipe(look)
+            await pipe.command(*["ACL", "SETUSER", "administrator", "on", ">secret", "~*", "&*", "+@all"])
+            await pipe.command("AUTH", "administrator", "secret")
+            await pipe.command(*f"ACL SETUSER default {taken}".split())
+            try:
+                await self._lasts(0.5, 4)
+            finally:
+                await retry_until_available(lambda: self._allow())
+        return 0
+
+    async def _allow(self) -> None:
+        async with self._service.valkey.look() as look:
+            pipe = Pipe(look)
+            with suppress(
+                Unavailable
+            ):  # a Redis that was restarted meanwhile knows no administrator, and forbids nothing
+                await pipe.command("AUTH", "administrator", "secret")
+            await pipe.command(*["ACL", "SETUSER", "default", "~*", "&*", "+@all"])
+
+    async def redis_littered(self) -> int:
+        with suppress(Unavailable, RedisError, OSError):  # Redis may be away: a fault of another group
+            async with self._service.valkey.look() as look:
+                for _ in range(self._random.randrange(1, 6)):
+                    await write_junk(look, self._random)
+        return 0
+
+    async def odd_neighbours(self) -> int:
+        """Processes of somebody else on the machine, with environments that no worker makes."""
+        values = (b"9" * 5_000 + b"-1-x", b"\xff\xfe", b"", b"1-" + b"9" * 5_000, b"1-1-" + b"x" * 9_000)
+        neighbours = [
+            subprocess.Popen(["sleep", "60"], env={b"RUNRELAY_PROCESS": value, b"PATH": os.environb[b"PATH"]})
+            for value in self._random.sample(values, 2)
+        ]
+        try:
+            await self._lasts(1, 4)
+        finally:
+            for neighbour in neighbours:
+                neighbour.kill()
+                neighbour.wait()
+        return 0
+
     # --- Redis itself -------------------------------------------------------------------------------------------------
 
     async def redis_restarted(self) -> int:
@@ -228,8 +290,11 @@ GROUPS: dict[str, tuple[tuple[float, float], tuple[str, ...]]] = {
             "redis_delayed",
             "redis_full",
             "redis_readonly",
+            "redis_scrambled",
+            "redis_forbidden",
         ),
     ),
+    "neighbours": ((0.5, 3.0), ("redis_littered", "odd_neighbours")),
     "connections": (
         (0.2, 1.5),
         ("pubsub_killed", "bell_killed", "pool_killed", "redis_cut", "api_cut", "api_delayed", "api_stalled"),

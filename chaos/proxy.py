@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from random import Random
 
+from chaos.scrambler import Scrambler
+
 CHUNK = 65_536
 BUFFER = 32_768  # of the kernel, towards the server: a slow client has to slow down the server behind the proxy
 
@@ -21,6 +23,13 @@ class Proxy:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._links: set[_Link] = set()
+        self._scrambling: Random | None = None
+
+    def scramble(self, random: Random | None) -> None:
+        """From now on new connections get scrambled replies, or again true ones. Ends those that are open: a scrambler
+        has to see a connection from its begin."""
+        self._scrambling = random
+        self.cut(Random(0), share=1.0)
 
     def stall(self) -> None:
         """Holds back all data; connections stay open."""
@@ -56,7 +65,8 @@ class Proxy:
         link = _Link(writer, there[1])
         self._links.add(link)
         try:
-            await asyncio.gather(self._pump(reader, there[1]), self._pump(there[0], writer))
+            scrambler = Scrambler(self._scrambling) if self._scrambling else None
+            await asyncio.gather(self._pump(reader, there[1]), self._pump(there[0], writer, scrambler))
         finally:
             link.reset()
             self._links.discard(link)
@@ -72,14 +82,21 @@ class Proxy:
             raise
         return await asyncio.open_connection(sock=link, limit=CHUNK)
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, scrambler: Scrambler | None = None
+    ) -> None:
         with suppress(OSError, RuntimeError):  # one end was reset: uvloop raises a RuntimeError then
             while piece := await source.read(CHUNK):
                 if self.delay:
                     await asyncio.sleep(self.delay)
                 await self._flowing.wait()
+                over = False
+                if scrambler is not None:
+                    piece, over = scrambler.scrambled(piece)
                 sink.write(piece)
                 await sink.drain()
+                if over:
+                    break
             if sink.can_write_eof():
                 sink.write_eof()
             return

@@ -9,15 +9,16 @@ from typing import cast
 from redis.asyncio import Redis
 
 from chaos.history import Entry, StoredRun
+from chaos.junk import PREFIX
 from chaos.script import Order
 from chaos.service import KEYS
 from shared.log.packing import unpack
 
-BOUNDED = frozenset({KEYS.queue, KEYS.leases, KEYS.paused, KEYS.prefixes()["attended"]})
+BOUNDED = frozenset({KEYS.queue, KEYS.checks, KEYS.deadlines, KEYS.leases, KEYS.paused, KEYS.prefixes()["attended"]})
 
 
 async def read_stored_runs(look: Redis) -> list[StoredRun]:
-    ids = [run_id.decode() async for run_id in _ids(look)]
+    ids = [run_id.decode() async for run_id in _ids(look) if not run_id.startswith(PREFIX.encode())]
     return [await _stored_run(look, run_id) for run_id in ids]
 
 
@@ -84,9 +85,13 @@ async def immortal_keys(look: Redis) -> list[str]:
     return [name for name in names if name not in BOUNDED and await look.ttl(name) == -1]
 
 
+def _is_junk(run_id: bytes) -> bool:
+    return run_id.startswith(PREFIX.encode())
+
+
 async def waiting(look: Redis) -> list[str]:
     """The runs that still wait, run, or have a reader, each with the key it is in; and paused agents."""
     found = []
     for name in sorted(BOUNDED):
-        found += [f"{name}: {run_id.decode()}" for run_id in await look.zrange(name, 0, -1)]
+        found += [f"{name}: {run_id!r}" for run_id in await look.zrange(name, 0, -1) if not _is_junk(run_id)]
     return found

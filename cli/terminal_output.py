@@ -59,6 +59,10 @@ class Output:
         except BrokenPipeError:
             self.screen.on_broken_pipe()
 
+    def remark(self, text: str) -> None:
+        """Prints to stderr what a user should know and a program need not."""
+        self._aside.print(Text(text, style="yellow"))
+
     def aside(self, text: str) -> None:
         """Prints a remark to stderr if that is a terminal: for a user who watches, not for a program that reads."""
         if self._aside.is_terminal:

@@ -20,9 +20,9 @@ from uuid import uuid4
 import anyio
 
 from local.terminal import show
-from worker.agents.command.guardian import with_guardian
 from worker.agents.command.orphans import orphaned
 from worker.agents.command.process_family import MARK, NO_GROUP, ProcessFamily, end_family
+from worker.guardian import with_guardian
 
 PATIENCE_SECONDS = 7.0  # from SIGTERM to SIGKILL: a drain of DRAIN_SECONDS, and time for the agents to end
 OUTPUT_SECONDS = 1.0  # for the last lines: a process that cannot be killed may hold the output open

@@ -5,20 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from shared.redis.redis_url import parse_redis_url
 from shared.run.errors import SettingsError
 
 
 def _redis_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"redis", "rediss", "valkey", "valkeys", "unix"} or not (parts.hostname or parts.path):
-        raise ValueError("must be redis://, rediss://, valkey://, valkeys:// or unix:// with a host or a path")
-    _ = parts.port  # a port that is no number raises ValueError here
+    parse_redis_url(url)
     return url
 
 
@@ -62,7 +60,7 @@ class Settings(BaseModel):
     redis_url: RedisUrl = Field(
         "redis://127.0.0.1:6379",
         repr=False,
-        description="The ledger's Redis or Valkey, 6.2 or later. `?ssl_cert_reqs=none` accepts self-signed TLS.",
+        description="The ledger's Redis or Valkey, 6.2 or later; [redis.md](redis.md) has the forms.",
     )
     events_redis_url: RedisUrl | None = Field(
         None, repr=False, description="Redis of the event logs. Empty: that of `REDIS_URL`."
@@ -93,6 +91,13 @@ class Settings(BaseModel):
     worker_concurrency: int = Field(10, ge=1, le=10_000, description="Runs that one worker executes at once.")
     drain_seconds: Seconds = Field(
         25, description="Time that a stopping process gives its runs. Heroku kills it after 30."
+    )
+    lame_duck_seconds: float = Field(
+        0,
+        ge=0,
+        le=3600,
+        description="Time for which a web process that was told to stop still takes requests, while `/readyz` is 503:"
+        " as long as a load balancer needs to notice. `DRAIN_SECONDS` begins afterwards.",
     )
     lease_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
         10,
@@ -171,6 +176,9 @@ def _row(field: str) -> Setting:
     return Setting(field.upper(), default, info.description or "", secret=not info.repr)
 
 
+SHORT = 5  # HOST and PORT are too short to be told from the names of other programs
+NEAR = 0.88  # how alike two names are, from 0 to 1: a letter more or less, or two that are swapped
+
 SETTINGS: tuple[Setting, ...] = tuple(_row(field) for field in Settings.model_fields)
 
 
@@ -183,6 +191,13 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         rows = {row.name.lower(): row for row in SETTINGS}
         lines = [_complaint(rows[str(e["loc"][0])], given[str(e["loc"][0])], e["msg"]) for e in wrong.errors()]
         raise SettingsError("\n".join(dict.fromkeys(lines))) from None
+
+
+def near_misses(environment: Mapping[str, str]) -> list[str]:
+    """A line for each variable whose name is nearly that of a setting: it would be passed over in silence."""
+    names = [row.name for row in SETTINGS if len(row.name) > SHORT]
+    near = {name: get_close_matches(name, names, 1, NEAR) for name in sorted(environment) if name not in names}
+    return [f"{name} is no setting; {found[0]} is" for name, found in near.items() if found]
 
 
 def _complaint(row: Setting, value: str, message: str) -> str:

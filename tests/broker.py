@@ -36,7 +36,7 @@ Stored = str | bytes | int | float
 KEYS = Keys("test")
 
 # These keys have no time to live. Each is bounded, by the runs that have not ended or by PAUSED_MOST.
-BOUNDED = frozenset({KEYS.queue, KEYS.leases, KEYS.paused, KEYS.prefixes()["attended"]})
+BOUNDED = frozenset({KEYS.queue, KEYS.checks, KEYS.deadlines, KEYS.leases, KEYS.paused, KEYS.prefixes()["attended"]})
 
 
 class Look(Protocol):

@@ -73,6 +73,8 @@ async def _execution() -> Execution:
 def _use(metrics: ApiMetrics | WorkerMetrics) -> None:
     metrics.answered(0.1)
     metrics.failed()
+    metrics.unreadable("run")
+    metrics.loop_failed("hub")
     metrics.lagged(0.1)
 
 

@@ -55,21 +55,23 @@ async def running(ledger: Ledger, run: Run | None = None) -> Claim:
     return await claim_one(ledger)
 
 
-def end_lease(look: Look, run_id: str) -> None:
-    """Ends the run's lease, as if its owner had been silent for too long."""
+def end_lease(look: Look, run_id: str, *, at: int = 0) -> None:
+    """Ends the run's lease, as if its owner had been silent since `at`."""
     look.delete(KEYS.prefixes()["lock"] + run_id)
-    look.zadd(KEYS.leases, {run_id: 0}, xx=True)
+    agent = (look.hget(KEYS.run(run_id), "agent") or b"").decode()
+    for leases in (KEYS.leases, KEYS.prefixes()["leased"] + agent):
+        look.zadd(leases, {run_id: at}, xx=True)
 
 
 def end_patience(look: Look, run_id: str) -> None:
     """Ends the run's patience, as if it had waited for a worker for too long."""
     look.hset(KEYS.run(run_id), "queued_until", "1")
-    look.zadd(KEYS.queue, {run_id: 1}, xx=True)
+    look.zadd(KEYS.deadlines, {run_id: 1}, xx=True)
 
 
 def end_lane_check(look: Look, run_id: str) -> None:
     """Makes the run's next lane check due now."""
-    look.zadd(KEYS.queue, {run_id: 1}, xx=True)
+    look.zadd(KEYS.checks, {run_id: 1}, xx=True)
 
 
 def forget(look: Look, run_id: str) -> None:

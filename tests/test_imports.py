@@ -137,11 +137,14 @@ def test_only_an_entry_point_reads_the_environment() -> None:
     assert places((file, node) for file, node in readers if reads_environment(node)) == []
 
 
-def test_one_broad_except_in_the_whole_project() -> None:
-    """It is in the worker's job, where any failure of an agent becomes a failed run."""
+def test_two_broad_excepts_in_the_whole_project() -> None:
+    """One is in the worker's job, where any failure of an agent becomes a failed run; the other starts loops again."""
     handlers = ((file, node) for file in FILES for node in nodes(file))
     found = places((file, node) for file, node in handlers if is_broad(node))
-    assert [place.partition(":")[0] for place in found] == ["worker/attempt/job.py"], found
+    assert [place.partition(":")[0] for place in found] == [
+        "shared/observe/supervision.py",
+        "worker/attempt/job.py",
+    ], found
 
 
 def test_no_test_patches_anything() -> None:

@@ -35,7 +35,7 @@ def test_what_both_measure_means_the_same() -> None:
 
 
 def test_no_label_can_have_a_value_for_each_run() -> None:
-    allowed = {"agent", "state", "code", "kind", "version", "method", "route", "status"}
+    allowed = {"agent", "loop", "state", "code", "kind", "version", "method", "route", "status"}
     assert {label for one in ({**API, **WORKER}).values() for label in one.labels} <= allowed
 
 

@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from shared.ledger.ledger import Ledger
 from shared.ledger.presence import Announcement, Presence, ServedAgent, process_name
 from shared.observe.loop_lag import LoopLag
+from shared.observe.supervision import Loop, Supervisor
 from shared.observe.tracing import NoTracing, Tracer
 from shared.redis.keys import Keys
 from shared.redis.pipe import Pipes
@@ -25,6 +26,7 @@ from shared.settings import Settings
 from worker.agents.command.orphans import sweep_forever
 from worker.agents.command.workdir import ROOT
 from worker.agents.command.workdir_expiry import Expiry
+from worker.agents.command.zombies import inherits, reap_forever
 from worker.agents.kinds import AgentConfig
 from worker.agents.protocol import Agent
 from worker.attempt.compacting_log import CompactingLog
@@ -32,10 +34,13 @@ from worker.attempt.job import Job
 from worker.claim.arq_redis import PipedArqRedis
 from worker.claim.control import Control
 from worker.claim.doorbell import Doorbell
-from worker.claim.leases import Leases
+from worker.claim.leases import LeaseGuard, Leases
 from worker.claim.run_worker import RunWorker
 from worker.worker_announcer import WorkerAnnouncer
 from worker.worker_metrics import WorkerMetrics
+
+FAREWELL_SECONDS = 0.5  # for the last announcement, while Redis may be away
+DISK_SECONDS = 900.0  # that a loop may spend on one folder, on the processes of a machine, or on one long log
 
 
 @dataclass(frozen=True)
@@ -58,25 +63,30 @@ class Assembled:
     events: CompactingLog
     expiry: Expiry
     metrics: WorkerMetrics
+    supervisor: Supervisor
 
     async def run(self) -> None:
         """Returns when the worker was stopped and has drained. Until then it keeps leases and follows orders."""
-        loops = (
-            self.leases.keep,
-            self.leases.touch_forever,
-            self.control.listen,
-            self.announcer.announce_forever,
-            self.events.compact_forever,
-            sweep_forever,
-            self.expiry.sweep_forever,
-            LoopLag(self.metrics.lagged).watch_forever,
+        loops: tuple[Loop, ...] = (
+            Loop("leases", self.leases.keep),
+            Loop("logs", self.leases.touch_forever),
+            Loop("orders", self.control.listen),
+            Loop("announcements", self.announcer.announce_forever),
+            Loop("compaction", self.events.compact_forever, quiet=DISK_SECONDS),
+            Loop("orphans", sweep_forever, quiet=DISK_SECONDS),
+            Loop("workdirs", self.expiry.sweep_forever, quiet=DISK_SECONDS),
+            Loop("lag", LoopLag(self.metrics.lagged).watch_forever),
         )
+        if inherits():
+            loops = (*loops, Loop("zombies", reap_forever))
         async with anyio.create_task_group() as beside:
             for loop in loops:
-                beside.start_soon(loop, name=loop.__qualname__)
+                beside.start_soon(self.supervisor.keep, loop, name=loop.name)
+            beside.start_soon(self.supervisor.give_up_when_stuck)
             await self.worker.async_run()
             beside.cancel_scope.cancel()
-        await self.announcer.announce()
+        with anyio.move_on_after(FAREWELL_SECONDS):
+            await self.announcer.announce()
 
 
 def assemble(
@@ -86,13 +96,14 @@ def assemble(
     links: Connections,
     metrics: WorkerMetrics | None = None,
     tracer: Tracer | None = None,
+    guard: LeaseGuard | None = None,
 ) -> Assembled:
     """Agents and connections belong to the caller and outlive the worker. Without `metrics` the worker has its own."""
     metrics = metrics or WorkerMetrics(CollectorRegistry(), agents=configs)
-    name, keys = process_name("worker"), Keys(settings.namespace)
+    name, keys, supervisor = process_name("worker"), Keys(settings.namespace), Supervisor(metrics)
     ledger = Ledger(links.pipes.ledger, keys)
     events = CompactingLog(links.pipes.events, keys, retention_ms=int(settings.retention_seconds * 1000))
-    leases = Leases(ledger, events, lease_seconds=settings.lease_seconds, instrumentation=metrics)
+    leases = Leases(ledger, events, lease_seconds=settings.lease_seconds, instrumentation=metrics, guard=guard)
     timeouts = {agent: config.timeout_seconds for agent, config in configs.items() if config.timeout_seconds}
     worker = RunWorker(
         Job(
@@ -113,6 +124,7 @@ def assemble(
         slots=settings.worker_concurrency,
         lease_seconds=settings.lease_seconds,
         drain_seconds=settings.drain_seconds,
+        supervisor=supervisor,
     )
     metrics.slots(settings.worker_concurrency, lambda: worker.job_counter)
     served = {agent: _served(config) for agent, config in configs.items()}
@@ -122,7 +134,7 @@ def assemble(
     )
     control = Control(links.control, keys, leases, worker=name, on_order=announcer.soon)
     expiry = Expiry(ROOT, settings.workdir_ttl_seconds)
-    return Assembled(worker, leases, control, announcer, events, expiry, metrics)
+    return Assembled(worker, leases, control, announcer, events, expiry, metrics, supervisor)
 
 
 def _served(config: AgentConfig) -> ServedAgent:

@@ -1,13 +1,13 @@
 """A worker's own small HTTP server: `GET /metrics` and `GET /healthz`.
 
-It runs in the event loop of the runs, so `/healthz` answers as long as nothing blocks that loop. A liveness probe needs
-to know exactly that.
+It runs in the event loop of the runs, so `/healthz` answers as long as nothing blocks that loop, and it is 503 when one
+of the worker's loops does not go on. A liveness probe needs to know exactly that.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -21,9 +21,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from shared.bind import bind, is_loopback
+from shared.http_connections import bounded
 from shared.observe.process_metrics import exposition
 from shared.run.errors import SettingsError
 from shared.settings import Settings
+
+CONNECTIONS = 32  # a few scrapers and probes: the worker needs its descriptors for agents
 
 
 def status_sockets(settings: Settings) -> list[socket.socket]:
@@ -42,12 +45,18 @@ def status_sockets(settings: Settings) -> list[socket.socket]:
 
 
 class StatusServer:
-    def __init__(self, registry: CollectorRegistry, *, token: str) -> None:
-        """Without a token, every client that reaches the server may read the metrics."""
-        page = _Page(registry, token)
-        routes = [Route("/metrics", page.show, methods=["GET"]), Route("/healthz", _live, methods=["GET"])]
+    def __init__(self, registry: CollectorRegistry, *, token: str, stalled: Callable[[], Sequence[str]]) -> None:
+        """Without a token, every client that reaches the server may read the metrics. `stalled` returns the loops
+        because of which the worker is not alive."""
+        page = _Page(registry, token, stalled)
+        routes = [Route("/metrics", page.show, methods=["GET"]), Route("/healthz", page.live, methods=["GET"])]
         config = uvicorn.Config(
-            Starlette(routes=routes), access_log=False, log_config=None, server_header=False, lifespan="off"
+            Starlette(routes=routes),
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            lifespan="off",
+            http=bounded(CONNECTIONS),
         )
         self._server = _Server(config)
 
@@ -71,6 +80,12 @@ class _Server(uvicorn.Server):
 class _Page:
     registry: CollectorRegistry
     token: str
+    stalled: Callable[[], Sequence[str]]
+
+    async def live(self, _: Request) -> Response:
+        if loops := self.stalled():
+            return JSONResponse({"status": "stalled", "loops": [*loops]}, 503, headers={"Cache-Control": "no-store"})
+        return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
 
     async def show(self, request: Request) -> Response:
         if self.token and not _is(self.token, request.headers.get("authorization", "")):
@@ -83,7 +98,3 @@ def _is(token: str, authorization: str) -> bool:
     scheme, _, given = authorization.partition(" ")
     known = sha256(token.encode()).digest()
     return scheme.lower() == "bearer" and compare_digest(known, sha256(given.strip().encode("latin-1")).digest())
-
-
-async def _live(_: Request) -> Response:
-    return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})

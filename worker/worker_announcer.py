@@ -7,6 +7,7 @@ from collections.abc import Callable
 import anyio
 
 from shared.ledger.presence import ANNOUNCE_SECONDS, Announcement, Presence, WorkerOrder
+from shared.observe.supervision import Beat
 from shared.redis.outage import Outage
 from shared.run.errors import Unavailable
 
@@ -30,8 +31,10 @@ class WorkerAnnouncer:
         self._announced_deltas = 0
         self._wake = anyio.Event()
 
-    async def announce_forever(self) -> None:
+    async def announce_forever(self, beat: Beat | None = None) -> None:
+        beat = beat or Beat()
         while True:
+            beat()
             self._wake = anyio.Event()
             await self.announce()
             with anyio.move_on_after(ANNOUNCE_SECONDS):

@@ -27,8 +27,6 @@ from shared.log.event_log import EventLog
 from shared.redis.keys import Keys
 from shared.redis.pipe import Pipe
 
-LOOK_AT = 1_000  # runs whose agent a view looks up; Redis serves no other client for these milliseconds
-
 
 @dataclass(frozen=True)
 class Admin:
@@ -57,7 +55,7 @@ def admin(
     keys: Keys,
 ) -> Admin:
     """`pipe` leads to the ledger."""
-    index, depth = RunIndex(pipe, keys), QueueDepth(pipe, keys, look_at=LOOK_AT)
+    index, depth = RunIndex(pipe, keys), QueueDepth(pipe, keys)
     operations, reruns = Operations(pipe, keys, events), Reruns(directory, access, submission, index)
     return Admin(
         AdminStats(authenticator, depth, index, Tallies(pipe, keys), pipe),

@@ -35,6 +35,8 @@ def _wait_ms(known: RunRow, now_ms: int) -> int | None:
         return None
     if known.state is State.QUEUED:
         return max(0, now_ms - known.ready_ms)
+    if known.ended_ms and not known.started_ms:  # no worker took it: it waited until its end
+        return max(0, known.ended_ms - known.ready_ms)
     # `started_ms` is the run's first start. A run that a worker handed back became ready again after that.
     return known.started_ms - known.ready_ms if known.started_ms >= known.ready_ms else None
 

@@ -11,6 +11,8 @@ from shared.ledger.presence import ANY, Presence, SeenWorker, ServedAgent, known
 from shared.run.errors import Unavailable
 
 FRESH_SECONDS = 1.0
+PATIENCE_SECONDS = 2.0  # that a request waits for Redis here; it may wait as long once more before its 503
+KNOWN_SECONDS = 0.5  # that a request waits for news of agents that this process knows already
 
 
 class AgentDirectory:
@@ -20,15 +22,26 @@ class AgentDirectory:
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
 
-    async def workers(self, *, at_most: float = FRESH_SECONDS) -> list[SeenWorker]:
-        """The workers as they were at most `at_most` seconds ago. Raises Unavailable."""
+    async def workers(self, *, at_most: float = FRESH_SECONDS, patience: float = PATIENCE_SECONDS) -> list[SeenWorker]:
+        """The workers as they were at most `at_most` seconds ago. Raises Unavailable, after `patience` seconds when
+        Redis does not answer."""
         clock = asyncio.get_running_loop().time
-        if clock() - self._read_at > at_most:
-            async with self._reading:  # one request reads, the others wait for its result
-                if clock() - self._read_at > at_most:
-                    self._workers = await self._presence.workers()
-                    self._read_at = clock()
+        since = clock() - at_most
+        try:
+            async with asyncio.timeout(patience):
+                if self._read_at < since:
+                    await self._read(since)
+        except TimeoutError:
+            raise Unavailable("Redis did not tell the workers") from None
         return self._workers
+
+    async def _read(self, since: float) -> None:
+        """One request reads, and the others wait for its result, each for its own patience."""
+        async with self._reading:
+            if self._read_at < since:
+                began = asyncio.get_running_loop().time()
+                self._workers = await self._presence.workers()
+                self._read_at = began
 
     async def live(self) -> dict[str, ServedAgent]:
         """The agents that a worker serves now. Raises Unavailable."""
@@ -41,7 +54,7 @@ class AgentDirectory:
         While Redis is away, the agents known before: `submit` decides whether the run is accepted, not this method.
         """
         with suppress(Unavailable):
-            await self.workers()
+            await self.workers(patience=KNOWN_SECONDS if self._workers else PATIENCE_SECONDS)
         return known_agents(self._workers)
 
     async def find(self, agent_id: str, *, param: str = "model") -> tuple[str, ServedAgent]:

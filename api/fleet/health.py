@@ -1,4 +1,4 @@
-"""`GET /healthz`: whether this process responds. `GET /readyz`: whether the service would accept and execute a run."""
+"""`GET /healthz`: whether this process serves. `GET /readyz`: whether the service would accept and execute a run."""
 
 from __future__ import annotations
 
@@ -10,20 +10,24 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.fleet.agent_directory import AgentDirectory
+from api.fleet.departure import Departure
 from api.http.api_errors import JSON
 from api.http.endpoint import Endpoint, ResponseOf
 from api.http.json_value import JsonObject, compact
+from shared.observe.supervision import Supervisor
 from shared.run.errors import Unavailable
 
 # `_response` writes these bodies by hand. A test compares a real one with its model.
 
 
 class Liveness(BaseModel):
-    status: Literal["ok"]
+    status: Literal["ok", "stalled"]
+    loops: list[str] | None = Field(None, description="The loops of this process that are stuck or fail for too long.")
 
 
 class Readiness(BaseModel):
-    status: Literal["ok", "unavailable"]
+    status: Literal["ok", "unavailable", "stalled", "stopping"]
+    loops: list[str] | None = Field(None, description="The loops of this process that are stuck or fail for too long.")
     workers: int | None = Field(None, description="Live workers.")
     missing: list[Literal["redis", "worker"]] | None = None
 
@@ -31,16 +35,23 @@ class Readiness(BaseModel):
 @dataclass(frozen=True)
 class Health:
     directory: AgentDirectory
+    supervisor: Supervisor
+    departure: Departure
 
     @Endpoint(
         "GET",
         "/healthz",
         "live",
-        "Tell whether this process responds.",
-        {200: ResponseOf(Liveness, "It responds.")},
+        "Tell whether this process serves.",
+        {
+            200: ResponseOf(Liveness, "It serves. An outage of Redis is no fault of the process."),
+            503: ResponseOf(Liveness, "It does not, and should be started again. `loops` names the cause."),
+        },
         scope=None,
     )
     async def live(self, _: Request) -> Response:
+        if loops := self.supervisor.stalled():
+            return _response(503, {"status": "stalled", "loops": [*loops]})
         return _response(200, {"status": "ok"})
 
     @Endpoint(
@@ -55,7 +66,12 @@ class Health:
         scope=None,
     )
     async def ready(self, _: Request) -> Response:
-        """Responds 503 when Redis or a worker is missing."""
+        """Responds 503 when Redis or a worker is missing, a loop of this process does not go on, or it is about to
+        stop."""
+        if loops := self.supervisor.stalled():
+            return _response(503, {"status": "stalled", "loops": [*loops]})
+        if self.departure.announced:
+            return _response(503, {"status": "stopping"})
         try:
             workers = [seen for seen in await self.directory.workers(at_most=0) if seen.live]
         except Unavailable:

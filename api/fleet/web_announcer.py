@@ -6,12 +6,12 @@ import os
 import socket
 from contextlib import suppress
 
-import anyio
 from psutil import Process
 
 from api.relay.reader_heartbeat import ReaderHeartbeat
 from shared.ledger.presence import ANNOUNCE_SECONDS, Presence, WebAnnouncement
 from shared.observe.loop_lag import LoopLag
+from shared.observe.supervision import Beat
 from shared.run.clock import now_ms
 from shared.run.errors import Unavailable
 from shared.run.release import RELEASE
@@ -25,10 +25,11 @@ class WebAnnouncer:
         self._lag = lag
         self._since_ms = now_ms()
 
-    async def announce_forever(self) -> None:
+    async def announce_forever(self, beat: Beat | None = None) -> None:
+        beat = beat or Beat()
         while True:
             await self.announce()
-            await anyio.sleep(ANNOUNCE_SECONDS)
+            await beat.sleep(ANNOUNCE_SECONDS)
 
     async def announce(self) -> None:
         announcement = WebAnnouncement(

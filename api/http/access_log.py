@@ -13,7 +13,9 @@ from structlog.contextvars import clear_contextvars
 from api.http.instrumentation import ApiInstrumentation
 
 NO_ROUTE = "none"  # a path that fits no route is a client's text, which must not become a label
-QUIET = frozenset({"/healthz", "/readyz", "/metrics"})  # machines request them every few seconds; logged when they fail
+# Machines request these every few seconds: logged when their answer is another one than before.
+QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+WATCHED = "/v1/admin/"  # `runrelay top` reads these several times a second: its reads are logged when they fail
 BUG = 500  # an exception passes through here before the server makes a response of it
 
 logger = structlog.get_logger()
@@ -31,6 +33,7 @@ class AccessLog:
         self._app = app
         self._instrumentation = instrumentation
         self._names = names
+        self._before: dict[str, int] = dict.fromkeys(QUIET, 200)  # the last status of each
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -44,8 +47,14 @@ class AccessLog:
             route = self._names.get(scope.get("endpoint"), NO_ROUTE)
             self._instrumentation.answered_request(scope["method"], route, response.status, response.began_after)
             response.end()
-            if route not in QUIET or response.status >= 400:
+            if self._is_news(scope["method"], route, response.status):
                 logger.info("http.request", method=scope["method"], path=_path(scope), **response.facts)
+
+    def _is_news(self, method: str, route: str, status: int) -> bool:
+        if route in QUIET:
+            before, self._before[route] = self._before[route], status
+            return status != before
+        return status >= 400 or method != "GET" or not route.startswith(WATCHED)
 
 
 class MeteredResponse:

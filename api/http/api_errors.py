@@ -20,6 +20,7 @@ from shared.run.errors import (
     Refused,
     SessionTaken,
     Unavailable,
+    Unreadable,
 )
 from shared.run.events import Cancelled, Failed, StopReason
 
@@ -118,6 +119,9 @@ def refused(error: Refused | Unavailable) -> ApiError:
         case QueueFull(scope=scope):
             message = "Too many runs wait in this session." if scope == "session" else "Too many runs wait."
             return ApiError(429, message, LIMITED, code="queue_full", headers={"Retry-After": "5"})
+        case Unreadable():
+            message = "What the service keeps of this cannot be read."
+            return ApiError(500, message, API, code=ErrorCode.UNREADABLE, headers=_NO_RETRY)
         case _:
             message = "The service cannot do this now. Try again."
             return ApiError(503, message, API, code="unavailable", headers={"Retry-After": "2"})
@@ -162,7 +166,9 @@ RUN_STATUS: dict[str, int] = {
     ErrorCode.QUEUE_TIMEOUT: 504,
     ErrorCode.RUN_TIMEOUT: 504,
     ErrorCode.WORKER_LOST: 503,
+    ErrorCode.POISONED: 500,
     ErrorCode.RUN_LOST: 503,
+    ErrorCode.UNREADABLE: 500,
     ErrorCode.INTERNAL_ERROR: 500,
 }
 

@@ -11,7 +11,7 @@ from api.monitor import formatting
 from shared.ledger.operator_views import AdminRunView, QueueView, StatsView, WorkersView
 from shared.ledger.presence import ANY
 
-SILENT_MS = 60_000  # an agent that emits no event for this long may be stuck
+SILENT_MS = 600_000  # a coding agent thinks and builds for minutes without a word; this long it may be stuck
 WAIT_MS = 15_000  # while workers have a free slot no run waits a second
 LAG_MS = 250  # every stream of the process stops for this long
 FULL = 0.8  # of the memory or the clients that Redis allows
@@ -52,11 +52,18 @@ def alerts(stats: StatsView, workers: WorkersView, queue: QueueView, longest: Se
 
 
 def _stuck(longest: Sequence[AtWork]) -> Iterator[Alert]:
-    for one in longest:
-        if one.stuck:
-            run, silent = one.row, formatting.format_duration(one.silent_ms)
-            text = f"Run {formatting.short_id(run.id)} of {run.agent} has said nothing for {silent}"
-            yield Alert("bad", text, f"/monitor/runs/{run.id}", "Look at the run")
+    """One alert, however many runs there are: on a phone a card for each would hide all else."""
+    stuck = sorted((one for one in longest if one.stuck), key=lambda one: -one.silent_ms)
+    if not stuck:
+        return
+    run, silent = stuck[0].row, formatting.format_duration(stuck[0].silent_ms)
+    if len(stuck) == 1:
+        text = f"Run {formatting.short_id(run.id)} of {run.agent} has said nothing for {silent}"
+        yield Alert("warn", text, f"/monitor/runs/{run.id}", "Look at the run")
+    else:
+        some = f"{len(stuck)} runs" if len(stuck) < len(longest) else f"At least {len(stuck)} runs"
+        text = f"{some} have said nothing for over {formatting.format_duration(SILENT_MS)}, the longest for {silent}"
+        yield Alert("warn", text, "/monitor/runs?state=running", "Look at running runs")
 
 
 def _unserved(workers: WorkersView, queue: QueueView) -> Iterator[Alert]:

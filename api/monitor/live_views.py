@@ -12,9 +12,8 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager
 
-import anyio
-
 from api.http.api_errors import ApiError
+from shared.observe.supervision import Beat
 from shared.run.errors import Draining, Unavailable
 
 ROUND_SECONDS = 1.0
@@ -116,11 +115,12 @@ class LiveViews:
         for polled in self._looks.values():
             polled.turn()
 
-    async def look_forever(self) -> None:
+    async def look_forever(self, beat: Beat | None = None) -> None:
+        beat = beat or Beat()
         while True:
-            await self._wanted.wait()
+            await beat.until(self._wanted)
             await self.go_round()
-            await anyio.sleep(ROUND_SECONDS)
+            await beat.sleep(ROUND_SECONDS)
 
     async def go_round(self) -> None:
         """Renews all pages that are due at the same time, so that their looks share round trips."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from api.monitor.run_list_pages import FailedPage, RunsPage
 from api.monitor.run_page import RunDetailPage
 from api.monitor.site import Handler, Site, html_handler
 from shared.log.event_log import EventLog
+from shared.observe.supervision import Beat
 
 _FILES = StaticFiles(directory=Path(__file__).parent / "static")
 
@@ -34,7 +35,7 @@ class Monitor:
     """The page's routes, the loop that refreshes its live parts, and the function that ends its streams."""
 
     routes: list[Route]
-    look_forever: Callable[[], Coroutine[None, None, None]]
+    look_forever: Callable[[Beat], Awaitable[None]]
     end: Callable[[], None]
 
 

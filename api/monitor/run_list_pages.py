@@ -10,7 +10,7 @@ from api.admin.admin_runs import AdminRuns, id_prefix
 from api.http.query import cursor, number, one_of
 from api.monitor.monitor_page import PageRequest
 from shared.ledger.operator_views import AdminRunList
-from shared.ledger.run_index import RunFilter
+from shared.ledger.run_index import LOOK, LOOKS, RunFilter
 from shared.run.clock import now_ms
 from shared.run.states import State
 
@@ -79,6 +79,11 @@ class RunsView:
     search: RunSearch
     cursor: str
     times: Mapping[str, str]
+
+    @property
+    def looked_at(self) -> int:
+        """Runs that a page looks at, of which none may fit."""
+        return LOOK * LOOKS
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import anyio
 from redis.asyncio import Redis
 
 from api.relay.inbox import Inbox
+from shared.observe.supervision import Beat
 from shared.redis.client import PubSubLink, open_link, redis_errors_as_unavailable
 from shared.redis.outage import Outage
 from shared.redis.replies import Reply
@@ -87,6 +88,11 @@ class Hub:
             finally:
                 self._lasting.discard(scope)
 
+    def gap(self, channel: str) -> None:
+        """Has the readers of the channel look for what they missed."""
+        if topic := self._topics.get(channel):
+            topic.gap()
+
     def readers(self, channel: str) -> int:
         """The number of this process's inboxes that are subscribed to the channel."""
         return len(self._topics[channel].inboxes) if channel in self._topics else 0
@@ -111,22 +117,24 @@ class Hub:
                 if self._link is not None:
                     self._link.unsubscribe(channel)
 
-    async def listen(self) -> None:
+    async def listen(self, beat: Beat | None = None) -> None:
         """Follows the link forever. Opens a new link when it breaks."""
+        beat = beat or Beat()
         while True:
+            beat()
             try:
                 with redis_errors_as_unavailable():
-                    await self._listen()
+                    await self._listen(beat)
             except Unavailable as away:
                 self._outage.failed(away)
-                await anyio.sleep(RETRY_SECONDS)
+                await beat.sleep(RETRY_SECONDS)
 
-    async def _listen(self) -> None:
+    async def _listen(self, beat: Beat) -> None:
         async with open_link(self._redis) as link:
             self._link = link  # set first, so a reader that arrives during the subscriptions below adds its own channel
             try:
                 link.subscribe(self._resting, *self._topics)
-                await link.follow(self._receive, ping_seconds=self._ping_seconds)
+                await link.follow(self._receive, ping_seconds=self._ping_seconds, beat=beat)
             finally:
                 self._link = None
                 for topic in self._topics.values():

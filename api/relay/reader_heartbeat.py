@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
 import anyio
 
 from shared.ledger.reader_leases import ReaderLeases
+from shared.observe.supervision import Beat
 from shared.run.errors import Unavailable
 
 ATTEND_SECONDS = 3.0
@@ -24,8 +25,10 @@ class ReadPosition(Protocol):
 
 
 class ReaderHeartbeat:
-    def __init__(self, leases: ReaderLeases) -> None:
+    def __init__(self, leases: ReaderLeases, gone: Callable[[str], None] = lambda _: None) -> None:
+        """`gone` is called with a run that the ledger does not know any more, so that its readers look for it."""
         self._leases = leases
+        self._gone = gone
         self._reading: Counter[str] = Counter()
 
     @property
@@ -52,15 +55,17 @@ class ReaderHeartbeat:
                 if not place.ended:
                     await self._leave(run_id)
 
-    async def attend_forever(self) -> None:
+    async def attend_forever(self, beat: Beat | None = None) -> None:
+        beat = beat or Beat()
         while True:
             if self._reading:
                 await self._attend(tuple(self._reading))
-            await anyio.sleep(ATTEND_SECONDS)
+            await beat.sleep(ATTEND_SECONDS)
 
     async def _attend(self, run_ids: Sequence[str]) -> None:
         with suppress(Unavailable):  # while Redis is away, the janitor cannot cancel the run either
-            await self._leases.attend(run_ids)
+            for run_id in await self._leases.attend(run_ids):
+                self._gone(run_id)
 
     async def _leave(self, run_id: str) -> None:
         # Shielded: a client that disconnects cancels the task that serves it.

@@ -19,7 +19,7 @@ from api.relay.hub import Hub
 from api.relay.inbox import Inbox
 from shared.ledger.ledger import Ledger
 from shared.log.event_log import PAGE, EventLog
-from shared.run.errors import Draining, EventsGone, LogLost, Unavailable
+from shared.run.errors import Draining, EventsGone, LogLost, Unavailable, Unreadable
 from shared.run.events import Event, from_json, is_terminal
 from shared.run.states import ENDS, State
 
@@ -128,6 +128,8 @@ class RunReader:
         while (left := until - clock()) > 0:
             try:
                 events = self._published() or await self._missed()
+            except Unreadable as why:
+                raise LogLost(self.run_id) from why
             except Unavailable:
                 await anyio.sleep(min(left, AWAY_SECONDS))
                 continue
@@ -135,6 +137,8 @@ class RunReader:
                 return events
             if self._hub.ending:
                 raise Draining
+            if self._looked_at == -math.inf:  # after a gap: perhaps no message comes any more
+                return await self._look()
             await self._inbox.filled(left)
         return await self._look()
 
@@ -144,7 +148,12 @@ class RunReader:
         if gap:
             self._fall_behind()
         events: list[Event] = []
-        for event in (from_json(line) for message in messages for line in message.split(b"\n")):
+        for line in (line for message in messages for line in message.split(b"\n")):
+            try:
+                event = from_json(line)
+            except ValueError:  # the stream shows whether the log has it so, too
+                self._fall_behind()
+                break
             if event.seq > self._seq + 1:
                 self._fall_behind()
                 break
@@ -182,7 +191,10 @@ class RunReader:
         self._behind = True
         try:
             events = await self._missed() or await self._gone()
+        except Unreadable as why:
+            raise LogLost(self.run_id) from why
         except Unavailable:
+            await anyio.sleep(AWAY_SECONDS)
             return []
         self._looked_at = now
         return events

@@ -10,11 +10,12 @@ import typer
 from cli.command_context import AsJson, command_context
 from cli.terminal_output import Output
 from cli.text_format import duration
-from shared.ledger.operator_views import PauseView, QueueView
+from shared.ledger.operator_views import PauseView, QueueView, WorkersView
+from shared.ledger.presence import ANY
 
 app = typer.Typer(no_args_is_help=True, help="What waits; pause and resume.")
 
-QUEUE = "/v1/admin/queue"
+QUEUE, WORKERS = "/v1/admin/queue", "/v1/admin/workers"
 
 Which = Annotated[str | None, typer.Argument(help="An agent; without one the whole queue.")]
 
@@ -43,8 +44,20 @@ def resume(context: typer.Context, agent: Which = None, as_json: AsJson = False)
 def _post(context: typer.Context, action: str, agent: str | None, as_json: bool) -> None:
     here = command_context(context)
     with here.service() as service:
+        if agent and action == "resume" and agent not in _paused_agents(service.get(QueueView, QUEUE)):
+            here.output.remark(f"{agent} was not paused.")
         queue = service.post(QueueView, f"{QUEUE}/{action}", {"agent": agent} if agent else {})
+        if agent and action == "pause" and not _is_served(service.get(WorkersView, WORKERS), agent):
+            here.output.remark(f"No worker serves {agent} now. It is paused nevertheless, for workers that come later.")
     here.output.json(queue) if as_json else _print(here.output, queue)
+
+
+def _paused_agents(queue: QueueView) -> set[str]:
+    return {one.agent for one in queue.agents if one.paused}
+
+
+def _is_served(workers: WorkersView, agent: str) -> bool:
+    return any({agent, ANY} & set(worker.agents) for worker in workers.workers)
 
 
 COLUMNS = ("AGENT", "WAITING", "HELD", "IN LINE", "RUNNING", "OLDEST WAIT", "PAUSED")

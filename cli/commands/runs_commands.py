@@ -20,6 +20,10 @@ from shared.run.states import State
 app = typer.Typer(no_args_is_help=True, help="Find runs, look at them, stop them, run them again.")
 
 RUNS = "/v1/admin/runs"
+PREFIX, UUID_CHARS = "chatcmpl_", 36  # of an id
+SHORT_CHARS = len(PREFIX) + 8  # of an id on a narrow screen
+SHOWN_MATCHES = 5
+NARROW = 80  # columns: below it an id is shortened, so that what follows has room
 PER_REQUEST = 200
 MOST_RUNNING = 10_000  # running runs that `cancel --running-for` looks through
 
@@ -49,6 +53,18 @@ def _before_now(option: str, text: str) -> int:
     if seconds is None or not text[:-1].isdecimal() or len(text) > 9:
         raise CliError(ExitCode.USAGE, f"{option} {text}: give a number and s, m, h or d, such as 15m.")
     return int((time.time() - int(text[:-1]) * seconds) * 1000)
+
+
+def whole_id(service: ApiClient, text: str) -> str:
+    """The id of the run that `text` begins, with or without the prefix of all ids. Raises CliError when several runs
+    begin so. Text that begins no run is returned as it is: the service says that there is no such run."""
+    if len(text) >= len(PREFIX) + UUID_CHARS:
+        return text
+    start = text if text.startswith(PREFIX) else PREFIX + text
+    found = _found(service, {"id": start}, SHOWN_MATCHES)
+    if len(found) > 1:
+        raise CliError(ExitCode.USAGE, "\n".join([f"{text} begins several ids:", *(f"  {one.id}" for one in found)]))
+    return found[0].id if found else text
 
 
 @app.command("ls")
@@ -92,7 +108,10 @@ def _found(service: ApiClient, filters: dict[str, str | int], limit: int) -> lis
 def _print(output: Output, rows: list[AdminRunView]) -> None:
     now = time.time() * 1000
     columns = ("ID", "STATE", "AGENT", "AGE", "WAIT", "FIRST TEXT", "TOOK", "ATTEMPT", "OWNER", "SESSION")
-    output.table(columns, (_cells(row, now) for row in rows))
+    cells = [_cells(row, now) for row in rows]
+    if output.screen.width < NARROW:
+        cells = [(one[0][:SHORT_CHARS], *one[1:]) for one in cells]
+    output.table(columns, cells)
 
 
 def _cells(row: AdminRunView, now: float) -> tuple[str, ...]:
@@ -118,7 +137,7 @@ def show(context: typer.Context, run_id: RunId, as_json: AsJson = False) -> None
     """Show a run: its prompt and answer, its steps, and why it failed."""
     here = command_context(context)
     with here.service() as service:
-        run = service.get(AdminRunDetail, f"{RUNS}/{run_id}")
+        run = service.get(AdminRunDetail, f"{RUNS}/{whole_id(service, run_id)}")
     if as_json:
         here.output.json(run)
     else:
@@ -163,7 +182,7 @@ def tail(context: typer.Context, run_id: RunId, as_json: AsJson = False) -> None
     here = command_context(context)
     with here.service() as service:
         # A run that is unknown fails here. After this, `follow_events` waits for a service that is away to come back.
-        service.get(AdminRunDetail, f"{RUNS}/{run_id}")
+        run_id = service.get(AdminRunDetail, f"{RUNS}/{whole_id(service, run_id)}").id
         print_run(follow_events(service, f"{RUNS}/{run_id}/events"), here.output, as_json=as_json)
 
 
@@ -189,7 +208,7 @@ def cancel(
     with here.service() as service:
         chosen = _running_since(service, filters, _before_now("--running-for", running_for)) if running_for else run_ids
         for run_id in chosen or ():
-            run = service.post(AdminRunDetail, f"{RUNS}/{run_id}/cancel")
+            run = service.post(AdminRunDetail, f"{RUNS}/{whole_id(service, run_id)}/cancel")
             here.output.json(run) if as_json else here.output.say(f"{run.id}: {_cancelled(run)}")
         if not chosen and not as_json:
             here.output.say(f"No run that fits has been running for {running_for}.")
@@ -225,7 +244,7 @@ def retry(
         raise CliError(ExitCode.USAGE, "Name the runs, or say --failed and perhaps which; not both.")
     with here.service() as service:
         for run_id in run_ids or ():
-            run = service.post(AdminRunDetail, f"{RUNS}/{run_id}/retry")
+            run = service.post(AdminRunDetail, f"{RUNS}/{whole_id(service, run_id)}/retry")
             here.output.json(run) if as_json else here.output.say(f"{run_id} -> {run.id}")
         if failed:
             _retry_all(here.output, service.post(RerunResult, f"{RUNS}/retry", {**filters, "limit": limit}), as_json)
@@ -248,5 +267,5 @@ def remove(context: typer.Context, run_ids: RunIds, as_json: AsJson = False) -> 
     here = command_context(context)
     with here.service() as service:
         for run_id in run_ids:
-            gone = service.delete(Deleted, f"{RUNS}/{run_id}")
+            gone = service.delete(Deleted, f"{RUNS}/{whole_id(service, run_id)}")
             here.output.json(gone) if as_json else here.output.say(f"{gone.id}: deleted")

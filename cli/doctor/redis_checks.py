@@ -39,7 +39,7 @@ def role(info: Info) -> Finding:
     """The ledger needs a single primary: its scripts touch keys of every slot, and a replica takes no writes."""
     mode, role = info.get("redis_mode", "standalone"), info.get("role", "master")
     if mode == "cluster":
-        return bad("role", "a cluster", "Point REDIS_URL at a single primary; a cluster serves event logs only.")
+        return bad("role", "a cluster", "Point it at a single primary, with replicas and Sentinel if need be.")
     if role != "master":
         return bad("role", "a replica", "Point REDIS_URL at the primary.")
     return ok("role", f"primary, {mode}")

@@ -8,6 +8,8 @@ from shared.redis.pipe import Pipe
 from shared.redis.replies import texts
 from shared.run.events import Value
 
+NAMED = 40  # characters of an entry that cannot be read, for the log
+
 
 class AuditEntry(Value):
     """One operation. `target` is what it changed: a run, a worker, an agent, or `*` for the whole queue."""
@@ -32,7 +34,11 @@ class Audit:
     async def latest(self, most: int) -> list[AuditRecord]:
         """At most `most` entries, newest first. Redis keeps AUDIT_LENGTH of them."""
         lines = texts(await self._pipe.command("LRANGE", self._keys.audit, 0, most - 1))
-        return [_record(line) for line in lines]
+        records = list[AuditRecord]()
+        for line in lines:
+            with self._pipe.unreadables.passed_over("audit", line[:NAMED]):
+                records.append(_record(line))
+        return records
 
 
 def _record(line: str) -> AuditRecord:

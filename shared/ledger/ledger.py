@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -13,9 +14,9 @@ from shared.ledger.reader_leases import GRACE_MS
 from shared.ledger.run_record import RunRecord, record_of
 from shared.redis.keys import JOIN_WINDOW_MS, Keys
 from shared.redis.pipe import Pipe
-from shared.redis.replies import Reply, mapping, rows, text, texts
+from shared.redis.replies import Reply, mapping, number, rows, text, texts
 from shared.run.conversation import StoredConversation, exchange_digest
-from shared.run.errors import KeyReused, QueueFull, SessionTaken
+from shared.run.errors import KeyReused, QueueFull, SessionTaken, Unavailable, Unreadable
 from shared.run.events import StopReason
 from shared.run.run import End, Policy, Run, Turn
 from shared.run.states import State
@@ -93,6 +94,9 @@ class Claim:
     policy: Policy
     queued_ms: int
     ready_ms: int
+    earlier: int = 0  # the last attempt before this one for which an agent was to start; 0: none
+    readable: bool = True  # otherwise `run` has little more than its id, and the owner can only end it
+    losses: int = 0  # attempts that were lost with an agent, those included whose agent did not come to start
 
     @property
     def waited(self) -> float:
@@ -115,11 +119,15 @@ class Ledger:
     def __init__(self, pipe: Pipe, keys: Keys) -> None:
         self._pipe = pipe
         self.keys = keys
-        names = ("submit", "claim", "begin", "renew", "release", "settle", "cancel", "overdue")
+        names = ("submit", "claim", "begin", "renew", "release", "settle", "cancel", "overdue", "forfeit")
         self._scripts = {name: ledger_script(name, keys) for name in names}
 
     async def _run(self, name: str, *args: str | bytes | int) -> Reply:
         return await self._pipe.run(self._scripts[name], args=args)
+
+    async def ping(self) -> None:
+        """Returns when Redis answers. Raises Unavailable."""
+        await self._pipe.command("PING")
 
     async def submit(
         self, run: Run, *, bell: str, once: RequestIdentity, bounds: QueueLimits, again: Rerun | None = None
@@ -163,38 +171,54 @@ class Ledger:
             case [verdict, run_id]:
                 return Accepted(run_id, joined=verdict == "joined")
             case other:
-                raise AssertionError(f"submit answered {other}")
+                raise Unavailable(f"submit answered {other}")
 
     async def claim(self, owner: str, *, serves: Mapping[str, Policy], lease_ms: int, most: int) -> list[Claim]:
-        """Claims up to `most` runs that this owner may run now: lost ones first, then the queue in order."""
+        """Claims up to `most` runs that this owner may run now: lost ones first, then the agents in turn, within an
+        agent its owners in turn, and each owner's runs in order."""
         policies = {agent: policy.model_dump_json(by_alias=True) for agent, policy in serves.items()}
         reply = await self._run("claim", owner, lease_ms, most, json.dumps(policies), "")
-        return [_claim(row) for row in rows(reply)]
+        return [self._claim(row) for row in rows(reply)]
 
     async def take(self, run_id: str, owner: str, *, lease_ms: int) -> Claim | None:
         """Claims one run in order to end it. None unless the run's lease is over, or the run waits and either was
         cancelled or has waited too long."""
         taken = rows(await self._run("claim", owner, lease_ms, 1, "{}", run_id))
-        return _claim(taken[0]) if taken else None
+        return self._claim(taken[0]) if taken else None
 
-    async def begin(self, claim: Claim) -> bool:
+    def _claim(self, row: Sequence[str]) -> Claim:
+        """A claim also of a run that cannot be read: its owner ends it."""
+        with self._pipe.unreadables.passed_over("run", row[0]):
+            return _claim(row)
+        return _unreadable(row)
+
+    async def begin(self, claim: Claim, *, unstarted: bool = False) -> bool:
         """Notes that this attempt at a lost run starts an agent. False when another owner has the run.
 
         Only the log of a lost run shows whether an agent starts. For all other runs the claim has noted it already.
+        `unstarted`: the log shows that the attempt before never started its agent, so it does not count.
         """
-        return await self._run("begin", claim.run.run_id, claim.token) == 1
+        return await self._run("begin", claim.run.run_id, claim.token, int(unstarted)) == 1
 
     async def renew(self, leases: Mapping[str, str], *, lease_ms: int) -> dict[str, Renewal]:
         """Prolongs `leases`, which maps run id to token. An owner whose lease ran out takes it again unless another
         owner has claimed the run."""
         flat = [item for pair in leases.items() for item in pair]
         answers = texts(await self._run("renew", lease_ms, *flat))
+        if len(answers) != len(leases):
+            raise Unavailable(f"renew answered {len(answers)} of {len(leases)}")
         return {run_id: _renewal(answer) for run_id, answer in zip(leases, answers, strict=True)}
 
-    async def release(self, run_id: str, token: str, *, spend: bool) -> bool:
-        """Hands a run back to the queue; without `spend` the attempt does not count against `max_attempts`. False when
-        another owner has the run."""
-        return await self._run("release", run_id, token, 0 if spend else 1) == 1
+    async def release(self, run_id: str, token: str, *, spend: bool, unstarted: bool = False) -> bool:
+        """Hands a run back to its place in the queue; without `spend` the attempt does not count against
+        `max_attempts`, nor does the lost one before it if it was `unstarted`. False when another owner has the run."""
+        return await self._run("release", run_id, token, int(not spend) + int(unstarted), int(unstarted)) == 1
+
+    async def forfeit(self, leases: Mapping[str, str]) -> int:
+        """Ends leases whose owner is gone: `leases` maps run id to token. Other owners may claim the runs at once.
+        Returns how many of them it still owned."""
+        flat = [item for pair in leases.items() for item in pair]
+        return number(await self._run("forfeit", *flat))
 
     async def settle(self, claim: Claim, end: End) -> bool:
         """Ends a run whose log is closed. Repeating it changes nothing. False when another owner has the run; that
@@ -217,14 +241,22 @@ class Ledger:
         return State(state) if state else None
 
     async def record(self, run_id: str) -> RunRecord | None:
-        """The record of a run; None when the ledger has none, or keeps it no longer."""
+        """The record of a run; None when the ledger has none, or keeps it no longer. Raises Unreadable."""
         fields = mapping(await self._pipe.command("HGETALL", self.keys.run(run_id)))
-        return record_of(fields) if fields else None
+        with self._pipe.unreadables.raised("run", run_id):
+            return record_of(fields) if fields else None
 
     async def transcript(self, session_key: str) -> tuple[Turn, ...]:
-        """The kept turns of a session, oldest first."""
-        reply = await self._pipe.command("LRANGE", self.keys.transcript(session_key), 0, -1)
-        return tuple(Turn.model_validate_json(turn) for turn in texts(reply))
+        """The kept turns of a session, oldest first, without those that cannot be read."""
+        try:
+            reply = await self._pipe.command("LRANGE", self.keys.transcript(session_key), 0, -1)
+        except Unreadable:
+            return ()
+        turns = list[Turn]()
+        for place, turn in enumerate(texts(reply)):
+            with self._pipe.unreadables.passed_over("turn", f"{session_key} {place}"):
+                turns.append(Turn.model_validate_json(turn))
+        return tuple(turns)
 
     async def take_conversation(self, session_key: str, transcript: Sequence[Turn]) -> StoredConversation | None:
         """Removes the agent's own conversation and returns it if it holds `transcript`, else None.
@@ -232,19 +264,21 @@ class Ledger:
         The caller is about to add to the conversation, so the ledger keeps it no longer. A call repeated because its
         answer was lost returns None.
         """
-        reply = await self._pipe.command("GETDEL", self.keys.conversation(session_key))
-        kept = StoredConversation.model_validate_json(reply) if isinstance(reply, bytes) else None
+        kept = None
+        with suppress(Unreadable), self._pipe.unreadables.passed_over("conversation", session_key):
+            reply = await self._pipe.command("GETDEL", self.keys.conversation(session_key))
+            kept = StoredConversation.model_validate_json(reply) if isinstance(reply, bytes) else None
         last = [turn.model_dump_json() for turn in transcript[-2:]]
         return kept if kept and kept.exchange == exchange_digest(last) else None
 
-    async def overdue(self, *, lost_for_ms: int, waited_ms: int, most: int = 100) -> list[str]:
-        """Ids of runs that may lack an owner: their lease has been over for `lost_for_ms`, or they have been claimable
-        for `waited_ms`. At most `most` of each kind."""
-        return texts(await self._run("overdue", lost_for_ms, waited_ms, most))
+    async def overdue(self, *, lost_for_ms: int, most: int) -> list[str]:
+        """Ids of runs that may lack an owner: their lease has been over for `lost_for_ms`, or their patience is over.
+        At most `most` of each kind. Also checks the lanes of runs that wait for their session's turn."""
+        return texts(await self._run("overdue", lost_for_ms, most))
 
 
 def _claim(row: Sequence[str]) -> Claim:
-    _, came_from, token, attempt, tries, cancel, begun, now, spec, policy, queued, ready = row
+    _, came_from, token, attempt, tries, cancel, begun, now, spec, policy, queued, ready, earlier, losses, *_ = row
     return Claim(
         run=Run.model_validate_json(spec),
         token=token,
@@ -257,7 +291,20 @@ def _claim(row: Sequence[str]) -> Claim:
         policy=Policy.model_validate_json(policy),
         queued_ms=int(queued),
         ready_ms=int(ready),
+        earlier=int(earlier),
+        losses=int(losses),
     )
+
+
+def _unreadable(row: Sequence[str]) -> Claim:
+    """A claim of a run that is only there to be ended. The script vouches for these fields."""
+    run_id, came_from, token, attempt, tries = row[:5]
+    agent, session, owner = row[-3:]
+    run = Run(
+        run_id=run_id, agent_id=agent, session_key=session, owner=owner, model=agent, message="", created_ms=int(row[7])
+    )
+    lost = came_from == State.RUNNING
+    return Claim(run, token, int(attempt), int(tries), lost, None, False, int(row[7]), Policy(), 0, 0, readable=False)
 
 
 def _remembered(run: Run, end: End) -> list[str]:

@@ -1,7 +1,7 @@
 """The ledger's Lua scripts, by name.
 
 The text of a script consists of the table of legal moves (`shared/run/states.py`), the names of keys
-(`shared/redis/keys.py`), the common part (`scripts/ledger.lua`) and the file of its name, such as `scripts/claim.lua`.
+(`shared/redis/keys.py`), the common parts (COMMON) and the file of its name, such as `scripts/claim.lua`.
 So each fact stands in one place, in Python.
 """
 
@@ -16,14 +16,19 @@ from shared.run.states import ENDS, MOVES
 
 _SCRIPTS = files("shared.ledger") / "scripts"
 
+COMMON = ("ledger", "waiting")
+MORE = {"claim": ("adopt",)}
+
 _NUMBERS = (
     "AUDIT_LENGTH",
     "AUDIT_TTL_MS",
     "BELL_LENGTH",
     "BELL_TTL_MS",
+    "FORFEIT_MS",
     "LANE_CHECK_MS",
     "OVERTAKE_MS",
     "PAUSED_MOST",
+    "UNREADABLE_TTL_MS",
     "UNWATCHED_MS",
     "WATCH_TTL_MS",
     "WORKER_MEMORY_MS",
@@ -34,7 +39,7 @@ def ledger_script(script: str, names: keys.Keys) -> LuaScript:
     """The script of this name (such as `claim`) for the keys of one namespace."""
     facts = {**_state_tables(), **_key_facts(names)}
     head = "\n".join(f"local {name} = {value}" for name, value in facts.items())
-    return LuaScript("\n".join((head, _read("ledger"), _read(script))))
+    return LuaScript("\n".join((head, *map(_read, (*COMMON, *MORE.get(script, ()), script)))))
 
 
 def _state_tables() -> dict[str, str]:
@@ -46,6 +51,7 @@ def _key_facts(names: keys.Keys) -> dict[str, str]:
     tallies = {name: lua_table({"ms": str(ms), "keep": str(keep)}) for name, (ms, keep) in keys.TALLIES.items()}
     return {
         "CONTRACT": str(CONTRACT),
+        "MOST": str(2**53),  # a larger number is not exact as a score
         "ALL": lua_string(keys.ALL),
         "TALLIES": lua_table(tallies),
         "KEY": lua_table({name: lua_string(key) for name, key in names.prefixes().items()}),

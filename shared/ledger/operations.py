@@ -16,7 +16,7 @@ from shared.redis.replies import mapping, text
 from shared.run.errors import TooManyPauses
 from shared.run.states import ENDS, State
 
-AT_ONCE = 1_000  # runs that one script returns to the queue: Redis serves no other client meanwhile
+AT_ONCE = 1_000  # runs whose patience one script restarts: Redis serves no other client meanwhile
 
 
 class AuditAction(StrEnum):
@@ -72,13 +72,18 @@ class Operations:
         """Ends a pause. Workers claim the runs that waited in their old order, and each run's queue timeout starts
         again. Does nothing when there is no pause."""
         entry = audit_entry(AuditAction.RESUME_QUEUE, agent, who=who)
-        while await self._pipe.run(self._scripts["resume"], args=(agent, AT_ONCE, entry)) != 0:
-            continue
+        place = "-inf"
+        while place:
+            place = text(await self._pipe.run(self._scripts["resume"], args=(agent, entry, place, AT_ONCE)))
 
     async def paused(self) -> dict[str, Pause]:
         """The pauses by agent id. ALL is the whole queue."""
         entries = mapping(await self._pipe.command("HGETALL", self._keys.paused))
-        return {agent: _pause(entry) for agent, entry in entries.items()}
+        paused = dict[str, Pause]()
+        for agent, entry in entries.items():
+            with self._pipe.unreadables.passed_over("order", agent):
+                paused[agent] = _pause(entry)
+        return paused
 
     async def drain(self, worker: str, *, who: str) -> bool:
         """Stops the worker from claiming runs until an operator resumes it. False when there is no such worker."""

@@ -41,7 +41,9 @@ class AdminRunView(BaseModel):
     started_ms: int | None
     first_text_ms: int | None
     ended_ms: int | None
-    wait_ms: int | None = Field(description="From its session's turn to its start, or up to now; null in between.")
+    wait_ms: int | None = Field(
+        description="From its session's turn to its start, to its end without a start, or up to now; null in between."
+    )
     code: str | None = Field(description="Why it failed.")
     cancel_requested: StopReason | None
     again: str | None = Field(description="The last run that repeats this one.")

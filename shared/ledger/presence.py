@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -109,9 +109,10 @@ class Presence:
         `deltas` is how many writes of text the worker's runs have made since its last announcement.
         """
         entry = announcement.model_dump_json(by_alias=True)
-        return WorkerOrder(
-            text(await self._pipe.run(self._announce, args=("workers", announcement.worker, entry, deltas)))
-        )
+        order = text(await self._pipe.run(self._announce, args=("workers", announcement.worker, entry, deltas)))
+        with self._pipe.unreadables.passed_over("order", announcement.worker):
+            return WorkerOrder(order)
+        return WorkerOrder.NONE
 
     async def announce_web(self, announcement: WebAnnouncement) -> None:
         """Writes the entry of an API process, and drops entries older than WORKER_MEMORY_MS. Operators give API
@@ -121,17 +122,34 @@ class Presence:
 
     async def workers(self) -> list[SeenWorker]:
         """Every worker that announced itself in the last WORKER_MEMORY_MS, dead ones too."""
-        return [SeenWorker(Announcement.model_validate_json(json), age) for json, age in await self._listed("workers")]
+        seen = list[SeenWorker]()
+        async for name, entry, now in self._listed("workers"):
+            with self._pipe.unreadables.passed_over("worker", name):
+                json, age = _split(entry, now)
+                seen.append(SeenWorker(Announcement.model_validate_json(json), age))
+        return seen
 
     async def webs(self) -> list[SeenWeb]:
         """Every API process that announced itself in the last WORKER_MEMORY_MS, dead ones too."""
-        return [SeenWeb(WebAnnouncement.model_validate_json(json), age) for json, age in await self._listed("webs")]
+        seen = list[SeenWeb]()
+        async for name, entry, now in self._listed("webs"):
+            with self._pipe.unreadables.passed_over("web", name):
+                json, age = _split(entry, now)
+                seen.append(SeenWeb(WebAnnouncement.model_validate_json(json), age))
+        return seen
 
-    async def _listed(self, what: str) -> list[tuple[str, int]]:
-        """Announcements as JSON, each with its age in ms. `what` is `workers` or `webs`."""
+    async def _listed(self, what: str) -> AsyncIterator[tuple[str, str, int]]:
+        """The name and the entry of each process, and the time in ms. `what` is `workers` or `webs`."""
         entries = mapping(await self._pipe.run(self._present, args=(what,)))
-        now = int(entries.pop("now"))
-        return [(json, now - int(since)) for since, _, json in (entry.partition(" ") for entry in entries.values())]
+        now = int(entries.pop("now", 0))
+        for name, entry in entries.items():
+            yield name, entry, now
+
+
+def _split(entry: str, now: int) -> tuple[str, int]:
+    """An announcement as JSON, and its age in ms."""
+    since, _, json = entry.partition(" ")
+    return json, now - int(since)
 
 
 def live_agents(workers: Iterable[SeenWorker]) -> dict[str, ServedAgent]:

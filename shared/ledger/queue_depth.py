@@ -11,7 +11,7 @@ from shared.redis.keys import Keys
 from shared.redis.pipe import Pipe
 from shared.redis.replies import rows
 
-LOOK_AT = 500  # waiting and running runs whose agent the script reads: it blocks Redis for a millisecond or two
+AGENTS = 500  # whose runs the script counts: it blocks Redis for a millisecond or two
 
 
 @dataclass(frozen=True)
@@ -28,32 +28,26 @@ class Depth:
 
 @dataclass(frozen=True)
 class FleetDepth:
-    """`total` counts every run, `agents` only the first LOOK_AT. Behind those, `total` counts every queued run as one
-    that waits for a worker."""
+    """`total` counts every run; `agents` has the AGENTS that were used last."""
 
     total: Depth
     agents: Mapping[str, Depth]
 
 
 class QueueDepth:
-    def __init__(self, pipe: Pipe, keys: Keys, *, look_at: int = LOOK_AT) -> None:
+    def __init__(self, pipe: Pipe, keys: Keys, *, most_agents: int = AGENTS) -> None:
         self._pipe = pipe
         self._depth = ledger_script("depth", keys)
-        self._look_at = look_at
+        self._most_agents = most_agents
 
     async def read(self) -> FleetDepth:
         """Reads the depth now, by Redis's clock. Raises Unavailable."""
-        (now,), *counted = rows(await self._pipe.run(self._depth, args=(self._look_at,)))
-        agents = {agent: _depth(int(now), list(map(int, counts))) for agent, *counts in counted}
-        total = Depth(
-            waiting=sum(depth.waiting for depth in agents.values()),
-            in_line=sum(depth.in_line for depth in agents.values()),
-            running=sum(depth.running for depth in agents.values()),
-            oldest_wait_ms=max((depth.oldest_wait_ms for depth in agents.values()), default=0),
-            held=sum(depth.held for depth in agents.values()),
-        )
-        agents.pop("", None)
-        return FleetDepth(total, agents)
+        totals, *counted = rows(await self._pipe.run(self._depth, args=(self._most_agents,)))
+        now, claimable, in_line, running = map(int, totals)
+        agents = {agent: _depth(now, list(map(int, counts))) for agent, *counts in counted}
+        held = sum(depth.held for depth in agents.values())
+        oldest = max((depth.oldest_wait_ms for depth in agents.values()), default=0)
+        return FleetDepth(Depth(max(0, claimable - held), in_line, running, oldest, held), agents)
 
 
 def _depth(now: int, counts: Sequence[int]) -> Depth:

@@ -23,9 +23,10 @@ class ReaderLeases:
         self._pipe = pipe
         self._attend, self._abandon = ledger_script("attend", keys), ledger_script("abandon", keys)
 
-    async def attend(self, run_ids: Iterable[str]) -> None:
-        """Reports that these runs have readers. The API process repeats it within READER_LEASE_MS."""
-        await self._pipe.run(self._attend, args=(READER_LEASE_MS, "later", *run_ids))
+    async def attend(self, run_ids: Iterable[str]) -> list[str]:
+        """Reports that these runs have readers. The API process repeats it within READER_LEASE_MS. Returns the runs
+        that the ledger does not know any more, as after a restart of Redis without its data."""
+        return texts(await self._pipe.run(self._attend, args=(READER_LEASE_MS, "later", *run_ids)))
 
     async def leave(self, run_id: str) -> None:
         """Reports that a reader has left. The run is abandoned after GRACE_MS unless an API process reports another

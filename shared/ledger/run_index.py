@@ -12,6 +12,7 @@ from shared.ledger.run_record import ROW_FIELDS, RunRow, row_of
 from shared.redis.keys import Keys
 from shared.redis.pipe import Pipe
 from shared.redis.replies import optional_texts, texts
+from shared.run.errors import Unreadable
 from shared.run.states import ENDS, State
 
 LOOK = 1_000  # runs that one script reads: Redis serves no other client meanwhile
@@ -76,9 +77,21 @@ class RunIndex:
     async def rows(self, run_ids: Iterable[str]) -> list[RunRow]:
         """The rows of these runs, in the order of `run_ids`. Runs that have expired are left out."""
         ids = list(run_ids)
-        reads = (self._pipe.command("HMGET", self._keys.run(run_id), *ROW_FIELDS) for run_id in ids)
-        records = [dict(zip(ROW_FIELDS, optional_texts(reply), strict=True)) for reply in await asyncio.gather(*reads)]
-        return [row_of(run_id, fields) for run_id, fields in zip(ids, records, strict=True) if fields["state"]]
+        records = await asyncio.gather(*map(self._fields, ids))
+        rows = list[RunRow]()
+        for run_id, fields in zip(ids, records, strict=True):
+            if fields.get("state"):
+                with self._pipe.unreadables.passed_over("run", run_id):
+                    rows.append(row_of(run_id, fields))
+        return rows
+
+    async def _fields(self, run_id: str) -> dict[str, str]:
+        """The fields of a row; none when the record holds another type."""
+        try:
+            values = optional_texts(await self._pipe.command("HMGET", self._keys.run(run_id), *ROW_FIELDS))
+        except Unreadable:
+            return {}
+        return dict(zip(ROW_FIELDS, values, strict=False))
 
     async def oldest(self, state: State, most: int) -> list[RunRow]:
         """At most `most` runs in this state, the first accepted first."""

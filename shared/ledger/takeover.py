@@ -15,6 +15,8 @@ from shared.run.errors import ErrorCode
 from shared.run.events import Cancelled, Failed, Terminal
 from shared.run.run import End, Policy
 
+POISON_LOSSES = 2  # a run that took this many workers with it takes no further one, whatever its agent's policy
+
 
 @dataclass(frozen=True)
 class Settle:
@@ -45,13 +47,25 @@ def decide(claim: Claim, head: Head) -> Decision:
     """
     if head.end is not None:
         return Settle(head.end)
+    if not claim.readable:
+        return Finish(_failed(ErrorCode.UNREADABLE))
     if claim.cancel is not None:
         return Finish(Cancelled(reason=claim.cancel))
-    if claim.lost:
-        allowed = may_retry(claim.policy, silent=head.chars == 0, called=head.calls > 0)
-        again = allowed and claim.tries <= claim.policy.max_attempts
-        return Start() if again else Finish(_failed(ErrorCode.WORKER_LOST))
-    return Start() if claim.begun else Finish(_failed(ErrorCode.QUEUE_TIMEOUT))
+    if not claim.lost:
+        return Start() if claim.begun else Finish(_failed(ErrorCode.QUEUE_TIMEOUT))
+    if unstarted(claim, head):
+        return Start()
+    if claim.losses >= POISON_LOSSES:
+        return Finish(_failed(ErrorCode.POISONED))
+    allowed = may_retry(claim.policy, silent=head.chars == 0, called=head.calls > 0)
+    again = allowed and claim.tries <= claim.policy.max_attempts
+    return Start() if again else Finish(_failed(ErrorCode.WORKER_LOST))
+
+
+def unstarted(claim: Claim, head: Head) -> bool:
+    """Whether the attempt that was lost had never started its agent, as when its worker did not get the answer to its
+    claim: it cannot have done anything. A worker writes the start to the log before the agent starts."""
+    return claim.lost and claim.earlier > head.started
 
 
 def may_retry(policy: Policy, *, silent: bool, called: bool) -> bool:
@@ -65,7 +79,9 @@ def may_retry(policy: Policy, *, silent: bool, called: bool) -> bool:
 
 
 _MESSAGES = {
+    ErrorCode.UNREADABLE: "What the service keeps of the run cannot be read.",
     ErrorCode.WORKER_LOST: "The worker was lost before the run had ended.",
+    ErrorCode.POISONED: "The run was lost with its worker twice, and is not tried again.",
     ErrorCode.QUEUE_TIMEOUT: "No worker took the run in time.",
 }
 

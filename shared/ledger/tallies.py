@@ -10,7 +10,7 @@ from enum import StrEnum
 from shared.ledger.ledger_script import ledger_script
 from shared.redis.keys import TALLIES, Keys
 from shared.redis.pipe import Pipe
-from shared.redis.replies import Reply, mapping, text
+from shared.redis.replies import Reply, items, mapping, text
 
 
 class Window(StrEnum):
@@ -57,13 +57,15 @@ class Tallies:
         """The spans of a window, oldest first. The last one has not ended, so its counts still grow."""
         name, number = _SPANS[window]
         reply = await self._pipe.run(self._history, args=(name, number))
-        assert isinstance(reply, list), reply
-        return [_span(span, TALLIES[name][0] // 1000) for span in reply]
+        spans = list[TallySpan]()
+        for number, span in enumerate(items(reply)):
+            with self._pipe.unreadables.passed_over("tally", f"{name} {number}"):
+                spans.append(_span(span, TALLIES[name][0] // 1000))
+        return spans
 
 
 def _span(reply: Reply, seconds: int) -> TallySpan:
-    assert isinstance(reply, list), reply
-    began, *flat = reply
+    began, *flat = items(reply)
     counts = {name: int(count) for name, count in mapping(flat).items()}
     return TallySpan(
         at_ms=int(text(began)),

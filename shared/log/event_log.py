@@ -3,18 +3,18 @@ log may be compacted: its stream then holds the same events in fewer bytes, and 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 
 from shared.log.log_script import log_script
 from shared.log.packing import BLOCK_EVENTS, pack, unpack
 from shared.redis.client import Argument
-from shared.redis.keys import Keys
+from shared.redis.keys import LOG_OUTLIVES_MS, Keys
 from shared.redis.lua_script import LuaScript
 from shared.redis.pipe import Pipe
-from shared.redis.replies import Reply, texts
-from shared.run.errors import Closed, Fenced, LogLost
+from shared.redis.replies import Reply, items
+from shared.run.errors import Closed, Fenced, LogLost, Unavailable
 from shared.run.events import AssistantEvent, Event, from_json, to_json
 from shared.run.flat_text import FlatText
 from shared.run.run import End
@@ -27,20 +27,22 @@ Entry = tuple[bytes, dict[bytes, bytes]]  # an entry of a stream as redis-py ret
 @dataclass(frozen=True)
 class Head:
     """Where a log stands: the number of its last event, the characters of its assistant text, the number of the last
-    assistant message, the terminal record, and the number of calls of the client's tools."""
+    assistant message, the terminal record, the number of calls of the client's tools, and the last attempt that started
+    its agent (0: none)."""
 
     seq: int = 0
     chars: int = 0
     message: int = 0
     end: End | None = None
     calls: int = 0
+    started: int = 0
 
 
 class EventLog:
     def __init__(self, pipe: Pipe, keys: Keys, *, retention_ms: int) -> None:
         self._pipe = pipe
         self.keys = keys
-        self._retention_ms = retention_ms
+        self._keep_ms = retention_ms + LOG_OUTLIVES_MS
         names = ("fence", "append", "close", "touch", "compact")
         self._fence, self._append, self._close, self._touch, self._compact = map(log_script, names)
 
@@ -55,12 +57,21 @@ class EventLog:
         closed. Repeated calls add it only once.
         """
         event = (self.keys.channel(run_id), to_json(start) if start else "")
-        reply = await self._pipe.run(self._fence, self._keys(run_id), (attempt, self._retention_ms, *event))
+        reply = await self._pipe.run(self._fence, self._keys(run_id), (attempt, self._keep_ms, *event))
         match reply:
-            case [1, int(seq), int(chars), int(message), int(calls), bytes(end)]:
-                return Head(seq, chars, message, End.model_validate_json(end) if end else None, calls)
-            case _:
+            case [1, int(seq), int(chars), int(message), int(calls), int(started), bytes(end)]:
+                return Head(seq, chars, message, self._end(run_id, end), calls, started)
+            case [0]:
                 raise Fenced(run_id)
+            case _:
+                raise Unavailable("a reply of another type")
+
+    def _end(self, run_id: str, terminal: Reply) -> End | None:
+        """The terminal record. Raises Unreadable."""
+        if not isinstance(terminal, bytes) or not terminal:
+            return None
+        with self._pipe.unreadables.raised("end", run_id):
+            return End.model_validate_json(terminal)
 
     async def append(self, events: Sequence[Event], head: Head) -> None:
         """Adds events, numbered without a hole; `head` is where the log stands after them.
@@ -76,7 +87,7 @@ class EventLog:
 
     async def _write(self, script: LuaScript, events: Sequence[Event], head: Head, *record: str) -> None:
         first = events[0]
-        place = (first.attempt, self._retention_ms, self.keys.channel(first.run_id), first.seq)
+        place = (first.attempt, self._keep_ms, self.keys.channel(first.run_id), first.seq)
         texts: tuple[Argument, ...] = (*record, *map(to_json, events))
         after = (head.chars, head.message, head.calls)
         _raise_refusal(await self._pipe.run(script, self._keys(first.run_id), (*place, *after, *texts)))
@@ -95,15 +106,23 @@ class EventLog:
             for events, field, value in pack(lines):
                 last += events
                 entries += (last, field, value)
-        _raise_refusal(await self._pipe.run(self._compact, self._keys(run_id), (0, self._retention_ms, last, *entries)))
+        _raise_refusal(await self._pipe.run(self._compact, self._keys(run_id), (0, self._keep_ms, last, *entries)))
 
     async def read(self, run_id: str, after: int, *, most: int = PAGE) -> list[Event]:
-        """Events numbered above `after`, in order: `most` of them, or fewer when the log has no more (yet).
+        """Events numbered above `after`, in order: `most` of them, or fewer when the log has no more (yet). An event
+        that cannot be read leaves a hole in the numbers.
 
         The read covers the numbers of `most` events and a block. If more events than that are missing, the log seems to
         end there.
         """
-        return [from_json(line) for _, line in await self._numbered(run_id, after, most)]
+        return self._parsed(run_id, await self._numbered(run_id, after, most))
+
+    def _parsed(self, run_id: str, numbered: Iterable[tuple[int, bytes]]) -> list[Event]:
+        events = list[Event]()
+        for number, line in numbered:
+            with self._pipe.unreadables.passed_over("event", f"{run_id} {number}"):
+                events.append(from_json(line))
+        return events
 
     async def _numbered(self, run_id: str, after: int, most: int) -> list[tuple[int, bytes]]:
         """Events numbered above `after`, each as its number and its JSON; at most `most`.
@@ -113,30 +132,38 @@ class EventLog:
         """
         last = after + most + BLOCK_EVENTS
         reply = await self._pipe.command("XRANGE", self.keys.stream(run_id), f"(0-{after}", f"0-{last}", "COUNT", most)
-        events = chain.from_iterable(map(_numbered_lines, _entries(reply)))
+        events = chain.from_iterable(self._lines(run_id, entry) for entry in _entries(reply))
         return list(islice(((number, line) for number, line in events if number > after), most))
+
+    def _lines(self, run_id: str, entry: Entry) -> list[tuple[int, bytes]]:
+        """The events of an entry, each as its number and its JSON; none when the entry cannot be read."""
+        with self._pipe.unreadables.passed_over("event", f"{run_id} {entry[0]!r}"):
+            return list(_numbered_lines(entry))
+        return []
 
     async def pages(self, run_id: str, last: int) -> AsyncIterator[list[Event]]:
         """Events from the first one up to number `last`, or to the end of the log, a page at a time."""
         seq = 0
-        while seq < last and (events := await self.read(run_id, seq, most=min(PAGE, last - seq))):
-            yield events
-            seq = events[-1].seq
+        while seq < last and (numbered := await self._numbered(run_id, seq, min(PAGE, last - seq))):
+            yield self._parsed(run_id, numbered)
+            seq = numbered[-1][0]
 
     async def last(self, run_id: str) -> Event | None:
         """The last event; None when the log has no events (yet)."""
         reply = await self._pipe.command("XREVRANGE", self.keys.stream(run_id), "+", "-", "COUNT", 1)
-        lines = [line for entry in _entries(reply) for _, line in _numbered_lines(entry)]
-        return from_json(lines[-1]) if lines else None
+        lines = [line for entry in _entries(reply) for _, line in self._lines(run_id, entry)]
+        with self._pipe.unreadables.passed_over("event", f"{run_id} last"):
+            return from_json(lines[-1]) if lines else None
+        return None
 
     async def head(self, run_id: str) -> Head:
         """Where the log stands now; `Head()` when there is no log."""
-        names = ("seq", "chars", "message", "calls", "terminal")
+        names = ("seq", "chars", "message", "calls", "started", "terminal")
         reply = await self._pipe.command("HMGET", self.keys.head(run_id), *names)
-        assert isinstance(reply, list), reply
-        *numbers, end = (value if isinstance(value, bytes) else b"" for value in reply)
-        seq, chars, message, calls = (int(number or 0) for number in numbers)
-        return Head(seq, chars, message, End.model_validate_json(end) if end else None, calls)
+        *numbers, end = (value if isinstance(value, bytes) else b"" for value in items(reply))
+        with self._pipe.unreadables.raised("end", run_id):
+            seq, chars, message, calls, started = (int(number or 0) for number in numbers)
+        return Head(seq, chars, message, self._end(run_id, end), calls, started)
 
     async def text(self, run_id: str, head: Head) -> str:
         """The flat text up to `head`."""
@@ -151,22 +178,25 @@ class EventLog:
         """When the log got its first assistant text, in ms since the epoch by this Redis's clock; 0 when it has
         none."""
         reply = await self._pipe.command("HGET", self.keys.head(run_id), "first")
-        return int(reply) if isinstance(reply, bytes) else 0
+        with self._pipe.unreadables.passed_over("end", f"{run_id} first"):
+            return int(reply) if isinstance(reply, bytes) else 0
+        return 0
 
     async def end(self, run_id: str) -> End | None:
         """The terminal record; None while the log has none."""
         reply = await self._pipe.command("HGET", self.keys.head(run_id), "terminal")
-        return End.model_validate_json(reply) if isinstance(reply, bytes) else None
+        return self._end(run_id, reply)
 
     async def listeners(self, run_id: str) -> int:
         """How many connections subscribe to the run's channel now, as Redis counts them: one per API process."""
-        _, count = texts(await self._pipe.command("PUBSUB", "NUMSUB", self.keys.channel(run_id)))
-        return int(count)
+        answer = items(await self._pipe.command("PUBSUB", "NUMSUB", self.keys.channel(run_id)))
+        count = answer[-1] if answer else 0
+        return count if isinstance(count, int) else 0
 
     async def touch(self, run_ids: Sequence[str]) -> None:
         """Restarts the time to live of these logs, so that the log of a silent run does not expire."""
         keys = tuple(key for run_id in run_ids for key in self._keys(run_id))
-        await self._pipe.run(self._touch, keys, (0, self._retention_ms))
+        await self._pipe.run(self._touch, keys, (0, self._keep_ms))
 
     async def discard(self, run_id: str) -> None:
         """Deletes the log of a run."""
@@ -182,13 +212,14 @@ def _raise_refusal(reply: Reply) -> None:
             raise Closed
         case b"fenced":
             raise Fenced
-        case _:
+        case b"lost":
             raise LogLost
+        case _:
+            raise Unavailable("a reply of another type")
 
 
 def _entries(reply: Reply) -> list[Entry]:
-    assert isinstance(reply, list), reply
-    return [entry for entry in reply if isinstance(entry, tuple)]
+    return [entry for entry in items(reply) if isinstance(entry, tuple)]
 
 
 def _numbered_lines(entry: Entry) -> Iterator[tuple[int, bytes]]:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import anyio
 
+from shared.observe.supervision import Beat
+
 LOOK_SECONDS = 0.1
 
 
@@ -18,8 +20,10 @@ class LoopLag:
         self._look_seconds = look_seconds
         self._longest = 0.0
 
-    async def watch_forever(self) -> None:
+    async def watch_forever(self, beat: Beat | None = None) -> None:
+        beat = beat or Beat()
         while True:
+            beat()
             began = time.perf_counter()
             await anyio.sleep(self._look_seconds)
             late = max(0.0, time.perf_counter() - began - self._look_seconds)

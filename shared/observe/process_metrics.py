@@ -41,6 +41,16 @@ class ProcessMetrics:
             "runrelay_redis_failed_round_trips",
             "Round trips that a connection did not survive. What they asked for is asked again.",
         )
+        self._unreadable = new.counter(
+            "runrelay_unreadable",
+            "Records, events and entries in Redis that could not be read. Each failed alone or was passed over.",
+            "kind",
+        )
+        self._loop_failures = new.counter(
+            "runrelay_loop_failures",
+            "Times that a loop of this process raised what nobody foresaw and was started again.",
+            "loop",
+        )
         self._lag = new.histogram(
             "runrelay_loop_lag_seconds",
             "How much later than asked the event loop woke a sleeper, looked at ten times a second.",
@@ -61,6 +71,12 @@ class ProcessMetrics:
 
     def failed(self) -> None:
         self._failed_trips.inc()
+
+    def unreadable(self, kind: str) -> None:
+        self._unreadable.labels(kind).inc()
+
+    def loop_failed(self, loop: str) -> None:
+        self._loop_failures.labels(loop).inc()
 
     # --- the rest -----------------------------------------------------------------------------------------------------
 

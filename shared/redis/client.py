@@ -1,35 +1,44 @@
 """Redis as the rest of the project sees it: the one module that knows redis-py.
 
-arq pins redis-py below 6; when arq moves on, only this file has to change. Errors that mean "not now" become
-`Unavailable` here. An error that means a bug of ours (a script that fails) passes unchanged.
+arq pins redis-py below 6; when arq moves on, only this file has to change. Every error of Redis, of the connection or
+of redis-py becomes `Unavailable` here, known or not: no answer of Redis may end a process. The one exception is
+`Unreadable`, about a key that holds another type than ours.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import anyio
 from hiredis import pack_command
-from redis.asyncio import BlockingConnectionPool, Connection, Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection
+from redis.asyncio.connection import parse_url
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 
+from shared.redis.redis_url import RedisAddress, parse_redis_url
 from shared.redis.replies import Reply
-from shared.run.errors import Unavailable
+from shared.redis.unreadable import UNREADABLE
+from shared.run.errors import Unavailable, Unreadable
 
 Argument = str | bytes | int | float
 CommandError = ResponseError  # an answer: Redis refuses the command
 
 SOCKET_TIMEOUT = 5.0  # seconds without an answer after which a connection counts as dead
 
-# Answers of a Redis that is up but cannot serve: it loads its data, has no quorum or a full disk, or fails over.
-_NOT_NOW = ("LOADING", "MISCONF", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "UNBLOCKED")
+SENTINEL_TIMEOUT = 1.0  # the next sentinel is asked after this time
+
+_OTHER_TYPE = "WRONGTYPE"  # begins the answer of a command, and stands within that of a script
+
+_DEMOTED = "READONLY"  # of a primary that has become a replica; in an old Redis it stands within a script's answer
+
+_CODE = re.compile("[A-Z]{2,20}")
 
 # The text of uvloop's RuntimeError for a write to a connection that was reset just before.
 _RESET = "unable to perform operation on"
@@ -38,19 +47,35 @@ _RESET = "unable to perform operation on"
 def connect(url: str, *, max_connections: int, socket_timeout: float | None = SOCKET_TIMEOUT) -> Redis:
     """A client that connects at its first command.
 
-    It respects the URL's query options and percent-encoded passwords; `valkey://` means `redis://`. A command waits up
+    It respects the URL's query options and percent-encoded passwords (`shared/redis/redis_url.py`). A command waits up
     to SOCKET_TIMEOUT for a free connection instead of opening one more: hosted plans allow few.
     """
-    url = url.replace("valkey", "redis", 1) if url.startswith("valkey") else url
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=max_connections,
-        timeout=SOCKET_TIMEOUT,
-        socket_timeout=socket_timeout,
-        socket_connect_timeout=SOCKET_TIMEOUT,
-        socket_keepalive=not url.startswith("unix"),
-        health_check_interval=15,
-    )
+    address = parse_redis_url(url)
+    options: dict[str, Any] = {  # as redis-py takes them; RESP2, because the links parse its messages
+        **parse_url(address.url),
+        "socket_timeout": socket_timeout,
+        "health_check_interval": 15,
+        "protocol": 2,
+    }
+    if not address.url.startswith("unix"):
+        options |= {"socket_connect_timeout": SOCKET_TIMEOUT, "socket_keepalive": True}
+    if address.sentinels:
+        return _by_sentinels(address, {**options, "max_connections": max_connections})
+    pool = BlockingConnectionPool(**options, max_connections=max_connections, timeout=int(SOCKET_TIMEOUT))
+    return Redis(connection_pool=pool)
+
+
+def _by_sentinels(address: RedisAddress, options: dict[str, Any]) -> Redis:
+    """Each connection goes to the primary that the sentinels name when it connects. One to a primary that has become a
+    replica ends with its first refused write."""
+    secure = options.pop("connection_class", None) is SSLConnection
+    for name in ("host", "port"):
+        options.pop(name, None)
+    own = {"username": address.sentinel_username or None, "password": address.sentinel_password or None}
+    timeouts = {"socket_timeout": SENTINEL_TIMEOUT, "socket_connect_timeout": SENTINEL_TIMEOUT, "protocol": 2}
+    manager = Sentinel(list(address.sentinels), sentinel_kwargs={**own, **timeouts})  # type: ignore[no-untyped-call]
+    more = {"ssl": True} if secure else {}
+    pool = SentinelConnectionPool(address.service, manager, **options, **more)  # type: ignore[no-untyped-call]
     return Redis(connection_pool=pool)
 
 
@@ -65,28 +90,46 @@ async def open_redis(
     finally:
         await redis.aclose()
         await redis.connection_pool.disconnect()
+        if isinstance(redis.connection_pool, SentinelConnectionPool):
+            for sentinel in redis.connection_pool.sentinel_manager.sentinels:
+                await sentinel.aclose()
+
+
+@asynccontextmanager
+async def closed_in_time(seconds: float) -> AsyncIterator[AsyncExitStack]:
+    """A stack of resources, such as connections. At the end of the block it closes them all, and waits for none for
+    longer than `seconds`: a process that stops must not wait for a Redis that is away."""
+    async with AsyncExitStack() as cleanly:
+        yield cleanly
+        resources = cleanly.pop_all()
+        with anyio.move_on_after(seconds, shield=True):
+            await resources.aclose()
 
 
 @contextmanager
 def redis_errors_as_unavailable() -> Iterator[None]:
-    """Turns errors that mean "Redis does not answer now" into `Unavailable`; all others pass."""
+    """Turns every error of Redis, of redis-py and of the connection into `Unavailable`; bugs of ours pass."""
     try:
         yield
-    except (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError, OSError) as away:
-        raise Unavailable(_reason(away)) from away
-    except ResponseError as answer:
-        if not str(answer).startswith(_NOT_NOW):
-            raise
-        raise Unavailable(_reason(answer)) from answer
+    except (RedisError, OSError) as away:
+        raise as_unavailable(away) from away
     except RuntimeError as reset:
         if not str(reset).startswith(_RESET):
             raise
         raise Unavailable("reset") from reset
 
 
+def as_unavailable(error: Exception) -> Unavailable:
+    if isinstance(error, ResponseError) and _OTHER_TYPE in str(error):
+        return Unreadable(_OTHER_TYPE)
+    return Unavailable(_reason(error))
+
+
 def _reason(error: Exception) -> str:
-    """The type of the failure, without redis-py's text, which has the address."""
-    return type(error).__name__
+    """The type of the failure, and the code of an answer. Not redis-py's text, which may have the address or a key."""
+    name = type(error).__name__
+    code = str(error).partition(" ")[0] if isinstance(error, ResponseError) else ""
+    return f"{name} {code}" if _CODE.fullmatch(code) else name
 
 
 async def blocking_pop(redis: Redis, keys: list[str], *, seconds: float) -> None:
@@ -98,11 +141,14 @@ async def blocking_pop(redis: Redis, keys: list[str], *, seconds: float) -> None
 
 
 class TripInstrumentation(Protocol):
-    """Receives the outcome of each round trip: how many seconds it took, or that its connection failed."""
+    """Receives the outcome of each round trip: how many seconds it took, or that its connection failed. Also receives
+    what could not be read (`shared/redis/unreadable.py`)."""
 
     def answered(self, seconds: float) -> None: ...
 
     def failed(self) -> None: ...
+
+    def unreadable(self, kind: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -137,19 +183,27 @@ class PipelinedConnection:
 
     async def exchange(self, commands: Sequence[Command]) -> list[Reply | Exception]:
         """Sends commands in one round trip and returns the answer to each, in order. When the connection fails, that
-        error is the answer to each command."""
-        began = time.perf_counter()
+        error is the answer to each command.
+
+        Whatever else happens, a connection that still owes replies is dropped: the next call would read them as its
+        own."""
+        began, owes = time.perf_counter(), True
         try:
             async with asyncio.timeout(SOCKET_TIMEOUT):
                 connection = await self._taken()
                 await connection.send_packed_command([command.wire for command in commands])
             async with asyncio.timeout(SOCKET_TIMEOUT):
                 answers = [await self._reply(connection, command) for command in commands]
+            owes = False
         except (RedisError, OSError, RuntimeError) as failure:
-            self._instrumentation.failed()
-            await self._drop()
             return [failure] * len(commands)
+        finally:
+            if owes:
+                self._instrumentation.failed()
+                await self._drop()
         self._instrumentation.answered(time.perf_counter() - began)
+        if any(map(_is_demotion, answers)):
+            await self._drop()  # behind a sentinel's name there is another primary by now
         return answers
 
     async def give_back(self) -> None:
@@ -167,16 +221,24 @@ class PipelinedConnection:
 
     async def _reply(self, connection: Connection, command: Command) -> Reply | Exception:
         try:
-            reply: Reply = await self._redis.parse_response(connection, command.name)
-            return reply
+            reply: Reply = await connection.read_response()
         except ResponseError as refused:
             return refused
+        convert = cast("Callable[[Reply], Reply] | None", self._redis.response_callbacks.get(command.name))
+        try:
+            return convert(reply) if convert else reply
+        except UNREADABLE:  # redis-py expects another type: only this call has no answer, and the connection is in step
+            return Unavailable(f"a reply of another type ({type(reply).__name__})")
 
     async def _drop(self) -> None:
         """Disconnects. No call waits for the replies that are still on the way, so the next call must not read
         them."""
         if self._connection is not None:
             await self._connection.disconnect(nowait=True)
+
+
+def _is_demotion(answer: Reply | Exception) -> bool:
+    return isinstance(answer, ReadOnlyError) or (isinstance(answer, ResponseError) and _DEMOTED in str(answer))
 
 
 def _is_closed(connection: Connection) -> bool:
@@ -223,12 +285,17 @@ class PubSubLink:
         reply: Reply = await self._connection.read_response(disconnect_on_error=False)
         return reply
 
-    async def follow(self, received: Callable[[Reply], None], *, ping_seconds: float) -> None:
-        """Calls `received` with each reply for as long as the link lives. Raises TimeoutError when nothing came for
-        `ping_seconds` after a ping, not even its answer. Silence without a ping proves nothing."""
+    async def follow(
+        self, received: Callable[[Reply], None], *, ping_seconds: float, beat: Callable[[], None] = lambda: None
+    ) -> None:
+        """Calls `received` with each reply for as long as the link lives, and `beat` with each ping.
+
+        Raises TimeoutError when nothing came for `ping_seconds` after a ping, not even its answer. Silence without a
+        ping proves nothing."""
         alive = True
         while alive:
             alive = False
+            beat()
             self.ping()
             with anyio.move_on_after(ping_seconds):  # one timeout for many messages: it costs more than a message
                 while True:

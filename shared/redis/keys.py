@@ -1,8 +1,8 @@
 """Every name in Redis, and how long it lives. No other module spells a key.
 
 The keys of the *ledger* (who runs what) share one hash tag, beside arq's own key names; the ledger stays on one
-primary. The keys of a run's *log* are tagged with the run's id, so logs may live on another Redis or spread over a
-cluster. No script touches both.
+primary. The keys of a run's *log* are tagged with the run's id, and no script touches both, so logs may live on another
+Redis.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from arq.constants import in_progress_key_prefix, job_key_prefix, result_key_prefix, retry_key_prefix
-
-from shared.run.run import CONTRACT
 
 WORKER_TTL_MS = 15_000  # a worker that has not announced itself for this long is dead
 WORKER_MEMORY_MS = (
@@ -28,6 +26,10 @@ UNWATCHED_MS = (
 LANE_CHECK_MS = (
     30_000  # workers check the lane of a run that waits for its session's turn this often: its holder may be lost
 )
+LOG_OUTLIVES_MS = 300_000  # a log outlives its run's record, so a run that is listed has its text
+FORFEIT_MS = 1_000  # a lease given back counts as over for this long, so that the janitor need not wait for workers
+LISTS = 2  # version of the lists in which runs wait and run; processes of other versions do not read them
+UNREADABLE_TTL_MS = 3_600_000  # of a record that does not tell how long it lives
 ALL = "*"  # in place of an agent id: the pause of the whole queue; no agent has this id
 PAUSED_MOST = 1_000  # agents that may be paused at once
 AUDIT_LENGTH = 1_000  # entries that the audit keeps
@@ -48,14 +50,24 @@ class Keys:
 
     @property
     def queue(self) -> str:
-        """ZSET, arq's queue: waiting runs by the time from which workers may claim them. Its name carries the
-        contract's version."""
-        return f"{self._ledger}queue:v{CONTRACT}"
+        """ZSET, arq's queue: waiting runs by their place, or, of those that wait for their session's turn, by the time
+        of their next check. Its name carries the version of the lists."""
+        return f"{self._ledger}queue:v{LISTS}"
 
     @property
     def leases(self) -> str:
         """ZSET: running runs by the end of their lease."""
-        return f"{self._ledger}leases:v{CONTRACT}"
+        return f"{self._ledger}leases:v{LISTS}"
+
+    @property
+    def deadlines(self) -> str:
+        """ZSET: runs that workers may claim, or could but for a pause, by the time at which their patience ends."""
+        return f"{self._ledger}deadlines"
+
+    @property
+    def checks(self) -> str:
+        """ZSET: runs that wait for their session's turn, by the time at which the ledger checks their lane."""
+        return f"{self._ledger}checks"
 
     @property
     def runs(self) -> str:
@@ -107,7 +119,17 @@ class Keys:
             "orders": self._ledger + "orders",  # HASH: worker id -> the operator's order
             "paused": self.paused,
             "audit": self.audit,
-            "parked": self._ledger + "parked:",  # ZSET of runs that a pause holds back, by their place in the queue
+            "deadlines": self.deadlines,
+            "checks": self.checks,
+            "ready": self._ledger + "ready:",  # ZSET of one agent's runs that workers may claim, by their place
+            "waiting": self._ledger + "waiting:",  # ZSET of one agent's and one owner's runs that workers may claim
+            "owners": self._ledger + "owners:",  # ZSET of the owners of those runs, by when each was last served
+            "turns": self._ledger + "turns",  # ZSET of the agents that have such runs, by when each was last served
+            "line": self._ledger + "line:",  # ZSET of one agent's runs that wait for their session's turn
+            "leased": self._ledger + "leased:",  # ZSET of one agent's running runs by the end of their lease
+            "agents": self._ledger + "agents",  # ZSET of the agents by when one of their runs last was seen
+            "earlier_queue": self._ledger + "queue:v1",  # ZSET of release 0.2, whose runs this release takes over
+            "earlier_leases": self._ledger + "leases:v1",
             "tally": self._ledger + "tally:",  # HASH of the counts of one span of time
             "control": self.control,
             "watch": self._ledger + "watch",  # HASH: when a script last checked the leases, and how long a lease is

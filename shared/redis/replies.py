@@ -1,30 +1,46 @@
-"""Redis's replies, converted into the types that the caller expects."""
+"""Redis's replies, converted into the types that the caller expects.
+
+A reply of another type is no answer to what was asked, so it counts as none: the caller gets `Unavailable`. Bytes that
+are no UTF-8 get replacement characters: the reader of the text finds out whether it can do with that.
+"""
 
 from __future__ import annotations
+
+from shared.run.errors import Unavailable
 
 # redis-py turns the reply to HGETALL into a dict, and the entries of XRANGE into (id, fields) pairs.
 Reply = bytes | int | list["Reply"] | dict[bytes, bytes] | tuple[bytes, dict[bytes, bytes]] | None
 
 
 def text(reply: Reply) -> str:
-    assert isinstance(reply, bytes), reply
-    return reply.decode()
+    if not isinstance(reply, bytes):
+        raise _unexpected(reply)
+    return reply.decode(errors="replace")
 
 
 def texts(reply: Reply) -> list[str]:
-    assert isinstance(reply, list), reply
-    return [str(item) if isinstance(item, int) else text(item) for item in reply]
+    return [str(item) if isinstance(item, int) else text(item) for item in items(reply)]
 
 
 def optional_texts(reply: Reply) -> list[str]:
     """The reply to HMGET, with an empty text for each missing field."""
-    assert isinstance(reply, list), reply
-    return ["" if item is None else text(item) for item in reply]
+    return ["" if item is None else text(item) for item in items(reply)]
 
 
 def rows(reply: Reply) -> list[list[str]]:
-    assert isinstance(reply, list), reply
-    return [texts(row) for row in reply]
+    return [texts(row) for row in items(reply)]
+
+
+def items(reply: Reply) -> list[Reply]:
+    if not isinstance(reply, list):
+        raise _unexpected(reply)
+    return reply
+
+
+def number(reply: Reply) -> int:
+    if not isinstance(reply, int):
+        raise _unexpected(reply)
+    return reply
 
 
 def mapping(reply: Reply) -> dict[str, str]:
@@ -32,4 +48,8 @@ def mapping(reply: Reply) -> dict[str, str]:
     if isinstance(reply, dict):
         return {text(name): text(value) for name, value in reply.items()}
     flat = texts(reply)
-    return dict(zip(flat[::2], flat[1::2], strict=True))
+    return dict(zip(flat[::2], flat[1::2], strict=False))
+
+
+def _unexpected(reply: Reply) -> Unavailable:
+    return Unavailable(f"a reply of another type ({type(reply).__name__})")

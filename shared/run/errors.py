@@ -3,6 +3,7 @@
 RunrelayError
 ├── SettingsError      the operator set a wrong value: the process stops at its start with one line
 ├── Unavailable        Redis does not answer now: try again later, nothing was decided
+│   └── Unreadable         what Redis holds cannot be read, now or later: fail what needs it, and nothing else
 ├── Refused            a run was not accepted; nothing was written
 │   ├── SessionTaken       the session key belongs to another credential
 │   ├── KeyReused          the idempotency key was used with another body
@@ -35,6 +36,11 @@ class SettingsError(RunrelayError):
 class Unavailable(RunrelayError):
     """Redis cannot be reached or refuses to write. It may or may not have executed the operation: the caller may safely
     repeat it."""
+
+
+class Unreadable(Unavailable):
+    """A record, a log or a list of one run or session holds what no release has written. Reading it again does not
+    help. Callers that do not know this error treat it as `Unavailable`; only retries end with it."""
 
 
 class Refused(RunrelayError):
@@ -102,7 +108,9 @@ class ErrorCode(StrEnum):
     QUEUE_TIMEOUT = "queue_timeout"  # no worker claimed the run in time
     RUN_TIMEOUT = "run_timeout"  # the agent did not end in time
     WORKER_LOST = "worker_lost"  # the worker died or was stopped after the agent had begun to answer
+    POISONED = "poisoned"  # the run was lost with its worker twice, so it may be what ends the workers
     RUN_LOST = "run_lost"  # Redis lost the run
+    UNREADABLE = "unreadable"  # what Redis holds of the run, or of its session, cannot be read
     INTERNAL_ERROR = "internal_error"  # a bug of ours; the worker's log has the traceback
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, TypeAdapter
 from pydantic.alias_generators import to_camel
 
 from shared.run.json_object import JsonObject
@@ -52,13 +52,21 @@ class FinishReason(StrEnum):
     CONTENT_FILTER = "content_filter"
 
 
-class Tokens(Value):
-    """Token counts as the agent reported them; zeros when it reported none. Without a reported total it is the sum."""
+MOST_TOKENS = 2**53 - 1  # the largest whole number that every reader of JSON takes
 
-    prompt_tokens: int = Field(0, ge=0)
-    completion_tokens: int = Field(0, ge=0)
-    total_tokens: int = Field(
-        default_factory=lambda counts: counts.get("prompt_tokens", 0) + counts.get("completion_tokens", 0), ge=0
+Count = Annotated[int, Field(ge=0), AfterValidator(lambda count: min(count, MOST_TOKENS))]
+
+
+class Tokens(Value):
+    """Token counts as the agent reported them, at most MOST_TOKENS; zeros when it reported none. Without a reported
+    total it is the sum."""
+
+    prompt_tokens: Count = 0
+    completion_tokens: Count = 0
+    total_tokens: Count = Field(
+        default_factory=lambda counts: min(
+            MOST_TOKENS, counts.get("prompt_tokens", 0) + counts.get("completion_tokens", 0)
+        )
     )
 
 

@@ -6,11 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
 from honcho.environ import parse_procfile
+
+from tests.e2e.waiting import LOOK_SECONDS
 
 ROOT = Path(__file__).parents[2]
 COMMANDS: Mapping[str, str] = parse_procfile((ROOT / "Procfile").read_text()).processes
@@ -38,6 +41,7 @@ class Process:
         self, kind: str, settings: Mapping[str, str], log: Path, *, commands: Mapping[str, str] = COMMANDS
     ) -> None:
         self.name = log.stem
+        self.settings = settings
         self.url = f"http://127.0.0.1:{settings.get('PORT')}"  # of a web process
         self._log = log
         self._family: set[psutil.Process] = set()
@@ -87,8 +91,13 @@ class Process:
         return True
 
     def left_over(self) -> list[psutil.Process]:
-        """The process and the descendants that it had at the last signal, those of them that still run."""
-        return [process for process in self._family if runs(process)]
+        """The process and the descendants that it had at the last signal, those of them that still run after
+        STOP_SECONDS. A guardian outlives a worker that was killed for as long as it executes the worker's last will.
+        """
+        give_up = time.monotonic() + STOP_SECONDS
+        while (left := [process for process in self._family if runs(process)]) and time.monotonic() < give_up:
+            time.sleep(LOOK_SECONDS)
+        return left
 
     def _remember(self) -> None:
         """Notes the descendants now: once a process is gone, its children cannot be found any more."""

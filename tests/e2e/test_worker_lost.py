@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
+from redis import Redis
 
 from tests.e2e.asking import CHAT, asked, broken_off, content, payload, received_until, stream, streamed
 from tests.e2e.play import NEW_MESSAGE, Play, call, say, wait, wait_each
 from tests.e2e.process import runs
-from tests.e2e.service import Service
+from tests.e2e.service import Service, started
 from tests.e2e.waiting import until
 
 
@@ -187,3 +189,47 @@ def test_the_program_of_a_killed_worker_is_gone_when_another_one_starts_it_again
         program.kill()
     assert left == [second]
     assert whole.result().json()["error"]["code"] == "agent_failed"
+
+
+# --- its guardian gives its leases back -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Leases that outlast every patience of these tests, so that only a guardian can end them."""
+    with started(tmp_path_factory.mktemp("patient"), workers=2, settings={"LEASE_SECONDS": "3600"}) as service:
+        yield service
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_the_clients_of_a_killed_worker_need_not_wait_for_its_leases(
+    patient: Service, cluster_http: httpx.Client, pool: ThreadPoolExecutor, number: signal.Signals
+) -> None:
+    talking, silent = patient.play(say("half an ans"), wait("never")), patient.play(wait("on"), say("whole"))
+    with stream(cluster_http, asked(talking.message, "scripted"), url=patient.url) as received:
+        before = received_until("half an ans", received)
+        lost = patient.at_work(talking)
+        others = [patient.play(wait("on"), say("whole")) for _ in range(6)]  # some of them on the same worker
+        answers = [posted(pool, cluster_http, patient.url, play, "scripted") for play in (silent, *others)]
+        first = [(play, patient.at_work(play)) for play in (silent, *others)]
+        lost.signal(number)
+        assert broken_off([*before, *received])["code"] == "worker_lost"
+        for play, worker in first:
+            if worker is lost:
+                assert patient.at_work(play, attempt=2) is not lost
+            play.open("on")
+    assert [content(answer.result()) for answer in answers] == ["whole"] * 7
+
+
+def test_leases_are_given_back_when_redis_is_there_again(
+    patient: Service, cluster_http: httpx.Client, pool: ThreadPoolExecutor
+) -> None:
+    play = patient.play(wait("on"), say("whole"))
+    answer = posted(pool, cluster_http, patient.url, play, "scripted")
+    lost = patient.at_work(play)
+    with Redis.from_url(patient.redis.connection_url) as redis:
+        redis.execute_command("CLIENT", "PAUSE", 3_000)
+    lost.kill()
+    assert patient.at_work(play, attempt=2) is not lost
+    play.open("on")
+    assert content(answer.result()) == "whole"

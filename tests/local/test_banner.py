@@ -40,7 +40,7 @@ def test_the_whole_text() -> None:
         "",
         f"runrelay is ready: {URL}",
         "",
-        "To look after it: .venv/bin/runrelay top (or --help)",
+        f"To look after it: {URL}/monitor in a browser, or .venv/bin/runrelay top (or --help)",
         "",
         "With curl:",
         "",

@@ -89,7 +89,7 @@ def test_what_a_killed_worker_leaves_behind_is_ended_too(start: Start, worker: s
 
 def test_without_its_guardian_it_stops_as_ever(start: Start) -> None:
     session = start().ready()
-    (guardian,) = [seen for seen in session.look() if runs(seen) and "worker.agents.command.guardian" in seen.cmdline()]
+    (guardian,) = [seen for seen in session.look() if runs(seen) and "worker.guardian" in seen.cmdline()]
     guardian.kill()
     session.press_ctrl_c()
     assert session.exit_code() == 0

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from shared.run.errors import SettingsError
-from shared.settings import SETTINGS, Settings, read_settings
+from shared.settings import SETTINGS, Settings, near_misses, read_settings
 
 DEFAULTS = {
     "PORT": "8000",
@@ -159,3 +159,20 @@ def test_without_auth_only_this_machine_is_served_by_default(environment: dict[s
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError):
         Settings().port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("WORKER_CONCURENCY", "WORKER_CONCURRENCY"),
+        ("API_TOKEN", "API_TOKENS"),
+        ("RETENTION_SECOND", "RETENTION_SECONDS"),
+    ],
+)
+def test_a_name_that_is_nearly_a_setting_is_told(name: str, meant: str) -> None:
+    assert near_misses({name: "1", "PATH": "/bin", "PORT": "1"}) == [f"{name} is no setting; {meant} is"]
+
+
+def test_names_of_other_programs_are_none_of_ours() -> None:
+    others = ("HOSTNAME", "PATH", "HOME", "LANG", "PORTS", "REDIS_PORT", "LOG_LEVEL", "SHELL", "NAMESPACES_OF", "TERM")
+    assert near_misses(dict.fromkeys(others, "1")) == []

@@ -22,7 +22,9 @@ async def running(token: str, port: int) -> AsyncIterator[httpx.AsyncClient]:
     registry = CollectorRegistry()
     ProcessMetrics(registry)
     async with anyio.create_task_group() as group, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
-        group.start_soon(StatusServer(registry, token=token).serve, bind("127.0.0.1", "METRICS_PORT", port))
+        group.start_soon(
+            StatusServer(registry, token=token, stalled=list).serve, bind("127.0.0.1", "METRICS_PORT", port)
+        )
 
         async def answers() -> bool:
             try:
@@ -78,3 +80,23 @@ def test_numbers_for_everybody_are_refused() -> None:
 def test_a_token_or_a_loopback_address_is_enough(settings: dict[str, str], unused_port: int) -> None:
     (bound,) = status_sockets(Settings.model_validate({"metrics_port": unused_port, **settings}))
     bound.close()
+
+
+async def test_a_worker_whose_loop_does_not_go_on_is_not_alive(unused_port: int) -> None:
+    stalled = list[str]()
+    registry = CollectorRegistry()
+    async with anyio.create_task_group() as group, httpx.AsyncClient() as client:
+        server = StatusServer(registry, token="", stalled=lambda: stalled)
+        group.start_soon(server.serve, bind("127.0.0.1", "METRICS_PORT", unused_port))
+
+        async def answers(status: int) -> bool:
+            try:
+                answer = await client.get(f"http://127.0.0.1:{unused_port}/healthz")
+            except httpx.TransportError:
+                return False
+            return answer.status_code == status
+
+        await wait_until(lambda: answers(200), "it is alive")
+        stalled.append("leases")
+        await wait_until(lambda: answers(503), "it says that it is not")
+        group.cancel_scope.cancel()

@@ -14,11 +14,10 @@ import structlog
 from structlog.contextvars import get_contextvars
 
 from shared.log.event_log import Head
-from shared.redis.client import CommandError
+from shared.observe.supervision import Beat
 from shared.redis.keys import Keys
 from shared.redis.pipe import Pipe
-from shared.redis.retry import retry_until_available
-from shared.run.errors import LogLost
+from shared.run.errors import LogLost, Unavailable, Unreadable
 from shared.run.events import Event
 from shared.run.run import End
 from worker.attempt.counting_log import CountingLog
@@ -26,6 +25,7 @@ from worker.attempt.counting_log import CountingLog
 logger = structlog.get_logger()
 
 WORTH_IT = 64  # events; fewer take little room as they are
+AGAIN_SECONDS = 0.5  # between tries while Redis is away
 WAITING = 1_000  # logs; when more wait to be compacted, the oldest of them stay as they are
 
 
@@ -41,16 +41,24 @@ class CompactingLog(CountingLog):
             self._closed.append((events[0].run_id, get_contextvars()))
             self._wake.set()
 
-    async def compact_forever(self) -> None:
+    async def compact_forever(self, beat: Beat | None = None) -> None:
+        beat = beat or Beat()
         while True:
-            await self._wake.wait()
+            await beat.until(self._wake)
             self._wake.clear()
             while self._closed:
-                await self._compact_log(*self._closed.popleft())
+                beat()
+                if not await self._compact_log(*self._closed[0]):
+                    await beat.sleep(AGAIN_SECONDS)
+                elif self._closed:
+                    self._closed.popleft()
 
-    async def _compact_log(self, run_id: str, facts: dict[str, object]) -> None:
-        """`facts` are the fields of every log line about the run."""
+    async def _compact_log(self, run_id: str, facts: dict[str, object]) -> bool:
+        """Returns False when Redis is away. `facts` are the fields of every log line about the run."""
         try:
-            await retry_until_available(lambda: self.compact(run_id))
-        except (LogLost, CommandError, ValueError) as why:
+            await self.compact(run_id)
+        except (LogLost, Unreadable, ValueError) as why:
             logger.warning("run.not_compacted", **facts, why=type(why).__name__)
+        except Unavailable:
+            return False
+        return True

@@ -34,6 +34,7 @@ from shared.run.events import (
     make_event,
 )
 from shared.run.flat_text import FlatText
+from shared.run.json_object import LEVELS, too_deep
 from shared.run.run import End, Run
 from shared.run.tool_calls import ToolCallAssembler
 from worker.agents.protocol import AgentEvent, Finished
@@ -209,15 +210,30 @@ def _chars(event: AgentEvent) -> int:
             return len(event.model_dump_json())
 
 
+def _unfit(event: ToolUse | ToolCallDelta) -> str | None:
+    """Why readers could not read the event, None when they can. Its values come from a model or a tool, which may nest
+    lists or write numbers without end."""
+    if any(map(too_deep, (event.args, event.result) if isinstance(event, ToolUse) else (event.extra,))):
+        return f"nested more than {LEVELS} levels deep"
+    try:
+        text = event.model_dump_json()
+        type(event).model_validate_json(text)
+    except ValueError:
+        return "no JSON that can be read again"
+    return f"larger than {TOOL_CHARS} characters" if isinstance(event, ToolUse) and len(text) > TOOL_CHARS else None
+
+
 def _bounded(event: AgentEvent) -> AgentEvent:
     if (
         isinstance(event, ToolCallDelta)
         and len(event.model_copy(update={"arguments": ""}).model_dump_json()) > TOOL_CHARS
     ):
         raise RunError(ErrorCode.OUTPUT_TOO_LARGE, f"The name of a tool call is larger than {TOOL_CHARS} characters.")
-    if not isinstance(event, ToolUse) or len(event.model_dump_json()) <= TOOL_CHARS:
+    if not isinstance(event, ToolUse | ToolCallDelta) or (why := _unfit(event)) is None:
         return event
-    note = {"omitted": f"larger than {TOOL_CHARS} characters"}
+    if isinstance(event, ToolCallDelta):
+        return event.model_copy(update={"extra": {}})
+    note = {"omitted": why}
     args, result = (note if value is not None else None for value in (event.args, event.result))
     name, call = event.name[:NAME_CHARS], event.tool_call_id[:NAME_CHARS]
     return event.model_copy(update={"args": args, "result": result, "name": name, "tool_call_id": call})

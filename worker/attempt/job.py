@@ -18,13 +18,13 @@ import structlog
 from shared.ledger.finish import finish
 from shared.ledger.ledger import Claim, Ledger
 from shared.ledger.presence import ANY
-from shared.ledger.takeover import may_retry
+from shared.ledger.takeover import may_retry, unstarted
 from shared.log.event_log import EventLog, Head
 from shared.observe.logging import bind_run, end_fields
 from shared.observe.tracing import NoTracing, Tracer
 from shared.redis.retry import retry_until_available
 from shared.run.clock import now_ms
-from shared.run.errors import Closed, ErrorCode, Fenced, LogLost, RunError
+from shared.run.errors import Closed, ErrorCode, Fenced, LogLost, RunError, Unreadable
 from shared.run.events import (
     Cancelled,
     Completed,
@@ -79,7 +79,7 @@ class Job:
         try:
             match await finish(claim, self.ledger, self.events, start=self._start(claim)):
                 case Head() as head:
-                    head = await self._begin(claim) if claim.lost else head
+                    head = await self._begin(claim, head) if claim.lost else head
                     await self._attempt(execution, Emitter(self.events, claim.run, claim.attempt, head))
                 case End() as end:
                     self._ended(execution, end)
@@ -88,6 +88,8 @@ class Job:
             logger.warning("run.fenced")
         except LogLost:
             await self._settle(execution, End(state=State.FAILED, code=ErrorCode.RUN_LOST))
+        except Unreadable:
+            await self._settle(execution, End(state=State.FAILED, code=ErrorCode.UNREADABLE))
 
     async def _attempt(self, execution: Execution, emitter: Emitter) -> None:
         claim = execution.claim
@@ -124,9 +126,10 @@ class Job:
             ts=now_ms(),
         )
 
-    async def _begin(self, claim: Claim) -> Head:
+    async def _begin(self, claim: Claim, head: Head) -> Head:
         """Records in the ledger and the log that an agent starts for a lost run. Raises Fenced."""
-        if not await retry_until_available(lambda: self.ledger.begin(claim)):
+        never = unstarted(claim, head)
+        if not await retry_until_available(lambda: self.ledger.begin(claim, unstarted=never)):
             raise Fenced
         start = self._start(claim)
         return await retry_until_available(lambda: self.events.fence(claim.run.run_id, claim.attempt, start=start))

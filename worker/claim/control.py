@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import anyio
 import structlog
 from pydantic import TypeAdapter, ValidationError
 from redis.asyncio import Redis
 
+from shared.observe.supervision import Beat
 from shared.redis.client import open_link, redis_errors_as_unavailable
 from shared.redis.keys import Keys
 from shared.redis.replies import Reply
@@ -60,19 +60,21 @@ class Control:
         self._worker = worker
         self._on_order = on_order
 
-    async def listen(self) -> None:
+    async def listen(self, beat: Beat | None = None) -> None:
         """Follows orders for ever; reconnects when the connection breaks."""
+        beat = beat or Beat()
         while True:
+            beat()
             try:
                 with redis_errors_as_unavailable():
-                    await self._listen()
+                    await self._listen(beat)
             except Unavailable:
-                await anyio.sleep(RETRY_SECONDS)
+                await beat.sleep(RETRY_SECONDS)
 
-    async def _listen(self) -> None:
+    async def _listen(self, beat: Beat) -> None:
         async with open_link(self._redis) as link:
             link.subscribe(self._channel)
-            await link.follow(self._receive, ping_seconds=self._ping_seconds)
+            await link.follow(self._receive, ping_seconds=self._ping_seconds, beat=beat)
 
     def _receive(self, reply: Reply) -> None:
         match reply:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Protocol
 
 import anyio
 import structlog
@@ -10,7 +11,7 @@ import structlog
 from shared.ledger.ledger import Ledger
 from shared.log.event_log import EventLog
 from shared.observe.logging import run_fields
-from shared.redis.retry import retry_until_available
+from shared.observe.supervision import Beat
 from shared.run.errors import Unavailable
 from shared.run.events import StopReason
 from worker.attempt.execution import Execution
@@ -18,7 +19,20 @@ from worker.attempt.run_instrumentation import NoRunInstrumentation, RunInstrume
 
 logger = structlog.get_logger()
 
+AGAIN_SECONDS = 0.25  # between renewals while Redis is away
 TOUCH_SECONDS = 15.0  # a quarter of the shortest retention: how often the log of a silent run is kept from expiring
+
+
+class LeaseGuard(Protocol):
+    def hold(self, run_id: str, token: str) -> None: ...
+
+    def drop(self, run_id: str) -> None: ...
+
+
+class NoLeaseGuard:
+    def hold(self, run_id: str, token: str) -> None: ...
+
+    def drop(self, run_id: str) -> None: ...
 
 
 class Leases:
@@ -30,7 +44,10 @@ class Leases:
         lease_seconds: float,
         touch_seconds: float = TOUCH_SECONDS,
         instrumentation: RunInstrumentation | None = None,
+        guard: LeaseGuard | None = None,
     ) -> None:
+        """`guard` learns of each lease, in order to give them back when this process is killed."""
+        self._guard = guard or NoLeaseGuard()
         self._ledger = ledger
         self._events = events
         self._lease_ms = int(lease_seconds * 1000)
@@ -42,10 +59,12 @@ class Leases:
         if earlier := self._held.get(execution.run_id):
             earlier.stop(StopReason.LEASE_LOST)  # this worker lost the run to itself: it paused longer than the lease
         self._held[execution.run_id] = execution
+        self._guard.hold(execution.run_id, execution.claim.token)
 
     def drop(self, execution: Execution) -> None:
         if self._held.get(execution.run_id) is execution:
             del self._held[execution.run_id]
+            self._guard.drop(execution.run_id)
 
     def execution(self, run_id: str) -> Execution | None:
         return self._held.get(run_id)
@@ -54,13 +73,19 @@ class Leases:
         for execution in self._held.values():
             execution.stop(reason)
 
-    async def keep(self) -> None:
+    async def keep(self, beat: Beat | None = None) -> None:
         """Renews each lease after a third of its time, so that two renewals may fail. Stops a run whose lease is lost
         or whose record orders a stop."""
+        beat = beat or Beat()
         while True:
-            await anyio.sleep(self._lease_ms / 3000)
-            if self._held:
-                await retry_until_available(self._renew)
+            await beat.sleep(self._lease_ms / 3000)
+            while self._held:
+                beat()
+                try:
+                    await self._renew()
+                    break
+                except Unavailable:
+                    await anyio.sleep(AGAIN_SECONDS)
 
     async def _renew(self) -> None:
         renewed = dict(self._held)
@@ -76,10 +101,11 @@ class Leases:
             elif renewal.cancel is not None:
                 execution.stop(renewal.cancel)
 
-    async def touch_forever(self) -> None:
+    async def touch_forever(self, beat: Beat | None = None) -> None:
         """Keeps the logs of silent runs alive."""
+        beat = beat or Beat()
         while True:
-            await anyio.sleep(self._touch_seconds)
+            await beat.sleep(self._touch_seconds)
             if self._held:
                 with suppress(Unavailable):  # there are three more chances before anything expires
                     await self._events.touch(tuple(self._held))

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from signal import Signals
 from typing import Any, Literal
@@ -28,6 +29,7 @@ from arq.worker import Worker, func
 from shared.ledger.ledger import JOB, Claim
 from shared.ledger.presence import WorkerOrder
 from shared.observe.logging import run_fields
+from shared.observe.supervision import Beat, Loop, Supervisor
 from shared.redis.client import redis_errors_as_unavailable
 from shared.redis.outage import Outage
 from shared.run.errors import Unavailable
@@ -40,7 +42,9 @@ from worker.claim.leases import Leases
 
 logger = structlog.get_logger()
 
+CANCEL_SECONDS = 0.5  # for tasks that were cancelled
 STOP_SECONDS = 8.0  # for ending agents and writing their ends, after the drain
+AWAY_SECONDS = 2.0  # a Redis that does not answer for this long after the drain gets no ends of runs
 
 
 async def run_agent(ctx: dict[Any, Any], run_id: str) -> None:
@@ -62,6 +66,7 @@ class RunWorker(Worker):
         slots: int,
         lease_seconds: float,
         drain_seconds: float,
+        supervisor: Supervisor | None = None,
     ) -> None:
         super().__init__(
             [func(run_agent, name=JOB)],
@@ -77,6 +82,7 @@ class RunWorker(Worker):
         self._serves = serves
         self._lease_ms = int(lease_seconds * 1000)
         self._drain_seconds = drain_seconds
+        self._supervisor = supervisor or Supervisor()
         self._taking = anyio.CancelScope()
         self._draining = anyio.CancelScope()
         self._slot_freed = anyio.Event()
@@ -115,9 +121,13 @@ class RunWorker(Worker):
     async def main(self) -> None:
         """Claims runs until `handle_sig`, then drains, then returns."""
         with self._taking:
-            while True:
-                await self._poll_iteration()
+            await self._supervisor.keep(Loop("claims", self._poll_forever))
         await self._drain()
+
+    async def _poll_forever(self, beat: Beat) -> None:
+        while True:
+            beat()
+            await self._poll_iteration()
 
     async def _poll_iteration(self) -> None:
         try:
@@ -189,12 +199,27 @@ class RunWorker(Worker):
         with anyio.move_on_after(self._drain_seconds), self._draining:
             await self._all_ended()
         self._leases.stop_all(StopReason.DRAIN)
-        with anyio.move_on_after(STOP_SECONDS):
+        with anyio.move_on_after(STOP_SECONDS) as stopping:
+            async with anyio.create_task_group() as beside:
+                beside.start_soon(self._cancel_without_redis, stopping)
+                await self._all_ended()
+                beside.cancel_scope.cancel()
+        # Redis is away, or an agent resists: the worker that takes over the leases will end these runs, and the end of
+        # its task kills an agent at once.
+        with anyio.move_on_after(CANCEL_SECONDS):
+            for task in self.tasks.values():
+                task.cancel()
             await self._all_ended()
-        for task in self.tasks.values():  # Redis is away: the worker that takes over the leases will end these runs
-            task.cancel()
-        await self._all_ended()
         self._drained = True
+
+    async def _cancel_without_redis(self, stopping: anyio.CancelScope) -> None:
+        """Platforms kill a process a few seconds after the drain, and without Redis nothing is left to wait for."""
+        with suppress(Unavailable, TimeoutError):
+            while True:
+                with anyio.fail_after(AWAY_SECONDS):
+                    await self._job.ledger.ping()
+                await anyio.sleep(AWAY_SECONDS / 4)
+        stopping.cancel()
 
     async def _all_ended(self) -> None:
         while self.tasks:

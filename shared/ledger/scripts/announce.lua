@@ -7,7 +7,7 @@ redis.call('PEXPIRE', list, WORKER_MEMORY_MS)
 redis.call('PEXPIRE', KEY.orders, WORKER_MEMORY_MS)
 local all = redis.call('HGETALL', list)
 for i = 1, #all, 2 do
-  if now - tonumber(string.match(all[i + 1], '^%d+')) > WORKER_MEMORY_MS then
+  if now - number(string.match(all[i + 1], '^%d+'), 0) > WORKER_MEMORY_MS then
     redis.call('HDEL', list, all[i])
     redis.call('HDEL', KEY.orders, all[i])
   end
@@ -18,6 +18,6 @@ if tonumber(ARGV[4]) > 0 then
 end
 if list == KEY.workers then
   highest(now, 'running', redis.call('ZCARD', KEY.leases))
-  highest(now, 'waiting', redis.call('ZCOUNT', KEY.queue, '-inf', score(now)))
+  highest(now, 'waiting', redis.call('ZCARD', KEY.deadlines))
 end
 return redis.call('HGET', KEY.orders, name) or ''

@@ -21,13 +21,13 @@ local function fits(id)
   if string.sub(id, 1, #query.prefix) ~= query.prefix then
     return false
   end
-  local record = redis.call('HMGET', KEY.run .. id, unpack(fields))
+  local run = record(id, unpack(fields))
   for i = 2, #fields do
-    if record[i] ~= values[i] then
+    if run[i] ~= values[i] then
       return false
     end
   end
-  return record[1]
+  return run[1]
 end
 
 local before = query.cursor ~= '' and '(' .. query.cursor or query.to

@@ -3,10 +3,10 @@
 local seen, lanes = {}, {}
 for _, state in ipairs({'running', 'queued'}) do
   for _, id in ipairs(redis.call('ZRANGE', KEY.state .. state, 0, ARGV[2] - 1)) do
-    local record = redis.call('HMGET', KEY.run .. id, 'session', 'agent', 'owner')
-    if record[1] and not seen[record[1]] then
-      seen[record[1]] = true
-      lanes[#lanes + 1] = {record[1], record[2], record[3], redis.call('LLEN', KEY.lane .. record[1])}
+    local run = record(id, 'session', 'agent', 'owner')
+    if run[1] and run[2] and run[3] and not seen[run[1]] then
+      seen[run[1]] = true
+      lanes[#lanes + 1] = {run[1], run[2], run[3], redis.call('LLEN', KEY.lane .. run[1])}
     end
   end
 end

@@ -1,23 +1,81 @@
--- Returns runs that may lack an owner. ARGV: 1 ms since their lease was over, 2 ms since they became claimable, 3 the most of each kind.
-local now = clock()
-watch(now)
-local found = redis.call('ZRANGEBYSCORE', KEY.leases, '-inf', score(now - ARGV[1]), 'LIMIT', 0, ARGV[3])
-local most, passed, page = #found + ARGV[3], 0, 100
+-- Returns runs that may lack an owner: their lease is over, or their patience. ARGV: 1 ms since their lease was over, 2 the most of each
+-- kind. Also checks the lanes of runs that wait for their session's turn, and puts runs back that a list has lost.
+local now, most = clock(), tonumber(ARGV[2])
+local AGAIN_MS = 1000 -- if the caller dies before it ends a run whose patience is over, the next one gets it after this time
+local STRAYS_AT_ONCE = 20
+local STRAYS_MS = 10000 -- between two looks for strays: they are rare, and each look reads dozens of entries
+local paused = pauses()
+local found = {}
 
--- In pages, so that runs whose wait has restarted after a pause cannot hide the ones behind them.
-while passed < 1000 do
-  local ids = redis.call('ZRANGEBYSCORE', KEY.queue, '-inf', score(now - ARGV[2]), 'LIMIT', passed, page)
-  for _, id in ipairs(ids) do
-    if #found == most then
-      return found
-    end
-    if tonumber(redis.call('HGET', KEY.run .. id, 'queued_until') or 0) <= now then
-      found[#found + 1] = id
-    end
+-- Returns when to look at a run again whose patience may be over, or nothing when it no longer waits. A pause restarts its patience.
+local function look_at(id)
+  local run = named(id, PLACED)
+  if not run.state then
+    drop(id)
+    return nil
+  elseif run.state ~= 'queued' and MOVES[run.state] then
+    return nil
+  elseif paused[run.agent] or paused[ALL] then
+    prolong(id, run, now)
+    redis.call('HSET', KEY.run .. id, 'queued_until', whole(now + run.patience))
+    return now + math.min(run.patience, LANE_CHECK_MS)
+  elseif tonumber(run.queued_until) > now then
+    return tonumber(run.queued_until)
   end
-  passed = passed + #ids
-  if #ids < page then
-    return found
+  found[#found + 1] = id
+  return now + AGAIN_MS
+end
+
+local function find_impatient()
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEY.deadlines, '-inf', score(now), 'LIMIT', 0, most)) do
+    local readable, again = pcall(look_at, id)
+    if not readable then -- its record is spoilt: the caller's claim mends it, so that the caller can end the run
+      found[#found + 1], again = id, now + AGAIN_MS
+    end
+    if again then
+      redis.call('ZADD', KEY.deadlines, score(again), id)
+    else
+      redis.call('ZREM', KEY.deadlines, id)
+    end
   end
 end
+
+local function find_lost()
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEY.leases, '-inf', score(now - ARGV[1]), 'LIMIT', 0, most)) do
+    if record(id, 'state')[1] then
+      found[#found + 1] = id
+    else
+      drop(id)
+    end
+  end
+end
+
+-- Looks at the oldest runs, and at the head of arq's queue: no script reads that, so a job that arq enqueued itself would stay.
+local function put_strays_back()
+  if now - number(redis.call('HGET', KEY.watch, 'strays'), 0) < STRAYS_MS then
+    return
+  end
+  redis.call('HSET', KEY.watch, 'strays', whole(now))
+  for _, id in ipairs(redis.call('ZRANGE', KEY.queue, 0, STRAYS_AT_ONCE - 1)) do
+    if not redis.call('ZSCORE', KEY.deadlines, id) and not redis.call('ZSCORE', KEY.checks, id) then
+      if record(id, 'state')[1] ~= 'queued' or not pcall(ready, id, now) then
+        redis.call('ZREM', KEY.queue, id)
+        redis.call('DEL', KEY.job .. id, KEY.retry .. id)
+      end
+    end
+  end
+  for _, id in ipairs(redis.call('ZRANGE', KEY.state .. 'running', 0, STRAYS_AT_ONCE - 1)) do
+    local run = record(id, 'state', 'agent', 'keep')
+    if run[1] == 'running' and run[2] and number(run[3]) and not redis.call('ZSCORE', KEY.leases, id) then
+      redis.call('ZADD', KEY.leases, score(now), id)
+      list(KEY.leased .. run[2], score(now), id, run[3])
+    end
+  end
+end
+
+watch(now)
+check_lanes(now, most)
+put_strays_back()
+find_lost()
+find_impatient()
 return found

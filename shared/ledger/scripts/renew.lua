@@ -8,18 +8,15 @@ local answers = {}
 for i = 2, #ARGV, 2 do
   local id, token = ARGV[i], ARGV[i + 1]
   if owns(id, token) then
-    local record = redis.call('HMGET', KEY.run .. id, 'cancel', 'keep', 'session')
+    local run = named(id, {'cancel', 'keep', 'session', 'agent'})
     -- If the lock ran out and no other owner claimed the run, the owner simply takes it again.
-    redis.call('SET', KEY.lock .. id, token, 'PX', lease)
-    redis.call('ZADD', KEY.leases, score(now + lease), id)
-    redis.call('PEXPIRE', KEY.run .. id, record[2])
-    redis.call('PEXPIRE', KEY.job .. id, record[2])
-    redis.call('PEXPIRE', KEY.lane .. record[3], record[2])
-    redis.call('PEXPIRE', KEY.session .. record[3], record[2])
-    redis.call('PEXPIRE', KEY.state .. 'running', record[2])
-    answers[#answers + 1] = record[1] and 'cancel:' .. record[1] or 'held'
+    lease_until(id, run.agent, token, now + lease, now, run.keep)
+    for _, key in ipairs({KEY.run .. id, KEY.job .. id, KEY.lane .. run.session, KEY.session .. run.session, KEY.state .. 'running'}) do
+      redis.call('PEXPIRE', key, run.keep)
+    end
+    answers[#answers + 1] = run.cancel and 'cancel:' .. run.cancel or 'held'
   else
-    answers[#answers + 1] = redis.call('HGET', KEY.run .. id, 'token') == token and 'done' or 'lost'
+    answers[#answers + 1] = record(id, 'token')[1] == token and 'done' or 'lost'
   end
 end
 return answers

@@ -5,8 +5,8 @@
 local id, token = ARGV[1], ARGV[2]
 local ending = cjson.decode(ARGV[3])
 local now = clock()
-local record = KEY.run .. id
-local state = redis.call('HGET', record, 'state')
+local key = KEY.run .. id
+local state = record(id, 'state')[1]
 if state and ENDS[state] then
   return 1
 end
@@ -14,12 +14,13 @@ if not owns(id, token) or not move(id, ending.state) then
   return 0
 end
 
-local fields = redis.call('HMGET', record, 'session', 'keep', 'queued', 'started', 'tries')
-local session, keep = fields[1], fields[2]
-redis.call('HSET', record, 'ended', whole(now), 'code', ending.code)
+local fields = redis.call('HMGET', key, 'session', 'keep', 'queued', 'started', 'tries', 'agent', 'patience')
+-- While it waited it was kept for its patience, too. From now on it is kept for the retention, less long than its log.
+local session, keep = fields[1], whole(fields[2] - number(fields[7], 0))
+redis.call('HSET', key, 'ended', whole(now), 'code', ending.code)
 redis.call('ZREMRANGEBYSCORE', KEY.state .. ending.state, '-inf', score(now - keep))
 tally(now, ending.state, 1)
-redis.call('PEXPIRE', record, keep)
+redis.call('PEXPIRE', key, keep)
 
 -- Formatted by hand because cjson cannot tell an empty object from an empty list.
 -- arq knows no job that ended without a start, so a run that never started reports its end as its start.
@@ -29,10 +30,12 @@ local result = string.format(
 redis.call('SET', KEY.result .. id, result, 'PX', keep)
 redis.call('DEL', KEY.job .. id, KEY.retry .. id)
 redis.call('ZREM', KEY.attended, id)
-unlease(id)
+unlease(id, fields[6])
 
+keep_only('list', KEY.lane .. session)
 local fresh = #ARGV - 6
 if fresh > 0 then
+  keep_only('list', KEY.transcript .. session)
   local transcript, most, bytes = KEY.transcript .. session, tonumber(ARGV[4]), tonumber(ARGV[5])
   for i = 7, #ARGV do
     redis.call('RPUSH', transcript, ARGV[i])
@@ -47,7 +50,8 @@ if fresh > 0 then
     repeat
       size, left = size - #redis.call('LPOP', transcript), left - 1
       local first = turns[#turns - left + 1]
-    until left <= fresh or cjson.decode(first).role == 'user'
+      local readable, turn = pcall(cjson.decode, first or '')
+    until left <= fresh or (readable and type(turn) == 'table' and turn.role == 'user')
   end
   redis.call('PEXPIRE', transcript, keep)
   redis.call('DEL', KEY.conversation .. session)

@@ -1,10 +1,10 @@
 -- Accepts a run, or refuses it with a reason. ARGV: 1 the request, as JSON. Returns {verdict, run id}.
 local request = cjson.decode(ARGV[1])
 local now = clock()
-local record = KEY.run .. request.id
+local key = KEY.run .. request.id
 
 -- The caller repeats a request whose answer was lost on the way.
-if redis.call('EXISTS', record) == 1 then
+if redis.call('EXISTS', key) == 1 then
   return {'accepted', request.id}
 end
 
@@ -13,6 +13,9 @@ end
 -- paused. Only one first try may do so: the next request with this body is a new one. The hash keeps the run id of that first try
 -- (`overtaken`), because its caller repeats it when the answer was lost.
 local once = KEY.once .. request.once
+keep_only('hash', once)
+keep_only('string', KEY.session .. request.session)
+keep_only('list', KEY.lane .. request.session)
 local before = redis.call('HMGET', once, 'id', 'digest', 'overtook', 'overtaken')
 local overtaken = request.counted and now < tonumber(before[3] or 0) and (before[4] or request.id) == request.id
 if (request.join or overtaken) and before[1] and redis.call('EXISTS', KEY.run .. before[1]) == 1 then
@@ -35,7 +38,7 @@ local lane = KEY.lane .. request.session
 if turn(request.session) and redis.call('LLEN', lane) > request.max_session then
   return {'full_session', ''}
 end
-if redis.call('ZCARD', KEY.queue) >= request.max_total then
+if redis.call('ZCARD', KEY.deadlines) + redis.call('ZCARD', KEY.checks) >= request.max_total then
   return {'full_total', ''}
 end
 
@@ -54,11 +57,11 @@ audit(request.audit)
 
 -- A run must not expire while it waits or runs: each check of its lane and each renewal of its lease sets this time again.
 local keep = whole(request.keep + request.patience)
-redis.call('HSET', record,
+redis.call('HSET', key,
   'v', CONTRACT, 'state', 'queued', 'agent', request.agent, 'session', request.session, 'owner', request.owner, 'bell', request.bell,
   'spec', request.spec, 'keep', keep, 'patience', whole(request.patience), 'attempt', 0, 'tries', 0, 'queued', whole(now),
   'queued_until', 0, 'at', score(now), 'created', request.created, 'foreground', request.foreground)
-redis.call('PEXPIRE', record, keep)
+redis.call('PEXPIRE', key, keep)
 redis.call('SET', session, request.owner, 'PX', keep)
 redis.call('HDEL', once, 'overtaken')
 redis.call('HSET', once, 'id', request.id, 'digest', request.digest, 'overtook', whole(request.join and now + OVERTAKE_MS or 0))
@@ -71,6 +74,8 @@ end
 for _, index in ipairs({KEY.runs, KEY.owned .. request.owner, KEY.agent .. request.agent}) do
   redis.call('ZREMRANGEBYSCORE', index, '-inf', score(now - keep))
 end
+list(KEY.agents, score(now), request.agent, keep)
+redis.call('ZREMRANGEBYSCORE', KEY.agents, '-inf', score(now - keep))
 tally(now, 'accepted', 1)
 if request.grace > 0 then
   redis.call('ZADD', KEY.attended, score(now + request.grace), request.id)
@@ -79,8 +84,10 @@ end
 redis.call('SET', KEY.job .. request.id, request.job, 'PX', keep)
 redis.call('RPUSH', lane, request.id)
 redis.call('PEXPIRE', lane, keep)
-if turn(request.session) ~= request.id then
-  redis.call('ZADD', KEY.queue, score(now + LANE_CHECK_MS), request.id)
+if turn(request.session) == request.id then
+  ready(request.id, now)
+else
+  wait_in_line(request.id, {agent = request.agent, keep = keep}, now)
+  promote(request.session, now)
 end
-promote(request.session, now)
 return {'accepted', request.id}

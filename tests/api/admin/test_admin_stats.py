@@ -22,7 +22,7 @@ async def test_how_it_is_now_and_was(
     await claim_one(ledger)
     seen = (await mona.get(STATS, params=params)).json()
     assert [seen["now"][name] for name in ("waiting", "running", "failed", "completed")] == [1, 1, 1, 0]
-    assert [(one["agent"], one["waiting"]) for one in seen["agents"]] == [("coder", 1), ("main", 0)]
+    assert [(one["agent"], one["waiting"]) for one in seen["agents"]] == [("coder", 0), ("main", 1)]
     assert seen["redis"]["round_trip_ms"] > 0
     assert len(seen["series"]) == number
     assert [sum(span[name] for span in seen["series"]) for name in ("accepted", "failed")] == [3, 1]

@@ -113,3 +113,21 @@ async def test_while_redis_is_away_an_agent_is_not_reported_as_not_served(
     pipe.faults = ["before"] * 100
     with pytest.raises(Unavailable):
         await AgentDirectory(presence).find("main")
+
+
+class SilentPresence(CountingPresence):
+    """Redis is paused: it takes the question and does not answer."""
+
+    async def workers(self) -> list[SeenWorker]:
+        self.reads += 1
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError
+
+
+async def test_no_request_waits_for_the_patience_of_another(pipe: LossyPipe) -> None:
+    """One after the other they would wait for a minute."""
+    directory = AgentDirectory(SilentPresence(pipe, KEYS))
+    asked = (directory.workers(patience=0.05) for _ in range(200))
+    async with asyncio.timeout(200 * 0.05 / 2):
+        failures = await asyncio.gather(*asked, return_exceptions=True)
+    assert {type(failure) for failure in failures} == {Unavailable}

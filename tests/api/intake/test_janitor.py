@@ -26,7 +26,7 @@ def janitor(pipe: Pipe) -> Janitor:
 
 def janitor_with(pipe: Pipe, name: str = "api") -> Janitor:
     ledger, log = Ledger(pipe, KEYS), EventLog(pipe, KEYS, retention_ms=60_000)
-    return Janitor(name, ledger, log, ReaderLeases(pipe, KEYS), queue_timeout_ms=60_000)
+    return Janitor(name, ledger, log, ReaderLeases(pipe, KEYS))
 
 
 async def last_of(log: EventLog, run: Run) -> EventData:
@@ -44,12 +44,17 @@ async def lost(ledger: Ledger, log: EventLog, look: Look, *emitted: EventData, p
     run = a_run()
     await submit(ledger, run)
     (claimed,) = await ledger.claim("w1", serves={"*": policy or Policy()}, lease_ms=LEASE_MS, most=1)
+    await say_and_lose(log, look, run, *emitted)
+    return claimed
+
+
+async def say_and_lose(log: EventLog, look: Look, run: Run, *emitted: EventData) -> None:
     await log.fence(run.run_id, 1)
+    look.hset(KEYS.head(run.run_id), "started", 1)  # without its event, which would stand among those emitted
     if emitted:
         events = said(*emitted, run_id=run.run_id)
         await log.append(events, head_after(events))
     end_lease(look, run.run_id)
-    return claimed
 
 
 # --- no worker alive --------------------------------------------------------------------------------------------------
@@ -199,6 +204,19 @@ async def test_a_run_that_another_attempt_has_taken_meanwhile_is_let_go(
     await log.fence(claimed.run.run_id, 9)
     await janitor.tidy()
     assert len(await log.read(claimed.run.run_id, 0)) == 1
+
+
+async def test_one_round_ends_all_of_very_many(janitor: Janitor, ledger: Ledger, log: EventLog, look: Look) -> None:
+    """A machine with hundreds of runs vanished, and hundreds of others waited for it."""
+    gone, late = [await running(ledger) for _ in range(150)], [a_run() for _ in range(150)]
+    for one in gone:
+        await say_and_lose(log, look, one.run, Delta(delta="Hi"))
+    for run in late:
+        await submit(ledger, run)
+        end_patience(look, run.run_id)
+    await janitor.tidy()
+    ends = [await log.end(run.run_id) for run in (*(one.run for one in gone), *late)]
+    assert [end.code for end in ends if end] == ["worker_lost"] * 150 + ["queue_timeout"] * 150
 
 
 # --- cancelling -------------------------------------------------------------------------------------------------------

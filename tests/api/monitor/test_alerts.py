@@ -66,8 +66,8 @@ def test_all_is_well() -> None:
     ("seen", "alert"),
     [
         (
-            alerts_of(stats(), fleet(), queue(), silent(360_000)),
-            ("Run 12345678 of main has said nothing for 6 min", "/monitor/runs/chatcmpl_12345678-9"),
+            alerts_of(stats(), fleet(), queue(), silent(660_000)),
+            ("Run 12345678 of main has said nothing for 11 min", "/monitor/runs/chatcmpl_12345678-9"),
         ),
         (
             alerts_of(stats(oldest_wait_ms=WAIT_MS), fleet(), queue()),
@@ -104,7 +104,18 @@ def test_a_worker_that_serves_any_agent_serves_each() -> None:
     assert alerts_of(stats(), fleet("*"), queue("whatever", waiting=1)) == []
 
 
+@pytest.mark.parametrize(
+    ("running", "some"), [([700_000, 900_000, 1], "2 runs have"), ([700_000, 900_000], "At least 2 runs have")]
+)
+def test_many_silent_runs_are_one_alert(running: list[int], some: str) -> None:
+    """Only the runs that have been at work for longest are looked at, so the total may be higher."""
+    ((text, link),) = alerts_of(stats(), fleet(), queue(), *map(silent, running))
+    assert text == f"{some} said nothing for over 10 min, the longest for 15 min"
+    assert link == "/monitor/runs?state=running"
+
+
 def test_the_worst_comes_first() -> None:
-    found = alerts(stats(oldest_wait_ms=WAIT_MS), fleet(), queue(all_paused=True), [silent(SILENT_MS)])
+    full = stats(oldest_wait_ms=WAIT_MS, memory=int(FULL * 100), most=100)
+    found = alerts(full, fleet(), queue(all_paused=True), [])
     assert [alert.level for alert in found] == ["bad", "warn", "warn"]
     assert all(isinstance(alert, Alert) for alert in found)

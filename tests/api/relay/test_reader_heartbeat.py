@@ -14,7 +14,7 @@ from shared.run.errors import Unavailable
 from shared.run.states import State
 from tests.api.reading import Client
 from tests.broker import KEYS, Broker, Look, looking, opened_client
-from tests.runs import a_run, members, running, submit
+from tests.runs import a_run, forget, members, running, submit
 from tests.wait import wait_until
 
 ATTENDED = KEYS.prefixes()["attended"]
@@ -174,7 +174,7 @@ async def test_without_redis_readers_read_on() -> None:
         def __init__(self) -> None:
             pass
 
-        async def attend(self, run_ids: object) -> None:
+        async def attend(self, run_ids: object) -> list[str]:
             raise Unavailable
 
         async def leave(self, run_id: str) -> None:
@@ -184,3 +184,19 @@ async def test_without_redis_readers_read_on() -> None:
     async with attending(readers), readers.reading(Client("r"), returning=True):
         read.append("on")
     assert read == ["on"]
+
+
+async def test_a_run_that_the_ledger_has_forgotten_is_told(
+    ledger: Ledger, attendance: ReaderLeases, look: Look
+) -> None:
+    gone, kept = a_run(), a_run()
+    for run in (gone, kept):
+        await submit(ledger, run)
+    forget(look, gone.run_id)
+    told = list[str]()
+    readers = ReaderHeartbeat(attendance, told.append)
+    async with readers.reading(Client(gone.run_id)), readers.reading(Client(kept.run_id)):
+        forget(look, gone.run_id)
+        async with attending(readers):
+            await wait_until(lambda: told, "the process has learned it")
+    assert set(told) == {gone.run_id}

@@ -405,6 +405,17 @@ async def test_a_run_that_redis_has_lost_is_told(relay: Relay, ledger: Ledger, l
             await reader.batch(SHORT)
 
 
+async def test_a_gap_has_a_silent_run_looked_for_at_once(relay: Relay, ledger: Ledger, look: Look) -> None:
+    """Otherwise the reader would wait for a message that never comes."""
+    run = a_run()
+    await submit(ledger, run)
+    async with relay.follow(run.run_id) as reader:
+        forget(look, run.run_id)
+        relay._hub.gap(KEYS.channel(run.run_id))
+        with pytest.raises(LogLost):
+            await reader.batch(60 * LONG)
+
+
 async def test_a_run_that_has_ended_without_a_log_is_told(relay: Relay, ledger: Ledger) -> None:
     """Its log was lost, so its end could not be written there."""
     claimed = await running(ledger)

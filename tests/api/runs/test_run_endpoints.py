@@ -219,7 +219,7 @@ async def test_a_run_that_was_accepted_and_cannot_be_shown_is_not_to_be_posted_a
         directory=AgentDirectory(Presence(pipe, KEYS)),
         submission=Submission(relay, readers, stage.ledger, log, BOUNDS),
         access=RunAccess(relay, readers, stage.ledger, log),
-        janitor=Janitor("api", stage.ledger, log, attendance, queue_timeout_ms=60_000),
+        janitor=Janitor("api", stage.ledger, log, attendance),
         events=log,
         index=RunIndex(pipe, KEYS),
         max_body_bytes=1_000,

@@ -45,9 +45,10 @@ async def test_logs_on_another_redis_are_looked_at_too(own_valkey: Valkey, unuse
     ("rules", "refused"),
     [
         ("~* &* +@all", {}),
-        ("~* &* +@all -xadd -blpop", {"permissions (ledger)", "permissions (logs)"}),
-        ("~{test}:* &* +@all", {"permissions (logs)"}),
-        ("~* +@all resetchannels", {"permissions (ledger)", "permissions (logs)"}),
+        ("~* &* +@all -xadd -blpop", {"permissions (ledger)", "permissions (arq)", "permissions (logs)"}),
+        ("~{test}:* &* +@all", {"permissions (arq)", "permissions (logs)"}),
+        ("~* +@all resetchannels", {"permissions (ledger)", "permissions (arq)", "permissions (logs)"}),
+        ("~* &* +@all -hincrby", {"permissions (ledger)", "permissions (arq)", "permissions (logs)"}),
     ],
 )
 async def test_what_a_user_may_not_do_is_named(own_valkey: Valkey, rules: str, refused: set[str]) -> None:
@@ -67,3 +68,29 @@ async def test_a_wrong_password_is_a_finding(own_valkey: Valkey) -> None:
     port = urlsplit(own_valkey.url).port
     (only,) = (await found(f"redis://agent:wrong@127.0.0.1:{port}")).values()
     assert (only.level, only.check) == ("bad", "redis")
+
+
+async def test_a_full_redis_and_a_replica_are_told_apart(own_valkey: Valkey) -> None:
+    with looking(RealBroker(own_valkey.url)) as look:
+        look.execute_command("CONFIG", "SET", "maxmemory", "1")
+        (full,) = (await found(own_valkey.url)).values()
+        look.execute_command("CONFIG", "SET", "maxmemory", "0")
+        look.execute_command("REPLICAOF", "127.0.0.1", "1")
+        (replica,) = (await found(own_valkey.url)).values()
+    assert "full" in full.seen
+    assert "replica" in replica.seen
+
+
+async def test_a_paused_redis_is_told_in_time(own_valkey: Valkey) -> None:
+    """It wakes only after the doctor has ended."""
+    own_valkey.pause()
+    (only,) = (await found(own_valkey.url)).values()
+    own_valkey.resume()
+    assert "does not answer in time" in only.seen
+
+
+async def test_the_workers_of_the_service_hear_nothing_of_an_examination(own_valkey: Valkey) -> None:
+    with looking(RealBroker(own_valkey.url)) as look:
+        look.execute_command("CONFIG", "RESETSTAT")
+        await found(own_valkey.url)
+        assert not look.pubsub_channels()

@@ -70,6 +70,10 @@ async def state_of(ledger: Ledger, run_id: str) -> State | None:
 # --- submit -----------------------------------------------------------------------------------------------------------
 
 
+async def overdue(ledger: Ledger, *, lost_for_ms: int = 1_000) -> list[str]:
+    return await ledger.overdue(lost_for_ms=lost_for_ms, most=100)
+
+
 async def test_an_accepted_run_waits_in_the_queue(ledger: Ledger) -> None:
     run = a_run()
     accepted = await submit(ledger, run)
@@ -366,6 +370,7 @@ async def test_jobs_without_a_run_are_dropped(ledger: Ledger, look: Look) -> Non
     run = a_run()
     await submit(ledger, run)
     assert ids(await claim(ledger)) == [run.run_id]
+    assert await overdue(ledger) == []
     assert look.zscore(KEYS.queue, "phantom") is None
     assert not look.exists(NAMES["job"] + "phantom")
 
@@ -383,6 +388,7 @@ async def test_an_ended_run_that_stands_in_the_queue_is_dropped(ledger: Ledger, 
     await ledger.settle(claimed, DONE)
     look.zadd(KEYS.queue, {claimed.run.run_id: 1})
     assert await claim(ledger) == []
+    assert await overdue(ledger) == []
     assert members(look, KEYS.queue) == []
     assert await state_of(ledger, claimed.run.run_id) is State.COMPLETED
 
@@ -422,7 +428,7 @@ async def test_the_janitor_is_no_quicker_when_redis_was_away(ledger: Ledger, loo
     claimed = await running(ledger)
     end_lease(look, claimed.run.run_id)
     look.hincrby(KEYS.prefixes()["watch"], "at", -LEASE_MS)
-    assert await ledger.overdue(lost_for_ms=0, waited_ms=LEASE_MS) == []
+    assert await overdue(ledger, lost_for_ms=0) == []
 
 
 async def test_a_run_is_not_lost_while_its_lock_stands(ledger: Ledger, look: Look) -> None:
@@ -439,6 +445,19 @@ async def test_leases_end_by_themselves(ledger: Ledger) -> None:
     while not claims:
         claims = await claim(ledger, "w2")
     assert claims[0].lost
+
+
+async def test_a_lease_that_was_given_back_is_over_at_once(ledger: Ledger, look: Look) -> None:
+    own, taken_over = await running(ledger), await running(ledger)
+    end_lease(look, taken_over.run.run_id)
+    (later,) = await claim(ledger, "w2")
+    look.delete(KEYS.bell("main"))
+    gone = {own.run.run_id: own.token, taken_over.run.run_id: taken_over.token, "no run": "w1/1"}
+    assert await ledger.forfeit(gone) == 1
+    assert look.llen(KEYS.bell("main")) == 1
+    assert await overdue(ledger) == [own.run.run_id]
+    assert ids(await claim(ledger, "w3")) == [own.run.run_id]
+    assert (await ledger.renew({later.run.run_id: later.token}, lease_ms=LEASE_MS))[later.run.run_id].held
 
 
 async def test_a_renewed_lease_is_held(ledger: Ledger, look: Look) -> None:
@@ -929,10 +948,10 @@ async def test_overdue_are_lost_runs_and_those_that_waited(ledger: Ledger, look:
     await submit(ledger, fresh)
     end_lease(look, lost.run.run_id)
     end_patience(look, waited.run_id)
-    found = await ledger.overdue(lost_for_ms=1_000, waited_ms=60_000)
+    found = await overdue(ledger)
     assert found == [lost.run.run_id, waited.run_id]
     assert held.run.run_id not in found
-    assert await ledger.overdue(lost_for_ms=1_000, waited_ms=0, most=1) == [lost.run.run_id, waited.run_id]
+    assert await overdue(ledger) == [lost.run.run_id]  # the caller has some time to end the other one
 
 
 async def test_a_lane_without_a_holder_is_repaired_when_no_worker_is_alive(ledger: Ledger, look: Look) -> None:
@@ -942,7 +961,7 @@ async def test_a_lane_without_a_holder_is_repaired_when_no_worker_is_alive(ledge
     await submit(ledger, waiting)
     forget(look, holder.run_id)
     end_lane_check(look, waiting.run_id)
-    assert waiting.run_id in await ledger.overdue(lost_for_ms=1_000, waited_ms=60_000)
+    assert await overdue(ledger) == []
     assert await ledger.take(waiting.run_id, "api", lease_ms=LEASE_MS) is None
     record = await ledger.record(waiting.run_id)
     assert record is not None
@@ -955,9 +974,9 @@ async def test_a_run_in_a_busy_lane_is_kept_alive_when_no_worker_has_a_free_slot
     await submit(ledger, waiting)
     end_lane_check(look, waiting.run_id)
     look.pexpire(KEYS.run(waiting.run_id), 1_000)
-    assert await ledger.take(waiting.run_id, "api", lease_ms=LEASE_MS) is None
+    assert await overdue(ledger) == []
     assert look.pttl(KEYS.run(waiting.run_id)) > 1_000
-    assert await ledger.overdue(lost_for_ms=1_000, waited_ms=60_000) == []
+    assert await ledger.take(waiting.run_id, "api", lease_ms=LEASE_MS) is None
 
 
 # --- run again by an operator -----------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
+from itertools import product
 from typing import TypeVar
 
 import pytest
@@ -24,10 +25,10 @@ from shared.log.event_log import EventLog
 from shared.redis.keys import ALL
 from shared.redis.pipe import Pipe
 from shared.run.events import StopReason
-from shared.run.run import End, Run
+from shared.run.run import End, Policy, Run
 from shared.run.states import ENDS, State
 from tests.broker import KEYS, Broker, immortal_keys
-from tests.runs import LEASE_MS, a_run, claim, forget, lane, members, submit
+from tests.runs import LEASE_MS, a_run, end_lease, forget, lane, members, submit
 
 Answer = TypeVar("Answer")
 
@@ -41,6 +42,8 @@ class Known:
     attempt: int = 0
     tries: int = 0
     begun: int = 0
+    losses: int = 0
+    place: int = 0  # in the queue, from the first time that a worker could claim it; 0: not yet
     cancel: StopReason | None = None
     out_of_patience: bool = False
     token: str = ""
@@ -51,7 +54,10 @@ class Known:
 class Model:
     runs: dict[str, Known] = field(default_factory=dict)
     lanes: dict[str, list[str]] = field(default_factory=dict)  # runs that have not ended, by session
-    ready: list[str] = field(default_factory=list)  # runs that a worker may claim, in order
+    ready: set[str] = field(default_factory=set)  # runs that a worker may claim
+    turns: dict[str, int] = field(default_factory=dict)  # agents with such runs, by when each was last served or came
+    owners: dict[str, dict[str, int]] = field(default_factory=dict)  # of each agent: its owners, likewise
+    time: int = 0
     lost: list[str] = field(default_factory=list)  # running ones whose lease is over, in order
     newest: str = ""  # the last run of the one request that clients repeat
     overtook: bool = False  # a retry made that run, and its first try may still come
@@ -75,7 +81,48 @@ class Model:
     def promote(self, session: str) -> None:
         for first in self.lanes[session][:1]:
             if self.runs[first].state is State.QUEUED and first not in self.ready:
-                self.ready.append(first)
+                self.make_ready(first)
+
+    def now(self) -> int:
+        self.time += 1
+        return self.time
+
+    def make_ready(self, run_id: str) -> None:
+        known, now = self.runs[run_id], self.now()
+        known.place = known.place or now
+        self.ready.add(run_id)
+        self.turns.setdefault(known.run.agent_id, now)
+        self.owners.setdefault(known.run.agent_id, {}).setdefault(known.run.owner, now)
+
+    def next(self, most: int, serves: str) -> list[str]:
+        """The runs that a claim returns. It serves the agents in turn, and within each agent the owners."""
+        lost = [one for one in self.lost if self.serves(one, serves)][:most]
+        agents = [agent for agent in sorted(self.turns, key=self.turns.__getitem__) if agent in serves or serves == ALL]
+        agents = [agent for agent in agents if not self.paused & {ALL, agent}]
+        found = list[str]()
+        while agents and len(lost) + len(found) < most:
+            served = list[str]()
+            for agent in agents:
+                if len(lost) + len(found) < most and (run_id := self.next_of(agent, found)):
+                    found.append(run_id)
+                    served.append(agent)
+            agents = served
+        return lost + found
+
+    def next_of(self, agent: str, found: list[str]) -> str | None:
+        owners = self.owners[agent]
+        for owner in sorted(owners, key=owners.__getitem__):
+            own = [self.runs[one] for one in self.ready - set(found)]
+            own = [one for one in own if (one.run.agent_id, one.run.owner) == (agent, owner)]
+            if own:
+                owners[owner] = self.turns[agent] = self.now()
+                return min(own, key=lambda one: one.place).run.run_id
+            del owners[owner]
+        del self.turns[agent]
+        return None
+
+    def serves(self, run_id: str, serves: str) -> bool:
+        return serves in (ALL, self.runs[run_id].run.agent_id) and not self.held(run_id)
 
     def held(self, run_id: str) -> bool:
         return bool(self.paused & {ALL, self.runs[run_id].run.agent_id})
@@ -84,24 +131,27 @@ class Model:
         """Checks a claim against the model, and updates the model."""
         known = self.runs[claimed.run.run_id]
         assert (claimed.lost, claimed.cancel) == (known.state is State.RUNNING, known.cancel)
+        known.losses += known.state is State.RUNNING and known.begun == known.attempt
+        assert (claimed.earlier, claimed.losses) == (known.begun, known.losses)
         known.state, known.attempt, known.tries = State.RUNNING, known.attempt + 1, known.tries + 1
         assert (claimed.run, claimed.attempt, claimed.tries) == (known.run, known.attempt, known.tries)
         known.token = claimed.token
         self.leave_lines(claimed.run.run_id)
 
     def leave_lines(self, run_id: str) -> None:
-        self.ready = [other for other in self.ready if other != run_id]
+        self.ready.discard(run_id)
         self.lost = [other for other in self.lost if other != run_id]
 
     def owns(self, claimed: Claim) -> bool:
         known = self.runs.get(claimed.run.run_id)
         return known is not None and known.state is State.RUNNING and known.token == claimed.token
 
-    def release(self, claimed: Claim, *, spend: bool) -> None:
+    def release(self, claimed: Claim, *, spend: bool, unstarted: bool) -> None:
         known = self.runs[claimed.run.run_id]
-        known.state, known.tries, known.out_of_patience = State.QUEUED, known.tries - (not spend), False
+        known.state, known.out_of_patience = State.QUEUED, False
+        known.tries, known.losses = known.tries - (not spend) - unstarted, known.losses - unstarted
         self.leave_lines(claimed.run.run_id)
-        self.ready.append(claimed.run.run_id)
+        self.make_ready(claimed.run.run_id)
 
     def end(self, claimed: Claim, state: State) -> None:
         self.runs[claimed.run.run_id].state = state
@@ -147,9 +197,12 @@ class LedgerMachine(RuleBasedStateMachine):
 
     # --- what processes do --------------------------------------------------------------------------------------------
 
-    @rule(session=st.sampled_from(["s1", "s2", "s3"]))
+    @rule(session=st.sampled_from(["s1", "s2", "s3", "alice", "alice", "bob", "bob"]))
     def submit(self, session: str) -> None:
-        run = a_run(session, agent_id="coder" if session == "s3" else "main")
+        """Runs of a busy session, or each with a session of its own."""
+        agent, own = "coder" if session in ("s3", "bob") else "main", session in ("alice", "bob")
+        owner = "bob" if session in ("s2", "bob") else "alice"
+        run = a_run(None if own else session, agent_id=agent, owner=owner)
         assert self.do(submit(self.ledger, run)).run_id == run.run_id
         self.model.accept(run)
 
@@ -166,16 +219,16 @@ class LedgerMachine(RuleBasedStateMachine):
         for _ in range(1 + lost_answers):
             assert self.do(submit(self.ledger, run, once=once)).run_id == expected
 
-    @rule(owner=st.sampled_from(["w1", "w2"]), most=st.integers(1, 3))
-    def claim(self, owner: str, most: int) -> None:
-        expected = [run_id for run_id in (*self.model.lost, *self.model.ready) if not self.model.held(run_id)][:most]
-        claims = self.do(claim(self.ledger, owner, most=most))
+    @rule(owner=st.sampled_from(["w1", "w2"]), most=st.integers(1, 3), serves=st.sampled_from([ALL, ALL, "coder"]))
+    def claim(self, owner: str, most: int, serves: str) -> None:
+        expected = self.model.next(most, serves)
+        claims = self.do(self.ledger.claim(owner, serves={serves: Policy()}, lease_ms=LEASE_MS, most=most))
         assert [one.run.run_id for one in claims] == expected
         for one in claims:
             known = self.model.runs[one.run.run_id]
             ends_it = known.state is State.RUNNING or known.cancel or known.out_of_patience
+            self.note([one])
             known.begun = known.begun if ends_it else one.attempt
-        self.note(claims)
 
     @precondition(lambda self: self.any_in(*State))
     @rule(data=st.data())
@@ -199,13 +252,16 @@ class LedgerMachine(RuleBasedStateMachine):
             self.claims.append(one)
 
     @precondition(lambda self: self.claims)
-    @rule(data=st.data())
-    def begin(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), unstarted=st.booleans())
+    def begin(self, data: st.DataObject, unstarted: bool) -> None:
         claimed = data.draw(st.sampled_from(self.claims))
         owns = self.model.owns(claimed)
-        assert self.do(self.ledger.begin(claimed)) == owns
+        assert self.do(self.ledger.begin(claimed, unstarted=unstarted)) == owns
         if owns:
-            self.model.runs[claimed.run.run_id].begun = claimed.attempt
+            known = self.model.runs[claimed.run.run_id]
+            if unstarted and known.begun != known.attempt:
+                known.tries, known.losses = max(1, known.tries - 1), max(0, known.losses - 1)
+            known.begun = claimed.attempt
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data())
@@ -221,16 +277,17 @@ class LedgerMachine(RuleBasedStateMachine):
             assert renewal == Renewal(held=False, done=known is not None and known.token == claimed.token)
 
     @precondition(lambda self: self.claims)
-    @rule(data=st.data(), spend=st.booleans())
-    def release(self, data: st.DataObject, spend: bool) -> None:
+    @rule(data=st.data(), spend=st.booleans(), unstarted=st.booleans())
+    def release(self, data: st.DataObject, spend: bool, unstarted: bool) -> None:
         """An owner that took a run before its turn ends it and never releases it, so this rule skips such runs."""
         claimed = data.draw(st.sampled_from(self.claims))
         owns = self.model.owns(claimed)
         if owns and self.model.runs[claimed.run.run_id].only_ending:
             return
-        assert self.do(self.ledger.release(claimed.run.run_id, claimed.token, spend=spend)) == owns
+        released = self.ledger.release(claimed.run.run_id, claimed.token, spend=spend, unstarted=unstarted)
+        assert self.do(released) == owns
         if owns:
-            self.model.release(claimed, spend=spend)
+            self.model.release(claimed, spend=spend, unstarted=unstarted)
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data(), state=st.sampled_from(sorted(ENDS)))
@@ -259,8 +316,9 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(agent=st.sampled_from([ALL, "main", "coder"]))
     def resume(self, agent: str) -> None:
         """Each run that the pause held back has the whole of its patience again."""
-        for run_id in self.known(members(self.look, KEYS.prefixes()["parked"] + agent)):
-            self.model.runs[run_id].out_of_patience = False
+        for run_id in self.model.ready:
+            known = self.model.runs[run_id]
+            known.out_of_patience &= agent not in (ALL, known.run.agent_id)
         self.do(self.operations.resume(agent, who="operator"))
         self.model.paused.discard(agent)
 
@@ -272,14 +330,13 @@ class LedgerMachine(RuleBasedStateMachine):
         run_id = self.some(data, State.RUNNING).run.run_id
         if run_id not in self.model.lost:
             self.expiries += 1
-            self.look.delete(KEYS.prefixes()["lock"] + run_id)
-            self.look.zadd(KEYS.leases, {run_id: self.expiries})
+            end_lease(self.look, run_id, at=self.expiries)
             self.model.lost.append(run_id)
 
     @precondition(lambda self: self.model.ready)
     @rule(data=st.data())
     def patience_ends(self, data: st.DataObject) -> None:
-        run_id = data.draw(st.sampled_from(self.model.ready))
+        run_id = data.draw(st.sampled_from(sorted(self.model.ready)))
         self.look.hset(KEYS.run(run_id), "queued_until", "1")
         self.model.runs[run_id].out_of_patience = True
 
@@ -300,26 +357,29 @@ class LedgerMachine(RuleBasedStateMachine):
             assert record[b"state"].decode() == known.state
             assert (int(record[b"attempt"]), int(record[b"tries"])) == (known.attempt, known.tries)
             assert int(record.get(b"begun", 0)) == known.begun
+            assert int(record.get(b"losses", 0)) == known.losses
             assert (b"started" in record) == (known.begun > 0)
 
     @invariant()
     def no_run_is_forgotten(self) -> None:
-        """A waiting run is in the queue and a running one among the leases, where owners find them. A run that has
-        ended is in neither."""
+        """A waiting run is in the queue, where arq finds it, and either in its lane's line or in its owner's list; a
+        running one is among the leases. A run that has ended is in none of them."""
         queue, leases = (self.known(members(self.look, zset)) for zset in (KEYS.queue, KEYS.leases))
         assert set(queue) == {run_id for run_id, known in self.model.runs.items() if known.state is State.QUEUED}
         assert set(leases) == {run_id for run_id, known in self.model.runs.items() if known.state is State.RUNNING}
-        held = {run_id for agent in (ALL, "main", "coder") for run_id in self.parked(agent)}
-        assert [run_id for run_id in queue if run_id in self.model.ready and run_id not in held] == [
-            run_id for run_id in self.model.ready if run_id not in held
-        ]
+        assert set(self.known(members(self.look, KEYS.deadlines))) == self.model.ready
+        assert set(self.known(members(self.look, KEYS.checks))) == set(queue) - self.model.ready
+        assert self.listed("leased", "main") | self.listed("leased", "coder") == set(leases)
+        assert self.listed("line", "main") | self.listed("line", "coder") == set(queue) - self.model.ready
 
     @invariant()
-    def only_a_pause_holds_runs_back(self) -> None:
-        for agent in (ALL, "main", "coder"):
-            held = self.parked(agent)
-            assert agent in self.model.paused or not held
-            assert held == [run_id for run_id in self.model.ready if run_id in held]
+    def each_owner_has_a_list_in_order(self) -> None:
+        for agent, owner in product(("main", "coder"), ("alice", "bob")):
+            own = [self.model.runs[run_id] for run_id in self.model.ready]
+            own = [one for one in own if (one.run.agent_id, one.run.owner) == (agent, owner)]
+            expected = [one.run.run_id for one in sorted(own, key=lambda one: one.place)]
+            assert self.known(members(self.look, f"{KEYS.prefixes()['waiting']}{agent}:{owner}")) == expected
+            assert set(expected) <= self.listed("ready", agent)
 
     @invariant()
     def every_run_is_found_by_its_state(self) -> None:
@@ -351,8 +411,8 @@ class LedgerMachine(RuleBasedStateMachine):
     def no_key_is_immortal(self) -> None:
         assert not immortal_keys(self.look)
 
-    def parked(self, agent: str) -> list[str]:
-        return self.known(members(self.look, KEYS.prefixes()["parked"] + agent))
+    def listed(self, name: str, agent: str) -> set[str]:
+        return set(self.known(members(self.look, KEYS.prefixes()[name] + agent)))
 
     def known(self, run_ids: list[str]) -> list[str]:
         """`run_ids` without runs whose record is gone: a script that comes across one drops it."""

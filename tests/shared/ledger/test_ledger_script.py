@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from itertools import product
 
 import pytest
 from redis.asyncio import Redis
 
-from shared.ledger.ledger_script import ledger_script
+from shared.ledger.ledger_script import COMMON, ledger_script
 from shared.log.log_script import log_script
 from shared.redis.keys import Keys
 from shared.redis.lua_script import LuaScript
@@ -20,7 +21,7 @@ def read_all(package: str) -> dict[str, str]:
 
 
 SCRIPTS = read_all("shared.ledger")
-LEDGER = SCRIPTS.keys() - {"ledger"}
+LEDGER = SCRIPTS.keys() - {*COMMON}
 LOG = read_all("shared.log").keys() - {"log"}
 
 
@@ -34,6 +35,15 @@ def of_the_ledger(body: str, names: Keys = KEYS) -> LuaScript:
 async def test_every_script_compiles(redis: Redis, name: str) -> None:
     script = log_script(name) if name in LOG else ledger_script(name, KEYS)
     assert await redis.script_load(script.text) == script.sha
+
+
+@pytest.mark.parametrize("name", sorted(LEDGER | LOG))
+def test_no_function_is_called_before_its_definition(name: str) -> None:
+    """Lua would look for a global of that name when the call comes, and Redis would end the script."""
+    script = log_script(name) if name in LOG else ledger_script(name, KEYS)
+    code = re.sub(r"--[^\n]*|'[^'\n]*'|\"[^\"\n]*\"|\.\w+", "", script.text)  # without comments, texts and fields
+    for definition in re.finditer(r"local function (\w+)", code):
+        assert not re.search(rf"\b{definition[1]}\b", code[: definition.start()]), definition[1]
 
 
 @pytest.mark.parametrize(("state", "to"), list(product(State, State)))

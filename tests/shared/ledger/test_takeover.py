@@ -26,6 +26,7 @@ END = End(state=State.COMPLETED)
 FRESH = Claim(a_run(), "w1/1", 1, 1, False, None, True, 1_000, Policy(), 0, 0)
 LATE = replace(FRESH, begun=False)
 LOST = replace(LATE, attempt=2, tries=2, lost=True)
+STARTED = Head(1, started=1)
 
 
 def code(claim: Claim, head: Head = EMPTY) -> str:
@@ -173,3 +174,45 @@ def test_a_lost_run_is_tried_so_often_and_no_more(tries: int, expected: str) -> 
 def test_a_run_that_was_handed_back_often_is_not_lost() -> None:
     """A hand-back, as at a deploy, does not count as a try."""
     assert code(replace(FRESH, attempt=50, tries=1)) == "Start"
+
+
+@pytest.mark.parametrize("policy", ["retry_if_silent", "fail", "retry"])
+@pytest.mark.parametrize(("losses", "expected"), [(1, "Start"), (2, "poisoned"), (3, "poisoned")])
+def test_a_run_that_took_two_workers_with_it_takes_no_third(policy: Lost, losses: int, expected: str) -> None:
+    claimed = replace(LOST, earlier=1, losses=losses, policy=Policy(on_worker_lost=policy, max_attempts=9))
+    assert code(claimed, STARTED) == ("worker_lost" if policy == "fail" and losses == 1 else expected)
+
+
+@pytest.mark.parametrize("policy", ["retry_if_silent", "fail", "retry"])
+def test_an_attempt_that_never_started_its_agent_is_none(policy: Lost) -> None:
+    """The answer to the claim was lost on the way, so the worker knew nothing of the run."""
+    claimed = replace(LOST, earlier=1, losses=2, policy=Policy(on_worker_lost=policy, max_attempts=1))
+    assert code(claimed, Head(1)) == "Start"
+    assert code(replace(claimed, earlier=3), Head(4, started=2)) == "Start"
+    assert code(replace(claimed, cancel=StopReason.USER), Head(1)) != "Start"
+
+
+async def test_what_an_unstarted_attempt_counted_is_taken_back(ledger: Ledger, look: Look) -> None:
+    run = a_run()
+    await submit(ledger, run)
+    await claim_one(ledger)
+    for _ in range(3):
+        end_lease(look, run.run_id)
+        again = await claim_one(ledger, "w2")
+        assert (again.lost, again.tries, again.losses) == (True, 2, 1)
+        for _ in range(2):
+            assert await ledger.begin(again, unstarted=True)
+        record = await ledger.record(run.run_id)
+        assert record is not None
+        assert record.tries == 1
+
+
+async def test_a_run_that_only_a_janitor_held_was_lost_with_no_worker(ledger: Ledger, look: Look) -> None:
+    run = a_run()
+    await submit(ledger, run)
+    await claim_one(ledger)
+    for losses in (1, 1):
+        end_lease(look, run.run_id)
+        taken = await ledger.take(run.run_id, "api", lease_ms=LEASE_MS)
+        assert taken is not None
+        assert taken.losses == losses

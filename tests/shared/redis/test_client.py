@@ -18,7 +18,7 @@ from shared.redis.client import (
     redis_errors_as_unavailable,
 )
 from shared.redis.pipe import NoTripInstrumentation
-from shared.run.errors import Unavailable
+from shared.run.errors import Unavailable, Unreadable
 from tests.broker import Broker, Look, RealBroker, looking, opened_client
 from tests.wait import wait_until
 
@@ -99,6 +99,11 @@ async def test_a_lane_takes_another_connection_for_one_that_was_closed(real_brok
         exceptions.ResponseError("NOREPLICAS secret"),
         exceptions.ResponseError("MASTERDOWN secret"),
         exceptions.ResponseError("UNBLOCKED secret"),
+        exceptions.ResponseError("FROBNICATE secret"),
+        exceptions.ResponseError("ERR Error running script (call to f_1): @user_script:9: -OOM secret"),
+        exceptions.NoPermissionError("secret"),
+        exceptions.InvalidResponse("secret"),
+        exceptions.RedisError("secret"),
     ],
     ids=lambda error: f"{type(error).__name__} {str(error)[:10]}",
 )
@@ -108,7 +113,14 @@ def test_not_now_is_told_without_an_address(error: Exception) -> None:
     assert "secret" not in str(away.value)
 
 
-@pytest.mark.parametrize("error", [exceptions.ResponseError("ERR user_script:1"), ValueError(), KeyError()])
+@pytest.mark.parametrize("answer", ["WRONGTYPE Operation", "ERR Error running script (f_1): WRONGTYPE Operation"])
+def test_a_key_of_another_type_is_told_from_a_redis_that_is_away(answer: str) -> None:
+    """To ask again does not help."""
+    with pytest.raises(Unreadable), redis_errors_as_unavailable():
+        raise exceptions.ResponseError(answer)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), ValueError(), KeyError()])
 def test_a_bug_is_not_told_as_not_now(error: Exception) -> None:
     with pytest.raises(type(error)), redis_errors_as_unavailable():
         raise error

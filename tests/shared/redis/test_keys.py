@@ -4,8 +4,7 @@ from itertools import combinations
 
 from arq.constants import in_progress_key_prefix, job_key_prefix, result_key_prefix, retry_key_prefix
 
-from shared.redis.keys import Keys
-from shared.run.run import CONTRACT
+from shared.redis.keys import LISTS, Keys
 
 ONE, OTHER = Keys("one"), Keys("other")
 ARQS = {job_key_prefix, in_progress_key_prefix, result_key_prefix, retry_key_prefix}
@@ -33,9 +32,9 @@ def test_no_name_begins_another() -> None:
     assert not [pair for pair in combinations(sorted(prefixes), 2) if pair[1].startswith(pair[0])]
 
 
-def test_what_two_releases_read_together_carries_the_version_of_the_contract() -> None:
-    assert ONE.queue.endswith(f":v{CONTRACT}")
-    assert ONE.leases.endswith(f":v{CONTRACT}")
+def test_what_releases_of_other_lists_must_not_read_carries_their_version() -> None:
+    assert ONE.queue.endswith(f":v{LISTS}")
+    assert ONE.leases.endswith(f":v{LISTS}")
 
 
 def test_single_names_are_those_that_scripts_use() -> None:

@@ -1,21 +1,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from itertools import count
 
 import anyio
 import anyio.lowlevel
 import pytest
 from fakeredis import FakeAsyncRedis, FakeServer
 from fakeredis.aioredis import FakeAsyncRedisConnection
-from redis import exceptions
 from redis.asyncio import Redis
 
 from shared.redis.client import open_redis
 from shared.redis.lua_script import LuaScript
 from shared.redis.pipe import BATCH, Pipe, open_pipes
-from shared.run.errors import Unavailable
+from shared.run.errors import Unavailable, Unreadable
 from tests.broker import Broker, Look, RealBroker, Valkey, looking, opened_client
 
 ECHO = LuaScript("return {KEYS[1] or '', ARGV[1]}")
@@ -117,7 +117,7 @@ async def test_each_call_gets_its_own_answer(pipe: Pipe) -> None:
         pipe.run(ECHO, ("k",), ("v",)),
     ]
     done, *wrong, got, echo = await asyncio.gather(*calls, return_exceptions=True)
-    assert [type(error) for error in wrong] == [exceptions.ResponseError] * 2
+    assert [type(error) for error in wrong] == [Unreadable, Unavailable]
     assert got == b"v"
     assert echo == [b"k", b"v"]
     assert done
@@ -150,6 +150,8 @@ class Trips:
 
     def failed(self) -> None:
         self.failures += 1
+
+    def unreadable(self, kind: str) -> None: ...
 
 
 async def test_calls_that_share_a_round_trip_are_timed_as_one(redis: Redis) -> None:
@@ -247,3 +249,39 @@ async def test_logs_may_have_a_redis_of_their_own(real_broker: RealBroker) -> No
 
 def connections(look: Look) -> set[str]:
     return {client["id"] for client in look.client_list()}
+
+
+class Unforeseen(Exception):
+    """Nobody foresaw it."""
+
+
+def stumbles(times: int, why: Exception) -> Callable[..., object]:
+    """A parser of redis-py's that raises so many times."""
+    left = count(times, -1)
+
+    def parse(response: object, **_: object) -> object:
+        if next(left) > 0:
+            raise why
+        return response
+
+    return parse
+
+
+async def test_after_an_error_that_nobody_foresaw_no_call_gets_the_answer_of_another(redis: Redis) -> None:
+    """The connection still has the replies to the broken round trip."""
+    redis.set_response_callback("ECHO", stumbles(1, Unforeseen()))
+    pipe = Pipe(redis, connections=1)
+    broken = await asyncio.gather(*(pipe.command("ECHO", f"a{i}") for i in range(4)), return_exceptions=True)
+    assert [type(one) for one in broken] == [Unavailable] * 4
+    assert await asyncio.gather(*(pipe.command("ECHO", f"b{i}") for i in range(4))) == [b"b0", b"b1", b"b2", b"b3"]
+    await pipe.aclose()
+
+
+@pytest.mark.parametrize("why", [TypeError(), ValueError(), IndexError(), AttributeError()])
+async def test_a_reply_of_another_type_fails_its_own_call_only(redis: Redis, why: Exception) -> None:
+    redis.set_response_callback("ECHO", stumbles(1, why))
+    pipe = Pipe(redis, connections=1)
+    first, *others = await asyncio.gather(*(pipe.command("ECHO", f"a{i}") for i in range(4)), return_exceptions=True)
+    assert isinstance(first, Unavailable)
+    assert others == [b"a1", b"a2", b"a3"]
+    await pipe.aclose()

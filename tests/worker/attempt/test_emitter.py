@@ -9,6 +9,7 @@ import pytest
 import stamina
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import JsonValue
 
 from shared.log.event_log import EventLog, Head
 from shared.redis.pipe import Pipe
@@ -30,6 +31,7 @@ from shared.run.events import (
     make_event,
 )
 from shared.run.flat_text import FlatText
+from shared.run.json_object import LEVELS
 from shared.run.run import End, ToolCall
 from shared.run.states import State
 from shared.run.tool_calls import ToolCallAssembler
@@ -304,6 +306,41 @@ async def test_arguments_and_results_that_are_too_large_are_left_out(log: EventL
     await emitter.close(Completed())
     note = {"omitted": f"larger than {TOOL_CHARS} characters"}
     assert (await stored(log))[0].data == large.model_copy(update={field: note})
+
+
+def nested(levels: int) -> JsonValue:
+    value: JsonValue = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("field", ["args", "result"])
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [(nested(LEVELS + 1), f"nested more than {LEVELS} levels deep"), (10**5_000, "no JSON that can be read again")],
+    ids=["deep", "long number"],
+)
+async def test_what_readers_could_not_read_is_left_out(log: EventLog, field: str, value: JsonValue, why: str) -> None:
+    emitter = await fenced(log)
+    unfit = ToolUse(phase="result", name="t", tool_call_id="1").model_copy(update={field: value})
+    await emitter.emit(unfit)
+    await emitter.close(Completed())
+    assert (await stored(log))[0].data == unfit.model_copy(update={field: {"omitted": why}})
+
+
+async def test_what_is_just_not_too_deep_is_read_again(log: EventLog) -> None:
+    emitter, deep = await fenced(log), ToolUse(phase="start", name="t", args=nested(LEVELS))
+    await emitter.emit(deep)
+    await emitter.close(Completed())
+    assert (await stored(log))[0].data == deep
+
+
+async def test_more_tokens_than_json_can_tell_are_the_most_it_can(log: EventLog) -> None:
+    emitter = await fenced(log)
+    await emitter.emit(Usage(prompt_tokens=10**400, completion_tokens=1))
+    usage = (await emitter.close(Completed())).usage
+    assert (usage.prompt_tokens, usage.total_tokens) == (2**53 - 1, 2**53 - 1)
 
 
 async def test_no_event_is_large_because_of_its_name(log: EventLog) -> None:

@@ -520,11 +520,16 @@ async def test_a_run_that_has_spoken_is_not_run_again(bench: Bench) -> None:
     assert agent.inputs == []
 
 
-async def test_a_run_is_tried_so_often_and_no_more(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    ("max_attempts", "tried", "code"), [(1, 1, "worker_lost"), (2, 2, "poisoned"), (3, 2, "poisoned")]
+)
+async def test_a_run_is_tried_so_often_and_no_more(bench: Bench, max_attempts: int, tried: int, code: str) -> None:
+    """A run that took two workers with it may be what ends them."""
     claimed, attempts = await running(bench.ledger), 1
+    await bench.log.fence(claimed.run.run_id, 1, start=bench.job({})._start(claimed))
     while await bench.state(claimed.run) not in ENDS:
         agent = Waits()
-        again = await _lost(bench, claimed, max_attempts=3)
+        again = await _lost(bench, claimed, max_attempts=max_attempts)
         execution = Execution(again)
         async with anyio.create_task_group() as group:
             group.start_soon(bench.job({"main": agent}).run, execution)
@@ -532,8 +537,47 @@ async def test_a_run_is_tried_so_often_and_no_more(bench: Bench) -> None:
             execution.stop(StopReason.LEASE_LOST)
         attempts += agent.closed
         claimed = again
-    assert attempts == 3
-    assert (await bench.end_of(claimed.run)).code == "worker_lost"
+    assert attempts == tried
+    assert (await bench.end_of(claimed.run)).code == code
+
+
+# --- what cannot be read ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spec", ["", "junk", "{}", '{"a":' * 300])
+async def test_a_run_that_cannot_be_read_fails_and_its_session_goes_on(bench: Bench, look: Look, spec: str) -> None:
+    """Every worker would claim it in turn."""
+    run, behind, agent = a_run("s"), a_run("s"), Says()
+    await submit(bench.ledger, run)
+    await submit(bench.ledger, behind)
+    look.hset(KEYS.run(run.run_id), "spec", spec)
+    await bench.job({"main": agent}).run(Execution(await claim_one(bench.ledger)))
+    end = await bench.log.end(run.run_id)
+    assert end is not None
+    assert end.code == "unreadable"
+    assert [one.data.code for one in await bench.log.read(run.run_id, 0) if isinstance(one.data, Failed)] == [end.code]
+    assert agent.inputs == []
+    assert (await claim_one(bench.ledger)).run == behind
+
+
+@pytest.mark.parametrize("key", ["stream", "head"])
+async def test_a_run_whose_log_is_something_else_fails(bench: Bench, look: Look, key: str) -> None:
+    claimed = await running(bench.ledger)
+    look.set({"stream": KEYS.stream, "head": KEYS.head}[key](claimed.run.run_id), "junk", px=60_000)
+    await bench.job({"main": Says((HI,))}).run(Execution(claimed))
+    assert look.hget(KEYS.run(claimed.run.run_id), "code") == b"unreadable"
+
+
+async def test_a_session_whose_lists_are_something_else_is_answered(bench: Bench, look: Look) -> None:
+    run = a_run("s", keeps_transcript=True)
+    claimed = await running(bench.ledger, run)
+    for name in ("transcript", "conversation", "lane"):
+        look.delete(KEYS.prefixes()[name] + "s")
+        look.hset(KEYS.prefixes()[name] + "s", "junk", "junk")
+        look.pexpire(KEYS.prefixes()[name] + "s", 60_000)
+    await bench.job({"main": Says((HI,))}).run(Execution(claimed))
+    assert (await bench.end_of(run)).text == "Hi"
+    assert [turn.content for turn in await bench.ledger.transcript("s")] == ["Hi", "Hi"]
 
 
 # --- runs that no agent shall see -------------------------------------------------------------------------------------

@@ -18,10 +18,10 @@ from pathlib import Path
 from subprocess import CalledProcessError
 from uuid import uuid4
 
-import anyio
 import structlog
 from anyio import to_thread
 
+from shared.observe.supervision import Beat
 from worker.agents.command.workdir import is_fresh_folder, is_session_folder, leads_to, lock, open_folder
 
 logger = structlog.get_logger()
@@ -39,10 +39,11 @@ class Expiry:
     root: Path
     ttl_seconds: float
 
-    async def sweep_forever(self) -> None:
+    async def sweep_forever(self, beat: Beat | None = None) -> None:
+        beat = beat or Beat()
         while self.ttl_seconds:
             await self.sweep()
-            await anyio.sleep(min(SWEEP_SECONDS, self.ttl_seconds))
+            await beat.sleep(min(SWEEP_SECONDS, self.ttl_seconds))
 
     async def sweep(self) -> None:
         """Removes one directory after the other, so that a worker that stops waits for one at most."""

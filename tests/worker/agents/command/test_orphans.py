@@ -69,3 +69,23 @@ async def test_what_belongs_to_a_living_worker_is_left_alone(worker: Worker) -> 
 
 def test_each_start_has_a_mark_of_its_own() -> None:
     assert new_mark() != new_mark()
+
+
+# Any process of the machine may have any environment.
+ODD = (
+    b"9" * 5_000 + b"-1-x",
+    b"1-" + b"9" * 5_000 + b"-x",
+    b"9999999999-999999999999-x",
+    b"\xff\xfe",
+    b"",
+    b"1-1-" + b"x" * 9_999,
+)
+
+
+@pytest.mark.parametrize("value", ODD, ids=lambda value: repr(value[:12]))
+def test_an_odd_environment_of_another_process_is_no_mark_and_no_error(value: bytes, worker: Worker) -> None:
+    with subprocess.Popen(["sleep", "600"], env={MARK.encode(): value, b"PATH": os.environb[b"PATH"]}) as other:
+        try:
+            assert worker.mark not in orphaned()
+        finally:
+            other.kill()

@@ -213,7 +213,7 @@ import anyio
 from tests.worker.agents.asking import until
 from tests.worker.agents.command.warm.warm_sessions import Session, opened
 from worker.agents.command.orphans import worker_mark
-from worker.agents.command.guardian import with_guardian
+from worker.guardian import with_guardian
 
 async def main():
     with with_guardian(worker_mark()):

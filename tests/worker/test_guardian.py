@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from tests.worker.agents.asking import gone, until
+from worker.guardian import FAREWELL, Guardian, LedgerPlace, watch
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +24,7 @@ DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {STAY}"
 WORKER = """
 import os, subprocess, sys
 from worker.agents.command.process_family import MARK
-from worker.agents.command.guardian import with_guardian
+from worker.guardian import with_guardian
 _, mark, command = sys.argv
 with with_guardian(mark):
     subprocess.Popen([sys.executable, "-c", command], env={**os.environ, MARK: mark + "1"}, start_new_session=True)
@@ -52,7 +53,7 @@ class Worker:
         self._stdin, self._stdout = self.popen.stdin, self.popen.stdout
         self.commands = [int(self._stdout.readline()) for _ in range(2)]
         children = psutil.Process(self.popen.pid).children()
-        self.guardian = next(child for child in children if "worker.agents.command.guardian" in child.cmdline())
+        self.guardian = next(child for child in children if "worker.guardian" in child.cmdline())
 
     def end(self, line: str = "") -> int:
         """Ends the worker and returns its exit code."""
@@ -135,3 +136,34 @@ def test_it_has_nothing_of_the_workers_open(worker: Worker) -> None:
     files = [Path(f"/proc/{worker.guardian.pid}/fd/{number}").readlink() for number in (1, 2)]
     assert files == [Path(os.devnull), Path(os.devnull)]
     assert (worker.guardian.num_fds(), worker.guardian.net_connections()) == (3, [])
+
+
+# --- what the guardian hears ------------------------------------------------------------------------------------------
+
+
+def test_it_knows_the_leases_that_its_worker_holds() -> None:
+    lines = (b'=["redis://:secret@host", "ns"]', b"+r1 w/1", b"+r2 w/1", b"-r1", b"+r2 w/2", b"-r9")
+    watched = watch((line + b"\n" for line in lines), list)
+    assert watched.leases == {"r2": "w/2"}
+    assert watched.ledger == LedgerPlace("redis://:secret@host", "ns")
+    assert not watched.at_peace
+
+
+def test_a_line_that_was_cut_off_or_made_up_does_no_harm() -> None:
+    assert watch([b"+r1 w/1\n", b"\xff\xff\n", b"\n", b"+r2"], list).leases["r1"] == "w/1"
+
+
+def test_a_farewell_leaves_nothing_to_do() -> None:
+    assert watch([b"+r1 w/1\n", FAREWELL], list).at_peace
+
+
+def test_telling_a_guardian_that_does_not_listen_never_waits() -> None:
+    reading, writing = os.pipe()
+    try:
+        guardian = Guardian(writing)
+        for number in range(10_000):
+            guardian.hold(f"chatcmpl_{number}", "w/1")
+        os.close(reading)
+        guardian.drop("chatcmpl_1")
+    finally:
+        os.close(writing)

@@ -49,13 +49,14 @@ async def test_a_relay_without_gap_fill_is_caught(tmp_path: Path) -> None:
 
 
 async def test_a_worker_without_a_fence_is_caught(tmp_path: Path) -> None:
-    """Another worker takes over the runs of the paused one, and still has them when the paused one wakes."""
-    history = await play(
+    """Another worker takes over the runs of the paused one, and still has them when the paused one wakes. If the machine
+    is too busy for that, the next round shows it."""
+    rounds = (
         Round(
-            seed=1,
+            seed=seed,
             runs=80,
             clients=20,
-            folder=tmp_path,
+            folder=tmp_path / str(seed),
             apis=1,
             workers=2,
             quiet=1,
@@ -65,5 +66,10 @@ async def test_a_worker_without_a_fence_is_caught(tmp_path: Path) -> None:
             settings={"LEASE_SECONDS": "1", "DRAIN_SECONDS": "1"},
             commands={**COMMANDS, "worker": "python -m tests.chaos.broken_worker"},
         )
+        for seed in (1, 2, 3)
     )
-    assert broken(history)["logs with wrong text"]
+    for round in rounds:
+        round.folder.mkdir()
+        if "logs with wrong text" in broken(await play(round)):
+            return
+    raise AssertionError("no round has a log with wrong text")

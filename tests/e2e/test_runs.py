@@ -156,7 +156,7 @@ def test_a_worker_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
         worker = service.workers[0]
         worker.kill()
         until(lambda: gone(*pids))
-        until(lambda: not worker.left_over())
+        assert not worker.left_over()
         assert ended(http, run_id)["error"]["code"] == "worker_lost"
 
 

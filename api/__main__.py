@@ -6,7 +6,6 @@ import asyncio
 import math
 import os
 import socket
-import sys
 import time
 from types import FrameType
 
@@ -25,7 +24,7 @@ from shared.ledger.presence import process_name
 from shared.observe.garbage import freeze_startup_objects
 from shared.observe.logging import configure_logging, log_errors_of
 from shared.observe.service_manager import STOPPING, ServiceManager
-from shared.observe.supervision import CannotGoOn, first_of
+from shared.observe.supervision import ending_in_words
 from shared.observe.tracing import Tracer, tracing
 from shared.redis.client import closed_in_time, open_redis
 from shared.redis.pipe import open_pipes
@@ -33,9 +32,9 @@ from shared.redis.startup import check_redis
 from shared.run.errors import SettingsError
 from shared.settings import Settings, near_misses, read_settings
 
-LOOK_SECONDS = 0.2  # uvicorn sets a flag when it is to stop, and no event
 logger = structlog.get_logger()
 
+LOOK_SECONDS = 0.2  # uvicorn sets a flag when it is to stop, and no event
 PATIENCE_SECONDS = 2.5  # of a call for Redis: clients get their 503 within 3 s
 CLOSE_SECONDS = 1.0  # for the connections to Redis, which may be away
 FAREWELL_SECONDS = 1.0  # in which the last frames reach their clients
@@ -45,7 +44,7 @@ async def serve(settings: Settings, bound: list[socket.socket], tracer: Tracer |
     """Accepts connections on all of `bound` once everything else is ready."""
     log_errors_of(asyncio.get_running_loop())
     metrics = ApiMetrics(CollectorRegistry())
-    await check_redis(REDIS_URL=settings.redis_url, EVENTS_REDIS_URL=settings.events_url)
+    await check_redis(REDIS_URL=settings.redis_url, EVENTS_REDIS_URL=settings.events_redis_url)
     async with closed_in_time(CLOSE_SECONDS) as opened:
         pipes = await opened.enter_async_context(
             open_pipes(settings.redis_url, settings.events_url, instrumentation=metrics, patience=PATIENCE_SECONDS)
@@ -119,22 +118,14 @@ def checked(settings: Settings) -> Settings:
 
 
 def main() -> None:
-    try:
+    with ending_in_words():
         settings = checked(read_settings(os.environ))
         bound = bind(settings.bind, "PORT", settings.port)
-    except SettingsError as wrong:
-        sys.exit(f"runrelay: {wrong}")
-    configure_logging(settings.log_format, content=settings.log_content, role="web")
-    for miss in near_misses(os.environ):
-        logger.warning("setting.unknown", why=miss)
-    with tracing(os.environ, "web") as tracer:
-        stuck: BaseException | None = None
-        try:
+        configure_logging(settings.log_format, content=settings.log_content, role="web")
+        for miss in near_misses(os.environ):
+            logger.warning("setting.unknown", why=miss)
+        with tracing(os.environ, "web") as tracer:
             uvloop.run(serve(settings, bound, tracer, ServiceManager(os.environ)))
-        except* (SettingsError, CannotGoOn) as group:
-            stuck = first_of(group)
-    if stuck is not None:
-        sys.exit(f"runrelay: {stuck}")
 
 
 if __name__ == "__main__":

@@ -173,15 +173,14 @@ class Faults:
             try:
                 await self._lasts(0.5, 4)
             finally:
-                await retry_until_available(lambda: self._allow())
+                await retry_until_available(self._allow)
         return 0
 
     async def _allow(self) -> None:
         async with self._service.valkey.look() as look:
             pipe = Pipe(look)
-            with suppress(
-                Unavailable
-            ):  # a Redis that was restarted meanwhile knows no administrator, and forbids nothing
+            # A Redis that was restarted meanwhile knows no administrator, and forbids nothing.
+            with suppress(Unavailable):
                 await pipe.command("AUTH", "administrator", "secret")
             await pipe.command(*["ACL", "SETUSER", "default", "~*", "&*", "+@all"])
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from redis import Redis, RedisError
+import anyio
 
 from local.address import check_address, local_url, ready
 from local.banner import banner
@@ -25,15 +25,14 @@ from local.processes import Process, running
 from local.redis_server import RedisServer, embedded
 from local.terminal import SessionError, show, stop_requests
 from shared.local_session import FOLDER, LocalSession, noted
-from shared.redis.redis_url import parse_redis_url, shown
+from shared.redis.redis_url import shown
+from shared.redis.startup import answers
 from shared.run.errors import RunrelayError
 from shared.settings import read_settings
 from worker.agents.discovery import served_agents
 
 REMINDER_SECONDS = 15.0
-SOON_SECONDS, SOON_FOR_SECONDS = 0.05, 5.0  # between looks at the service, while it usually becomes ready
-LATER_SECONDS = 0.5
-REDIS_SECONDS = 1.0
+LOOK_SECONDS = 0.05
 
 
 def main() -> None:
@@ -43,19 +42,6 @@ def main() -> None:
     except (RunrelayError, OSError) as error:  # the machine raises the latter, when its disk is full, say
         sys.exit(f"runrelay: {error}")
     show("runrelay: stopped")
-
-
-def missing_redis(url: str) -> str:
-    """What to tell when the operator's own Redis does not answer now; an empty text when it does."""
-    address = parse_redis_url(url)
-    if address.sentinels:  # only the service itself asks them
-        return ""
-    try:
-        with Redis.from_url(address.url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS) as redis:
-            redis.ping()
-    except RedisError:
-        return f"runrelay: {shown(url)} does not answer. Start it, or correct REDIS_URL; the service waits for it."
-    return ""
 
 
 def serve(given: Mapping[str, str], requests: Sequence[int]) -> None:
@@ -74,8 +60,8 @@ def serve(given: Mapping[str, str], requests: Sequence[int]) -> None:
         if "REDIS_URL" not in environment:
             redis = stack.enter_context(embedded(folder / "valkey"))
             environment["REDIS_URL"] = redis.url
-        elif missing := missing_redis(environment["REDIS_URL"]):
-            show(missing)
+        elif not anyio.run(answers, own := environment["REDIS_URL"]):
+            show(f"runrelay: {shown(own)} does not answer. Start it, or correct REDIS_URL; the service waits for it.")
         session = LocalSession(url=url, token=token, redis_url=environment["REDIS_URL"])
         stack.enter_context(noted(session, folder))
         processes = stack.enter_context(running(environment, requests))
@@ -88,7 +74,6 @@ def attend(
     """Shows the greeting once the service is ready. Returns at a request to stop; raises SessionError when a part of
     the service ends."""
     greeted, reminder = False, time.monotonic() + REMINDER_SECONDS
-    soon = time.monotonic() + SOON_FOR_SECONDS
     while not requests:
         if any(process.poll() is not None for process in processes):
             raise SessionError("stopped, because one of its processes ended; its last lines are above")
@@ -99,7 +84,7 @@ def attend(
         if not greeted and time.monotonic() > reminder:
             show(f"runrelay: not ready yet; {url}/readyz reports what is missing")
             reminder = math.inf
-        time.sleep(SOON_SECONDS if time.monotonic() < soon else LATER_SECONDS)
+        time.sleep(LOOK_SECONDS)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ import asyncio
 import os
 import signal
 import socket
-import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
@@ -19,12 +18,11 @@ from prometheus_client import CollectorRegistry
 from shared.observe.garbage import freeze_startup_objects
 from shared.observe.logging import configure_logging, log_errors_of
 from shared.observe.service_manager import STOPPING, ServiceManager
-from shared.observe.supervision import CannotGoOn, first_of
+from shared.observe.supervision import ending_in_words
 from shared.observe.tracing import Tracer, tracing
 from shared.redis.client import closed_in_time, open_redis
 from shared.redis.pipe import open_pipes
 from shared.redis.startup import check_redis
-from shared.run.errors import SettingsError
 from shared.settings import Settings, near_misses, read_settings
 from worker.agents.command.orphans import worker_mark
 from worker.agents.discovery import served_agents
@@ -50,7 +48,7 @@ async def work(
 ) -> None:
     """Runs the worker and serves its metrics on `bound`. Raises SettingsError when an agent cannot be opened."""
     log_errors_of(asyncio.get_running_loop())
-    await check_redis(REDIS_URL=settings.redis_url, EVENTS_REDIS_URL=settings.events_url)
+    await check_redis(REDIS_URL=settings.redis_url, EVENTS_REDIS_URL=settings.events_redis_url)
     metrics = WorkerMetrics(CollectorRegistry(), agents=configs)
     async with AsyncExitStack() as stack:
         # First, so that the guardian outlives every command: agents may start commands when they are opened.
@@ -83,8 +81,7 @@ def _stop(assembled: Assembled, manager: ServiceManager, number: signal.Signals)
 
 
 def main() -> None:
-    refused: BaseException | None = None
-    try:
+    with ending_in_words():
         settings = read_settings(os.environ)
         served = served_agents(settings.agents_file, required="AGENTS_FILE" in os.environ, environment=os.environ)
         bound = status_sockets(settings)
@@ -95,10 +92,6 @@ def main() -> None:
             logger.info("agent.found", agent=one.agent_id, what=one.config.description, why=one.why)
         with tracing(os.environ, "worker") as tracer:
             uvloop.run(work(settings, served.configs, os.environ, bound, tracer, ServiceManager(os.environ)))
-    except* (SettingsError, CannotGoOn) as group:
-        refused = first_of(group)
-    if refused is not None:
-        sys.exit(f"runrelay: {refused}")
 
 
 if __name__ == "__main__":

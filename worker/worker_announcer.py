@@ -31,8 +31,7 @@ class WorkerAnnouncer:
         self._announced_deltas = 0
         self._wake = anyio.Event()
 
-    async def announce_forever(self, beat: Beat | None = None) -> None:
-        beat = beat or Beat()
+    async def announce_forever(self, beat: Beat) -> None:
         while True:
             beat()
             self._wake = anyio.Event()

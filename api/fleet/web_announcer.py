@@ -25,8 +25,7 @@ class WebAnnouncer:
         self._lag = lag
         self._since_ms = now_ms()
 
-    async def announce_forever(self, beat: Beat | None = None) -> None:
-        beat = beat or Beat()
+    async def announce_forever(self, beat: Beat) -> None:
         while True:
             await self.announce()
             await beat.sleep(ANNOUNCE_SECONDS)

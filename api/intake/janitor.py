@@ -56,8 +56,7 @@ class Janitor:
         self._instrumentation = instrumentation or NoApiInstrumentation()
         self._rounds = 0  # that succeeded, in a row
 
-    async def tidy_forever(self, beat: Beat | None = None) -> None:
-        beat = beat or Beat()
+    async def tidy_forever(self, beat: Beat) -> None:
         while True:
             await beat.sleep(ROUND_SECONDS)
             await self.go_round()

@@ -115,8 +115,7 @@ class LiveViews:
         for polled in self._looks.values():
             polled.turn()
 
-    async def look_forever(self, beat: Beat | None = None) -> None:
-        beat = beat or Beat()
+    async def look_forever(self, beat: Beat) -> None:
         while True:
             await beat.until(self._wanted)
             await self.go_round()

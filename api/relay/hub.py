@@ -117,9 +117,8 @@ class Hub:
                 if self._link is not None:
                     self._link.unsubscribe(channel)
 
-    async def listen(self, beat: Beat | None = None) -> None:
+    async def listen(self, beat: Beat) -> None:
         """Follows the link forever. Opens a new link when it breaks."""
-        beat = beat or Beat()
         while True:
             beat()
             try:

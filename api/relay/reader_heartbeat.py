@@ -55,8 +55,7 @@ class ReaderHeartbeat:
                 if not place.ended:
                     await self._leave(run_id)
 
-    async def attend_forever(self, beat: Beat | None = None) -> None:
-        beat = beat or Beat()
+    async def attend_forever(self, beat: Beat) -> None:
         while True:
             if self._reading:
                 await self._attend(tuple(self._reading))

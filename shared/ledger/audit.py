@@ -34,11 +34,7 @@ class Audit:
     async def latest(self, most: int) -> list[AuditRecord]:
         """At most `most` entries, newest first. Redis keeps AUDIT_LENGTH of them."""
         lines = texts(await self._pipe.command("LRANGE", self._keys.audit, 0, most - 1))
-        records = list[AuditRecord]()
-        for line in lines:
-            with self._pipe.unreadables.passed_over("audit", line[:NAMED]):
-                records.append(_record(line))
-        return records
+        return self._pipe.unreadables.readable("audit", ((line[:NAMED], line) for line in lines), _record)
 
 
 def _record(line: str) -> AuditRecord:

@@ -252,11 +252,8 @@ class Ledger:
             reply = await self._pipe.command("LRANGE", self.keys.transcript(session_key), 0, -1)
         except Unreadable:
             return ()
-        turns = list[Turn]()
-        for place, turn in enumerate(texts(reply)):
-            with self._pipe.unreadables.passed_over("turn", f"{session_key} {place}"):
-                turns.append(Turn.model_validate_json(turn))
-        return tuple(turns)
+        named = ((f"{session_key} {place}", turn) for place, turn in enumerate(texts(reply)))
+        return tuple(self._pipe.unreadables.readable("turn", named, Turn.model_validate_json))
 
     async def take_conversation(self, session_key: str, transcript: Sequence[Turn]) -> StoredConversation | None:
         """Removes the agent's own conversation and returns it if it holds `transcript`, else None.

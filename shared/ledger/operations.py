@@ -79,11 +79,8 @@ class Operations:
     async def paused(self) -> dict[str, Pause]:
         """The pauses by agent id. ALL is the whole queue."""
         entries = mapping(await self._pipe.command("HGETALL", self._keys.paused))
-        paused = dict[str, Pause]()
-        for agent, entry in entries.items():
-            with self._pipe.unreadables.passed_over("order", agent):
-                paused[agent] = _pause(entry)
-        return paused
+        named = ((agent, (agent, entry)) for agent, entry in entries.items())
+        return dict(self._pipe.unreadables.readable("order", named, lambda pair: (pair[0], _pause(pair[1]))))
 
     async def drain(self, worker: str, *, who: str) -> bool:
         """Stops the worker from claiming runs until an operator resumes it. False when there is no such worker."""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, TypeVar
 from uuid import uuid4
 
 from shared.ledger.ledger_script import ledger_script
 from shared.redis.keys import WORKER_TTL_MS, Keys
 from shared.redis.pipe import Pipe
 from shared.redis.replies import mapping, text
+from shared.redis.unreadable import Kind
 from shared.run.events import Value
 from shared.run.run import Policy
 
@@ -97,6 +98,9 @@ class SeenWorker:
         return self.heard and self.announcement.state == "serving"
 
 
+Seen = TypeVar("Seen", SeenWorker, SeenWeb)
+
+
 class Presence:
     def __init__(self, pipe: Pipe, keys: Keys) -> None:
         self._pipe = pipe
@@ -122,34 +126,30 @@ class Presence:
 
     async def workers(self) -> list[SeenWorker]:
         """Every worker that announced itself in the last WORKER_MEMORY_MS, dead ones too."""
-        seen = list[SeenWorker]()
-        async for name, entry, now in self._listed("workers"):
-            with self._pipe.unreadables.passed_over("worker", name):
-                json, age = _split(entry, now)
-                seen.append(SeenWorker(Announcement.model_validate_json(json), age))
-        return seen
+        return await self._seen("worker", "workers", _seen_worker)
 
     async def webs(self) -> list[SeenWeb]:
         """Every API process that announced itself in the last WORKER_MEMORY_MS, dead ones too."""
-        seen = list[SeenWeb]()
-        async for name, entry, now in self._listed("webs"):
-            with self._pipe.unreadables.passed_over("web", name):
-                json, age = _split(entry, now)
-                seen.append(SeenWeb(WebAnnouncement.model_validate_json(json), age))
-        return seen
+        return await self._seen("web", "webs", _seen_web)
 
-    async def _listed(self, what: str) -> AsyncIterator[tuple[str, str, int]]:
-        """The name and the entry of each process, and the time in ms. `what` is `workers` or `webs`."""
-        entries = mapping(await self._pipe.run(self._present, args=(what,)))
+    async def _seen(self, kind: Kind, table: str, parse: Callable[[str, int], Seen]) -> list[Seen]:
+        """What `parse` makes of each announcement in the table: of its JSON, and of its age in ms."""
+        entries = mapping(await self._pipe.run(self._present, args=(table,)))
         now = int(entries.pop("now", 0))
-        for name, entry in entries.items():
-            yield name, entry, now
+
+        def seen(entry: str) -> Seen:
+            since, _, json = entry.partition(" ")
+            return parse(json, now - int(since))
+
+        return self._pipe.unreadables.readable(kind, entries.items(), seen)
 
 
-def _split(entry: str, now: int) -> tuple[str, int]:
-    """An announcement as JSON, and its age in ms."""
-    since, _, json = entry.partition(" ")
-    return json, now - int(since)
+def _seen_worker(json: str, age_ms: int) -> SeenWorker:
+    return SeenWorker(Announcement.model_validate_json(json), age_ms)
+
+
+def _seen_web(json: str, age_ms: int) -> SeenWeb:
+    return SeenWeb(WebAnnouncement.model_validate_json(json), age_ms)
 
 
 def live_agents(workers: Iterable[SeenWorker]) -> dict[str, ServedAgent]:

@@ -78,12 +78,8 @@ class RunIndex:
         """The rows of these runs, in the order of `run_ids`. Runs that have expired are left out."""
         ids = list(run_ids)
         records = await asyncio.gather(*map(self._fields, ids))
-        rows = list[RunRow]()
-        for run_id, fields in zip(ids, records, strict=True):
-            if fields.get("state"):
-                with self._pipe.unreadables.passed_over("run", run_id):
-                    rows.append(row_of(run_id, fields))
-        return rows
+        kept = ((run_id, (run_id, fields)) for run_id, fields in zip(ids, records, strict=True) if fields.get("state"))
+        return self._pipe.unreadables.readable("run", kept, lambda record: row_of(*record))
 
     async def _fields(self, run_id: str) -> dict[str, str]:
         """The fields of a row; none when the record holds another type."""

@@ -57,11 +57,8 @@ class Tallies:
         """The spans of a window, oldest first. The last one has not ended, so its counts still grow."""
         name, number = _SPANS[window]
         reply = await self._pipe.run(self._history, args=(name, number))
-        spans = list[TallySpan]()
-        for number, span in enumerate(items(reply)):
-            with self._pipe.unreadables.passed_over("tally", f"{name} {number}"):
-                spans.append(_span(span, TALLIES[name][0] // 1000))
-        return spans
+        named = ((f"{name} {place}", span) for place, span in enumerate(items(reply)))
+        return self._pipe.unreadables.readable("tally", named, lambda span: _span(span, TALLIES[name][0] // 1000))
 
 
 def _span(reply: Reply, seconds: int) -> TallySpan:

@@ -13,8 +13,8 @@ from shared.redis.client import Argument
 from shared.redis.keys import LOG_OUTLIVES_MS, Keys
 from shared.redis.lua_script import LuaScript
 from shared.redis.pipe import Pipe
-from shared.redis.replies import Reply, items
-from shared.run.errors import Closed, Fenced, LogLost, Unavailable
+from shared.redis.replies import Reply, items, unexpected
+from shared.run.errors import Closed, Fenced, LogLost
 from shared.run.events import AssistantEvent, Event, from_json, to_json
 from shared.run.flat_text import FlatText
 from shared.run.run import End
@@ -63,8 +63,8 @@ class EventLog:
                 return Head(seq, chars, message, self._end(run_id, end), calls, started)
             case [0]:
                 raise Fenced(run_id)
-            case _:
-                raise Unavailable("a reply of another type")
+            case reply:
+                raise unexpected(reply)
 
     def _end(self, run_id: str, terminal: Reply) -> End | None:
         """The terminal record. Raises Unreadable."""
@@ -118,11 +118,8 @@ class EventLog:
         return self._parsed(run_id, await self._numbered(run_id, after, most))
 
     def _parsed(self, run_id: str, numbered: Iterable[tuple[int, bytes]]) -> list[Event]:
-        events = list[Event]()
-        for number, line in numbered:
-            with self._pipe.unreadables.passed_over("event", f"{run_id} {number}"):
-                events.append(from_json(line))
-        return events
+        named = ((f"{run_id} {number}", line) for number, line in numbered)
+        return self._pipe.unreadables.readable("event", named, from_json)
 
     async def _numbered(self, run_id: str, after: int, most: int) -> list[tuple[int, bytes]]:
         """Events numbered above `after`, each as its number and its JSON; at most `most`.
@@ -215,7 +212,7 @@ def _raise_refusal(reply: Reply) -> None:
         case b"lost":
             raise LogLost
         case _:
-            raise Unavailable("a reply of another type")
+            raise unexpected(reply)
 
 
 def _entries(reply: Reply) -> list[Entry]:

@@ -20,8 +20,7 @@ class LoopLag:
         self._look_seconds = look_seconds
         self._longest = 0.0
 
-    async def watch_forever(self, beat: Beat | None = None) -> None:
-        beat = beat or Beat()
+    async def watch_forever(self, beat: Beat) -> None:
         while True:
             beat()
             began = time.perf_counter()

@@ -9,7 +9,9 @@ import socket
 from collections.abc import Mapping
 from contextlib import suppress
 
-from shared.observe.supervision import Beat, Supervisor
+import anyio
+
+from shared.observe.supervision import Supervisor
 
 READY, STOPPING, ALIVE = "READY=1", "STOPPING=1", "WATCHDOG=1"
 LOOK_SECONDS = 10.0  # between messages when the unit has no watchdog
@@ -31,9 +33,8 @@ class ServiceManager:
 
     async def tell_forever(self, supervisor: Supervisor) -> None:
         """Reports that this process is ready, and then that it is alive, for as long as it is."""
-        beat = Beat()
         self.tell(READY)
         while True:
             if not supervisor.stalled():
                 self.tell(ALIVE)
-            await beat.sleep(self._every)
+            await anyio.sleep(self._every)

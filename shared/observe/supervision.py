@@ -9,15 +9,17 @@ check says so, and after a further time it exits in words, so that whatever star
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import anyio
 import structlog
 
-from shared.run.errors import RunrelayError
+from shared.run.errors import RunrelayError, SettingsError
 
 logger = structlog.get_logger()
 
@@ -149,6 +151,19 @@ class Supervisor:
             dead_since = (dead_since or now) if stalled else None
             if dead_since is not None and now - dead_since > GIVE_UP_SECONDS:
                 raise CannotGoOn(f"these loops are stuck, so this process exits to be started again: {stalled}")
+
+
+@contextmanager
+def ending_in_words() -> Iterator[None]:
+    """Ends the process with one line, and no traceback, when the block raises SettingsError or CannotGoOn, also inside
+    a group."""
+    why: BaseException | None = None
+    try:
+        yield
+    except* (SettingsError, CannotGoOn) as group:
+        why = first_of(group)
+    if why is not None:
+        sys.exit(f"runrelay: {why}")
 
 
 def first_of(error: BaseException) -> BaseException:

@@ -23,7 +23,7 @@ from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 
 from shared.redis.redis_url import RedisAddress, parse_redis_url
-from shared.redis.replies import Reply
+from shared.redis.replies import Reply, unexpected
 from shared.redis.unreadable import UNREADABLE
 from shared.run.errors import Unavailable, Unreadable
 
@@ -228,7 +228,7 @@ class PipelinedConnection:
         try:
             return convert(reply) if convert else reply
         except UNREADABLE:  # redis-py expects another type: only this call has no answer, and the connection is in step
-            return Unavailable(f"a reply of another type ({type(reply).__name__})")
+            return unexpected(reply)
 
     async def _drop(self) -> None:
         """Disconnects. No call waits for the replies that are still on the way, so the next call must not read

@@ -14,7 +14,7 @@ Reply = bytes | int | list["Reply"] | dict[bytes, bytes] | tuple[bytes, dict[byt
 
 def text(reply: Reply) -> str:
     if not isinstance(reply, bytes):
-        raise _unexpected(reply)
+        raise unexpected(reply)
     return reply.decode(errors="replace")
 
 
@@ -33,13 +33,13 @@ def rows(reply: Reply) -> list[list[str]]:
 
 def items(reply: Reply) -> list[Reply]:
     if not isinstance(reply, list):
-        raise _unexpected(reply)
+        raise unexpected(reply)
     return reply
 
 
 def number(reply: Reply) -> int:
     if not isinstance(reply, int):
-        raise _unexpected(reply)
+        raise unexpected(reply)
     return reply
 
 
@@ -51,5 +51,5 @@ def mapping(reply: Reply) -> dict[str, str]:
     return dict(zip(flat[::2], flat[1::2], strict=False))
 
 
-def _unexpected(reply: Reply) -> Unavailable:
+def unexpected(reply: object) -> Unavailable:
     return Unavailable(f"a reply of another type ({type(reply).__name__})")

@@ -17,9 +17,12 @@ from shared.run.errors import SettingsError
 CHECK_SECONDS = 3.0
 
 
-async def check_redis(**urls: str) -> None:
-    """Raises SettingsError, with one line. `urls` maps the name of a setting to its value."""
-    for url, setting in {url: setting for setting, url in reversed(urls.items())}.items():
+async def check_redis(**urls: str | None) -> None:
+    """Raises SettingsError, with one line. `urls` maps the name of a setting to its value; None is one that is not
+    set."""
+    for setting, url in urls.items():
+        if url is None:
+            continue
         async with open_redis(url) as redis:
             with anyio.move_on_after(CHECK_SECONDS):
                 if why := await permanent_fault(redis):
@@ -40,6 +43,20 @@ async def permanent_fault(redis: Redis) -> str:
     except (RedisError, OSError):
         return ""  # away, for now
     return _cluster_fault(hello)
+
+
+async def answers(url: str) -> bool:
+    """Whether Redis answers now, if only with a refusal."""
+    with anyio.move_on_after(CHECK_SECONDS):
+        async with open_redis(url) as redis:
+            try:
+                await redis.ping()
+            except (AuthenticationError, InvalidResponse, ResponseError):
+                return True
+            except (RedisError, OSError):
+                return False
+            return True
+    return False
 
 
 def _database_fault(refusal: str) -> str:

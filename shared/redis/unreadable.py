@@ -7,11 +7,11 @@ other with it.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from types import TracebackType
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 import structlog
 
@@ -20,6 +20,9 @@ from shared.run.errors import Unreadable
 logger = structlog.get_logger()
 
 Kind = Literal["run", "event", "end", "turn", "conversation", "worker", "web", "audit", "tally", "order"]
+
+Item = TypeVar("Item")
+Parsed = TypeVar("Parsed")
 
 REMEMBERED = 1_000  # entries that are not logged again; a list may be read every second
 
@@ -55,6 +58,14 @@ class Unreadables:
     def passed_over(self, kind: Kind, name: str) -> suppress:
         """Ends the block quietly when what it parses cannot be read. `name` says which one that is."""
         return _PassedOver(partial(self._note, kind, name))
+
+    def readable(self, kind: Kind, named: Iterable[tuple[str, Item]], parse: Callable[[Item], Parsed]) -> list[Parsed]:
+        """What `parse` makes of each item, without those that cannot be read. Each item has a name."""
+        parsed = list[Parsed]()
+        for name, item in named:
+            with self.passed_over(kind, name):
+                parsed.append(parse(item))
+        return parsed
 
     @contextmanager
     def raised(self, kind: Kind, name: str) -> Iterator[None]:

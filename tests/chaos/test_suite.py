@@ -49,8 +49,8 @@ async def test_a_relay_without_gap_fill_is_caught(tmp_path: Path) -> None:
 
 
 async def test_a_worker_without_a_fence_is_caught(tmp_path: Path) -> None:
-    """Another worker takes over the runs of the paused one, and still has them when the paused one wakes. If the machine
-    is too busy for that, the next round shows it."""
+    """Another worker takes over the runs of the paused one, and still has them when it wakes. A busy
+    machine may be too slow for that: the next round shows it."""
     rounds = (
         Round(
             seed=seed,

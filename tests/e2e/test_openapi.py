@@ -59,7 +59,8 @@ def test_so_is_every_answer_to_an_operator(operated: Service, path: str, method:
     with httpx.Client(base_url=operated.url, headers=authorised(OLGA), timeout=30) as http:
         runs = http.get("/v1/admin/runs").json()["data"]
     (worker,) = operated.announced()
-    for run in runs:
+    streams = path.endswith("/events")  # of a run that never ends, such an answer never ends
+    for run in runs if not streams else [run for run in runs if run["ended_ms"]]:
         holds(operated, path, method, OLGA, run_id=run["id"], worker=worker.worker)
 
 

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from shared.ledger.ledger import Ledger
 from shared.ledger.presence import Announcement, Presence
 from shared.log.event_log import EventLog
+from shared.observe.supervision import Beat
 from shared.redis.pipe import Pipe
 from shared.run.run import Policy
 from tests.broker import KEYS, Broker, opened_client
@@ -56,9 +57,9 @@ class Crew:
 
     async def work(self) -> None:
         async with anyio.create_task_group() as beside:
-            beside.start_soon(self.leases.keep)
-            beside.start_soon(self.control.listen)
-            beside.start_soon(self.announcer.announce_forever)
+            beside.start_soon(self.leases.keep, Beat())
+            beside.start_soon(self.control.listen, Beat())
+            beside.start_soon(self.announcer.announce_forever, Beat())
             await self.worker.async_run()
             beside.cancel_scope.cancel()
         self.ended.set()

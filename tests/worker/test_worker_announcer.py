@@ -10,6 +10,7 @@ from shared.ledger.operations import Operations
 from shared.ledger.presence import Announcement, Presence, WorkerOrder
 from shared.ledger.tallies import Tallies, Window
 from shared.log.event_log import EventLog
+from shared.observe.supervision import Beat
 from tests.broker import KEYS
 from tests.lossy import LossyPipe
 from tests.wait import wait_until
@@ -48,7 +49,7 @@ async def test_each_announcement_says_how_things_are_by_then(redis: Redis) -> No
 async def test_a_worker_announces_itself_at_once(redis: Redis) -> None:
     subject, presence = announcer(LossyPipe(redis))
     async with anyio.create_task_group() as group:
-        group.start_soon(subject.announce_forever)
+        group.start_soon(subject.announce_forever, Beat())
         await wait_until(lambda: running(presence), "the worker is seen")
         group.cancel_scope.cancel()
 
@@ -73,7 +74,7 @@ async def test_an_order_that_changes_something_is_answered_by_an_announcement_at
     pipe = LossyPipe(redis)
     subject, presence = announcer(pipe, obey=obey)
     async with anyio.create_task_group() as group:
-        group.start_soon(subject.announce_forever)
+        group.start_soon(subject.announce_forever, Beat())
         await wait_until(lambda: running(presence), "the worker is seen")
         await Operations(pipe, KEYS, log).drain("w1", who="olga")
         subject.soon()

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from shared.ledger.ledger import Claim, Ledger
 from shared.log.event_log import EventLog
+from shared.observe.supervision import Beat
 from shared.run.errors import ErrorCode, RunError
 from shared.run.events import Delta, StopReason, Usage
 from shared.run.run import Run
@@ -135,7 +136,7 @@ async def test_a_lost_lease_is_counted(bench: Bench, look: Look) -> None:
     await claim_one(bench.ledger, "w2")
     leases.hold(execution)
     async with anyio.create_task_group() as group:
-        group.start_soon(leases.keep)
+        group.start_soon(leases.keep, Beat())
         with anyio.CancelScope(), execution.scope:
             await anyio.sleep_forever()
         group.cancel_scope.cancel()

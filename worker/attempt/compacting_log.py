@@ -41,8 +41,7 @@ class CompactingLog(CountingLog):
             self._closed.append((events[0].run_id, get_contextvars()))
             self._wake.set()
 
-    async def compact_forever(self, beat: Beat | None = None) -> None:
-        beat = beat or Beat()
+    async def compact_forever(self, beat: Beat) -> None:
         while True:
             await beat.until(self._wake)
             self._wake.clear()

@@ -60,9 +60,8 @@ class Control:
         self._worker = worker
         self._on_order = on_order
 
-    async def listen(self, beat: Beat | None = None) -> None:
+    async def listen(self, beat: Beat) -> None:
         """Follows orders for ever; reconnects when the connection breaks."""
-        beat = beat or Beat()
         while True:
             beat()
             try:

@@ -73,10 +73,9 @@ class Leases:
         for execution in self._held.values():
             execution.stop(reason)
 
-    async def keep(self, beat: Beat | None = None) -> None:
+    async def keep(self, beat: Beat) -> None:
         """Renews each lease after a third of its time, so that two renewals may fail. Stops a run whose lease is lost
         or whose record orders a stop."""
-        beat = beat or Beat()
         while True:
             await beat.sleep(self._lease_ms / 3000)
             while self._held:
@@ -101,9 +100,8 @@ class Leases:
             elif renewal.cancel is not None:
                 execution.stop(renewal.cancel)
 
-    async def touch_forever(self, beat: Beat | None = None) -> None:
+    async def touch_forever(self, beat: Beat) -> None:
         """Keeps the logs of silent runs alive."""
-        beat = beat or Beat()
         while True:
             await beat.sleep(self._touch_seconds)
             if self._held:

@@ -204,8 +204,8 @@ class RunWorker(Worker):
                 beside.start_soon(self._cancel_without_redis, stopping)
                 await self._all_ended()
                 beside.cancel_scope.cancel()
-        # Redis is away, or an agent resists: the worker that takes over the leases will end these runs, and the end of
-        # its task kills an agent at once.
+        # Redis is away, or an agent resists: the worker that takes over the leases will end these runs. A command
+        # whose task is cancelled gets its grace, and then SIGKILL.
         with anyio.move_on_after(CANCEL_SECONDS):
             for task in self.tasks.values():
                 task.cancel()

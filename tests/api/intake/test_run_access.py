@@ -13,6 +13,7 @@ from api.relay.relay import Relay
 from shared.ledger.ledger import Ledger
 from shared.ledger.reader_leases import ReaderLeases
 from shared.log.event_log import EventLog, Head
+from shared.observe.supervision import Beat
 from shared.redis.pipe import Pipe
 from shared.run.errors import Unavailable
 from shared.run.events import Completed, Delta
@@ -33,7 +34,7 @@ async def access(broker: Broker, ledger: Ledger, log: EventLog, readers: ReaderH
     async with opened_client(broker, connections=1) as link:
         hub = Hub(link, resting=KEYS.channel("rest"))
         async with anyio.create_task_group() as group:
-            group.start_soon(hub.listen)
+            group.start_soon(hub.listen, Beat())
             await wait_until(lambda: hub._link, "the link stands")
             yield RunAccess(Relay(hub, log, ledger), readers, ledger, log)
             group.cancel_scope.cancel()

@@ -13,6 +13,7 @@ from api.relay.relay import Relay
 from shared.ledger.ledger import Ledger, RequestIdentity
 from shared.ledger.reader_leases import ReaderLeases
 from shared.log.event_log import EventLog, Head
+from shared.observe.supervision import Beat
 from shared.run.errors import KeyReused, QueueFull, SessionTaken, Unavailable
 from shared.run.events import Completed, Delta, Event, Queued
 from shared.run.run import Run
@@ -32,7 +33,7 @@ async def front_on(broker: Broker) -> AsyncIterator[tuple[Submission, LossyPipe]
         log, ledger = EventLog(pipe, KEYS, retention_ms=60_000), Ledger(pipe, KEYS)
         hub = Hub(link, resting=KEYS.channel("rest"))
         async with anyio.create_task_group() as group:
-            group.start_soon(hub.listen)
+            group.start_soon(hub.listen, Beat())
             await wait_until(lambda: hub._link, "the link stands")
             yield (
                 Submission(Relay(hub, log, ledger), ReaderHeartbeat(ReaderLeases(pipe, KEYS)), ledger, log, BOUNDS),

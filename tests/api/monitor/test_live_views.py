@@ -8,6 +8,7 @@ import pytest
 
 from api.http import api_errors
 from api.monitor.live_views import MOST_LOOKS, NOTICE, LiveViews, Parts, TooManyLooks
+from shared.observe.supervision import Beat
 from shared.run.errors import Draining, Unavailable
 
 
@@ -68,7 +69,7 @@ async def test_there_is_no_look_without_a_browser() -> None:
         pass
     await live.go_round()
     assert seen.count == 0
-    looking = asyncio.create_task(live.look_forever())
+    looking = asyncio.create_task(live.look_forever(Beat()))
     async with live.subscribe("page", seen.look) as watch:
         assert await watch.changes()
     assert seen.count == 1

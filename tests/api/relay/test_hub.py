@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from api.relay.hub import Hub
 from api.relay.inbox import Inbox
+from shared.observe.supervision import Beat
 from shared.run.errors import Unavailable
 from tests.api.links import Link, Links
 from tests.broker import Broker, Look, RealBroker, Valkey, looking, opened_client
@@ -40,7 +41,7 @@ async def linked(broker: Broker) -> AsyncIterator[Hub]:
 async def listening(client: Redis, *, ping_seconds: float = 60) -> AsyncIterator[Hub]:
     hub = Hub(client, resting=RESTING, ping_seconds=ping_seconds)
     async with anyio.create_task_group() as group:
-        group.start_soon(hub.listen)
+        group.start_soon(hub.listen, Beat())
         yield hub
         group.cancel_scope.cancel()
 

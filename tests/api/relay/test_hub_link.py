@@ -5,6 +5,7 @@ from __future__ import annotations
 import anyio
 
 from api.relay.hub import Hub
+from shared.observe.supervision import Beat
 from tests.api.links import Links
 from tests.wait import wait_until
 
@@ -14,7 +15,7 @@ async def test_a_link_that_drops_during_a_subscription_is_replaced() -> None:
     links = Links()
     hub = Hub(links.client, resting="resting")
     async with anyio.create_task_group() as crew:
-        crew.start_soon(hub.listen)
+        crew.start_soon(hub.listen, Beat())
         await wait_until(lambda: links.made, "there is a link")
         links.made[0].dropped = True
         async with hub.subscribe("run"):
@@ -27,7 +28,7 @@ async def test_a_link_that_drops_during_a_read_is_replaced() -> None:
     links = Links()
     hub = Hub(links.client, resting="resting")
     async with anyio.create_task_group() as crew:
-        crew.start_soon(hub.listen)
+        crew.start_soon(hub.listen, Beat())
         await wait_until(lambda: links.made, "there is a link")
         links.made[0].drop()
         await wait_until(lambda: len(links.made) == 2, "there is another one")

@@ -9,6 +9,7 @@ import pytest
 from api.relay.reader_heartbeat import ReaderHeartbeat
 from shared.ledger.ledger import Ledger
 from shared.ledger.reader_leases import GRACE_MS, READER_LEASE_MS, ReaderLeases
+from shared.observe.supervision import Beat
 from shared.redis.pipe import Pipe
 from shared.run.errors import Unavailable
 from shared.run.states import State
@@ -29,7 +30,7 @@ def attendance(pipe: Pipe) -> ReaderLeases:
 async def attending(readers: ReaderHeartbeat) -> AsyncIterator[None]:
     """The heartbeat's process is alive in this block."""
     async with anyio.create_task_group() as process:
-        process.start_soon(readers.attend_forever)
+        process.start_soon(readers.attend_forever, Beat())
         yield
         process.cancel_scope.cancel()
 

@@ -15,6 +15,7 @@ from api.relay.inbox import CAPACITY, Inbox
 from api.relay.relay import Relay, RunReader
 from shared.ledger.ledger import Ledger
 from shared.log.event_log import PAGE, EventLog, Head
+from shared.observe.supervision import Beat
 from shared.redis.pipe import Pipe
 from shared.run.errors import Draining, EventsGone, LogLost, Unavailable
 from shared.run.events import Completed, Delta, Event, Queued, to_json
@@ -38,7 +39,7 @@ async def relay_on(broker: Broker) -> AsyncIterator[tuple[Relay, EventLog, Ledge
         log, ledger = EventLog(pipe, KEYS, retention_ms=60_000), Ledger(pipe, KEYS)
         hub = Hub(link, resting=KEYS.channel("rest"))
         async with anyio.create_task_group() as group:
-            group.start_soon(hub.listen)
+            group.start_soon(hub.listen, Beat())
             await wait_until(lambda: hub._link, "the link stands")
             yield Relay(hub, log, ledger, look_seconds=0), log, ledger
             group.cancel_scope.cancel()

@@ -10,6 +10,7 @@ from structlog.contextvars import clear_contextvars
 from structlog.testing import capture_logs
 
 from shared.observe.logging import bind_run
+from shared.observe.supervision import Beat
 from shared.redis.pipe import Pipe
 from shared.run.errors import Closed
 from shared.run.events import Completed, Event
@@ -42,7 +43,7 @@ def log(pipe: Pipe) -> CompactingLog:
 @asynccontextmanager
 async def compacting(log: CompactingLog) -> AsyncIterator[None]:
     async with anyio.create_task_group() as group:
-        group.start_soon(log.compact_forever)
+        group.start_soon(log.compact_forever, Beat())
         yield
         group.cancel_scope.cancel()
 

@@ -11,6 +11,7 @@ from shared.ledger.ledger import Ledger
 from shared.ledger.operations import Operations
 from shared.ledger.presence import Presence
 from shared.log.event_log import EventLog
+from shared.observe.supervision import Beat
 from shared.redis.pipe import Pipe
 from shared.run.events import StopReason
 from tests.broker import KEYS, Broker, Look, RealBroker, looking, opened_client
@@ -35,7 +36,8 @@ async def listening(
     with looking(broker) as look:
         async with opened_client(broker, connections=1) as client, anyio.create_task_group() as group:
             group.start_soon(
-                Control(client, KEYS, leases, worker="w1", on_order=on_order, ping_seconds=ping_seconds).listen
+                Control(client, KEYS, leases, worker="w1", on_order=on_order, ping_seconds=ping_seconds).listen,
+                Beat(),
             )
             await wait_until(lambda: listeners(look), "the worker listens")
             yield client
@@ -138,7 +140,7 @@ async def test_a_link_that_answers_no_ping_is_taken_anew(leases: Leases) -> None
         anyio.create_task_group() as group,
     ):
         control = Control(client, KEYS, leases, worker="w1", on_order=lambda: None, ping_seconds=0.02)
-        group.start_soon(control.listen)
+        group.start_soon(control.listen, Beat())
         await wait_until(lambda: deaf.links >= 2, "the worker has tried another link")
         group.cancel_scope.cancel()
 

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from shared.ledger.ledger import Ledger, Renewal
 from shared.log.event_log import EventLog, Head
+from shared.observe.supervision import Beat
 from shared.run.events import Queued, StopReason
 from tests.broker import KEYS, Look
 from tests.events import said
@@ -50,7 +51,7 @@ class SlowLedger(Ledger):
 @asynccontextmanager
 async def kept(leases: Leases) -> AsyncIterator[None]:
     async with anyio.create_task_group() as group:
-        group.start_soon(leases.keep)
+        group.start_soon(leases.keep, Beat())
         yield
         group.cancel_scope.cancel()
 
@@ -201,7 +202,7 @@ async def test_the_log_of_a_silent_run_is_kept_alive(ledger: Ledger, log: EventL
     for name in names:
         look.pexpire(name, 20_000)
     async with anyio.create_task_group() as group:
-        group.start_soon(leases.touch_forever)
+        group.start_soon(leases.touch_forever, Beat())
         await wait_until(lambda: all(look.pttl(name) > 20_000 for name in names), "the log lives longer")
         group.cancel_scope.cancel()
 
@@ -215,7 +216,7 @@ async def test_touching_logs_outlives_a_redis_that_is_away(redis: Redis, ledger:
     leases = Leases(ledger, log, lease_seconds=60, touch_seconds=SHORT)
     leases.hold(Execution(await running(ledger, run)))
     async with anyio.create_task_group() as group:
-        group.start_soon(leases.touch_forever)
+        group.start_soon(leases.touch_forever, Beat())
         await wait_until(lambda: look.pttl(KEYS.head(run.run_id)) > 20_000, "the log lives longer")
         group.cancel_scope.cancel()
     await pipe.aclose()

@@ -55,8 +55,7 @@ def _start() -> int:
     return int(psutil.Process().create_time())
 
 
-async def sweep_forever(beat: Beat | None = None, *, end: EndFamily = end_family) -> None:
-    beat = beat or Beat()
+async def sweep_forever(beat: Beat, *, end: EndFamily = end_family) -> None:
     while True:
         beat()
         for mark in await to_thread.run_sync(orphaned):

@@ -39,8 +39,7 @@ class Expiry:
     root: Path
     ttl_seconds: float
 
-    async def sweep_forever(self, beat: Beat | None = None) -> None:
-        beat = beat or Beat()
+    async def sweep_forever(self, beat: Beat) -> None:
         while self.ttl_seconds:
             await self.sweep()
             await beat.sleep(min(SWEEP_SECONDS, self.ttl_seconds))

@@ -17,8 +17,7 @@ from shared.observe.supervision import Beat
 LOOK_SECONDS = 5.0
 
 
-async def reap_forever(beat: Beat | None = None) -> None:
-    beat = beat or Beat()
+async def reap_forever(beat: Beat) -> None:
     before: set[int] = set()
     while True:
         await beat.sleep(LOOK_SECONDS)

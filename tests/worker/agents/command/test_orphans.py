@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import anyio
 import pytest
 
+from shared.observe.supervision import Beat
 from tests.worker.agents.asking import gone, until
 from worker.agents.command.orphans import new_mark, orphaned, sweep_forever
 from worker.agents.command.process_family import MARK
@@ -58,7 +59,7 @@ def worker() -> Iterator[Worker]:
 async def test_what_a_killed_worker_has_left_is_ended(worker: Worker) -> None:
     worker.kill()
     async with anyio.create_task_group() as sweeping:
-        sweeping.start_soon(sweep_forever)
+        sweeping.start_soon(sweep_forever, Beat())
         await until(lambda: all(map(gone, worker.pids)))
         sweeping.cancel_scope.cancel()
 

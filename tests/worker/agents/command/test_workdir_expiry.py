@@ -16,6 +16,7 @@ import pytest
 import structlog
 from anyio import open_process, run_process, to_thread
 
+from shared.observe.supervision import Beat
 from tests.worker.agents.asking import until
 from worker.agents.command.workdir import session_folder
 from worker.agents.command.workdir_expiry import FRESH_TTL_SECONDS, Expiry, delete
@@ -64,13 +65,13 @@ async def test_a_session_that_ends_with_its_run_is_kept_for_an_hour_at_most(tmp_
 
 async def test_who_keeps_everything_sweeps_nothing(tmp_path: Path) -> None:
     folder = await used(tmp_path, f"agent:main:openai:{uuid4()}", ago=DAY)
-    await Expiry(tmp_path, 0).sweep_forever()
+    await Expiry(tmp_path, 0).sweep_forever(Beat())
     assert folder.exists()
 
 
 async def test_it_sweeps_again_and_again(tmp_path: Path) -> None:
     async with anyio.create_task_group() as sweeping:
-        sweeping.start_soon(Expiry(tmp_path, 0.001).sweep_forever)
+        sweeping.start_soon(Expiry(tmp_path, 0.001).sweep_forever, Beat())
         for _ in range(2):
             folder = await used(tmp_path, ago=DAY)
             await until(lambda folder=folder: not folder.exists())  # type: ignore[misc]

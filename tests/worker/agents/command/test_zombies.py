@@ -11,6 +11,7 @@ pytestmark = pytest.mark.slow
 # Process 1 of a namespace. It inherits ten processes, which end, and has a child of its own that it waits for later.
 FIRST = """
 import os, subprocess, sys, time, psutil, anyio
+from shared.observe.supervision import Beat
 from worker.agents.command import zombies
 
 zombies.LOOK_SECONDS = 0.05
@@ -18,7 +19,7 @@ inherit = "import subprocess; [subprocess.Popen(['sleep', '0.1']) for _ in range
 
 async def main():
     async with anyio.create_task_group() as group:
-        group.start_soon(zombies.reap_forever)
+        group.start_soon(zombies.reap_forever, Beat())
         subprocess.run([sys.executable, "-c", inherit], check=True)
         while psutil.Process().children():
             await anyio.sleep(0.05)

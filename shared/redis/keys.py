@@ -19,10 +19,8 @@ JOIN_WINDOW_MS = 600_000  # a client's retry joins the run of its first try with
 OVERTAKE_MS = 30_000  # a first try that arrives up to this long after its own retry joins the retry's run
 BELL_LENGTH = 64  # tokens kept per doorbell: more would only wake workers in vain
 BELL_TTL_MS = 60_000  # a token that no worker took is of no use later: workers also poll
-WATCH_TTL_MS = 86_400_000  # longer than Redis is ever away
-UNWATCHED_MS = (
-    2_000  # workers and API check the leases once a second; a gap of twice that time means that Redis was away
-)
+WATCH_TTL_MS = 604_800_000  # longer than Redis or all processes are ever away
+UNWATCHED_MS = 2_000  # workers and API watch the ledger once a second; a gap of twice that time means that nobody could
 LANE_CHECK_MS = (
     30_000  # workers check the lane of a run that waits for its session's turn this often: its holder may be lost
 )
@@ -132,7 +130,7 @@ class Keys:
             "earlier_leases": self._ledger + "leases:v1",
             "tally": self._ledger + "tally:",  # HASH of the counts of one span of time
             "control": self.control,
-            "watch": self._ledger + "watch",  # HASH: when a script last checked the leases, and how long a lease is
+            "watch": self._ledger + "watch",  # HASH: when a script last watched, the skew, how long a lease is
             "attended": self._ledger + "attended",  # ZSET of foreground runs, by when they count as abandoned
             "owned": self._ledger + "owned:",  # ZSET of one credential's runs by the time of their acceptance
             "agent": self._ledger + "agent:",  # ZSET of one agent's runs by the time of their acceptance

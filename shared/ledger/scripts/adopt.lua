@@ -2,13 +2,13 @@
 -- one Redis during a deploy: what the old ones accept, hand back or lose is claimed by the new workers. A page at a time.
 local ADOPTED_AT_ONCE = 100
 
-local function adopt_queued(id, now)
+local function adopt_queued(id)
   local run = named(id, PLACED)
   if run.state == 'queued' and run.queued_until == '0' then
-    wait_in_line(id, run, now)
+    wait_in_line(id, run)
   elseif run.state == 'queued' then
     redis.call('HSETNX', KEY.run .. id, 'place', run.at)
-    ready(id, now)
+    ready(id)
   end
 end
 
@@ -21,9 +21,9 @@ local function adopt_lost(id)
   end
 end
 
-local function adopt(now)
+local function adopt()
   for _, id in ipairs(redis.call('ZRANGE', KEY.earlier_queue, 0, ADOPTED_AT_ONCE - 1)) do
-    pcall(adopt_queued, id, now)
+    pcall(adopt_queued, id)
     redis.call('ZREM', KEY.earlier_queue, id)
   end
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEY.earlier_leases, '-inf', score(now), 'LIMIT', 0, ADOPTED_AT_ONCE)) do

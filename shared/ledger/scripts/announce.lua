@@ -1,7 +1,6 @@
 -- Writes a process into the list of workers or of API processes, with the time in front, and drops old entries. ARGV: 1 'workers' or
 -- 'webs', 2 the process, 3 its announcement as JSON, 4 the deltas to count. Returns the operator's order, or ''.
 local list, name = KEY[ARGV[1]], ARGV[2]
-local now = clock()
 redis.call('HSET', list, name, whole(now) .. ' ' .. ARGV[3])
 redis.call('PEXPIRE', list, WORKER_MEMORY_MS)
 redis.call('PEXPIRE', KEY.orders, WORKER_MEMORY_MS)
@@ -14,10 +13,10 @@ for i = 1, #all, 2 do
 end
 
 if tonumber(ARGV[4]) > 0 then
-  tally(now, 'deltas', ARGV[4])
+  tally('deltas', ARGV[4])
 end
 if list == KEY.workers then
-  highest(now, 'running', redis.call('ZCARD', KEY.leases))
-  highest(now, 'waiting', redis.call('ZCARD', KEY.deadlines))
+  highest('running', redis.call('ZCARD', KEY.leases))
+  highest('waiting', redis.call('ZCARD', KEY.deadlines))
 end
 return redis.call('HGET', KEY.orders, name) or ''

@@ -8,5 +8,5 @@ local known = record(id, 'attempt', 'begun', 'tries', 'losses')
 if ARGV[3] == '1' and known[1] ~= known[2] then -- not when the call comes again
   redis.call('HSET', KEY.run .. id, 'tries', math.max(1, known[3] - 1), 'losses', math.max(0, number(known[4], 0) - 1))
 end
-begin(id, known[1], clock())
+begin(id, known[1])
 return 1

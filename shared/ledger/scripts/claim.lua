@@ -6,7 +6,6 @@
 -- Lost runs come first. Then the agents are served in turn, and within each agent the owners: what waits for others costs nothing.
 local owner, lease, most, only = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[5]
 local serves = cjson.decode(ARGV[4])
-local now = clock()
 local paused = pauses()
 local claimed, served = {}, 0
 local LOOK_AT = 100 -- entries of one list that a claim may pass over: runs that have ended, that another owner renewed
@@ -46,11 +45,11 @@ local function due(id, run, ending)
   if not has_turn(id, run) then
     leave(id, run)
     redis.call('HSET', KEY.run .. id, 'queued_until', 0)
-    wait_in_line(id, run, now)
+    wait_in_line(id, run)
     return false
   end
   if ending then
-    ready(id, now) -- the run before it is gone without a settlement
+    ready(id) -- the run before it is gone without a settlement
     return false
   end
   return true
@@ -105,16 +104,16 @@ local function give(id, run, policy, ending)
   redis.call('HSET', key, 'worker', owner, 'token', token, 'policy', policy)
   local begun = begins(from, run, ending)
   if begun then
-    begin(id, attempt, now)
+    begin(id, attempt)
   end
   redis.call('PEXPIRE', key, run.keep)
   leave(id, run)
-  lease_until(id, run.agent, token, now + lease, now, run.keep)
+  lease_until(id, run.agent, token, now + lease, run.keep)
   if from == 'queued' and not ending then
-    tally(now, 'wait:' .. math.ceil(2 * math.log(math.max(0, now - (run.ready or now)) + 1) / math.log(2)), 1)
+    tally('wait:' .. math.ceil(2 * math.log(math.max(0, wall - (run.ready or wall)) + 1) / math.log(2)), 1)
   end
   claimed[#claimed + 1] = {
-    id, from, token, attempt, tries, run.cancel or '', begun and 1 or 0, whole(now), redis.call('HGET', key, 'spec') or '', policy,
+    id, from, token, attempt, tries, run.cancel or '', begun and 1 or 0, whole(wall), redis.call('HGET', key, 'spec') or '', policy,
     run.queued, run.ready or '0', run.begun or '0', losses, run.agent, run.session, run.owner}
 end
 
@@ -124,7 +123,7 @@ local function mend(id, run)
   local key = KEY.run .. id
   local defaults = {
     v = CONTRACT, keep = whole(UNREADABLE_TTL_MS), patience = '0', queued_until = '1', attempt = whole(now), tries = '0',
-    queued = whole(now), at = score(now), ready = whole(now), begun = '0', losses = '0', place = score(now)}
+    queued = whole(wall), at = score(wall), ready = whole(wall), begun = '0', losses = '0', place = score(now)}
   for name, default in pairs(defaults) do
     run[name] = number(run[name]) and run[name] or default
     redis.call('HSET', key, name, run[name])
@@ -152,7 +151,7 @@ local function take(id, ending)
     if run.state == 'queued' and not ending then -- left for a newer release, and out of the way of the runs behind it
       leave(id, run)
       redis.call('HSET', KEY.run .. id, 'queued_until', 0)
-      wait_in_line(id, run, now)
+      wait_in_line(id, run)
     end
   elseif policy and due(id, run, ending) then
     give(id, run, policy, ending)
@@ -257,9 +256,9 @@ end
 if only ~= '' then
   try(only, true)
 else
-  watch(now, lease)
-  adopt(now)
-  check_lanes(now, CHECKED_AT_ONCE)
+  watch(lease)
+  adopt()
+  check_lanes(CHECKED_AT_ONCE)
   if serves['*'] then
     claim_lost(KEY.leases)
   else

@@ -4,7 +4,7 @@
 -- worker became claimable (0: none waits), runs that a pause holds back}.
 local paused = pauses()
 local rows = {{
-  whole(clock()), redis.call('ZCARD', KEY.deadlines), redis.call('ZCARD', KEY.checks), redis.call('ZCARD', KEY.leases)}}
+  whole(now), redis.call('ZCARD', KEY.deadlines), redis.call('ZCARD', KEY.checks), redis.call('ZCARD', KEY.leases)}}
 for _, agent in ipairs(redis.call('ZREVRANGE', KEY.agents, 0, ARGV[1] - 1)) do
   local claimable = redis.call('ZCARD', KEY.ready .. agent)
   local first = redis.call('ZRANGE', KEY.ready .. agent, 0, 0, 'WITHSCORES')[2]

@@ -1,6 +1,5 @@
 -- Ends the leases of an owner that is gone, so that another owner may claim its runs at once. ARGV: id and token of each run.
 -- Returns how many leases were still the owner's.
-local now = clock()
 local ended = 0
 for i = 1, #ARGV, 2 do
   local id = ARGV[i]

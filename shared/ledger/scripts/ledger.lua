@@ -1,13 +1,6 @@
 -- The common part of every ledger script; Python puts the constants above it (shared/ledger/ledger_script.py).
 -- The ledger lives on one primary, so scripts build the names of keys from ids instead of declaring each in KEYS.
 
--- The time by Redis's clock in ms, with microseconds as its fraction. No two scripts get the same time, so as a score it keeps exact
--- order.
-local function clock()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + time[2] / 1000
-end
-
 local function score(ms)
   return string.format('%.3f', ms)
 end
@@ -21,6 +14,31 @@ local function number(value, default)
   value = tonumber(value)
   return value and math.abs(value) < MOST and value or default
 end
+
+-- Two times in ms, with microseconds as their fraction. No two scripts get the same times, so as scores they keep exact order.
+-- `wall` is Redis's clock, for records and counts. `now` is the ledger's time, by which leases end, patience is over and readers are
+-- away. It stands still while nothing watches the ledger, and it never goes back: when Redis or every process was away, when the machine
+-- slept, and when Redis's clock was set, nobody could claim, renew or read in the time between, so nothing may be over because of it.
+-- `watch` writes down each second that it watches. A time that lies days away was not written by it.
+local function times()
+  local time = redis.call('TIME')
+  local wall = time[1] * 1000 + time[2] / 1000
+  local known = redis.pcall('HMGET', KEY.watch, 'at', 'skew', 'gap')
+  if known.err then -- the key holds another type
+    redis.call('DEL', KEY.watch)
+    known = {}
+  end
+  local at, skew = number(known[1], wall), number(known[2], 0)
+  local gap = wall - at
+  if (gap < 0 or gap > UNWATCHED_MS) and math.abs(gap) < WATCH_TTL_MS then
+    skew = skew - gap + UNWATCHED_MS -- scripts may have run for so long since
+    local longest = math.max(math.abs(gap), number(known[3], 0))
+    redis.pcall('HSET', KEY.watch, 'at', whole(wall), 'skew', score(skew), 'gap', whole(longest)) -- a full Redis refuses it, and may be read
+  end
+  return wall + skew, wall
+end
+
+local now, wall = times()
 
 -- The fields of a run's record, in order. No value when there is no record, or when the key holds something else than a record.
 local function record(id, ...)
@@ -58,9 +76,9 @@ local function move(id, to)
 end
 
 -- Adds `by` to a count over time (shared/ledger/tallies.py).
-local function tally(now, field, by)
+local function tally(field, by)
   for name, span in pairs(TALLIES) do
-    local key = KEY.tally .. name .. ':' .. whole(now / span.ms)
+    local key = KEY.tally .. name .. ':' .. whole(wall / span.ms)
     if redis.call('HINCRBY', key, field, by) == tonumber(by) then -- this call has created the field, perhaps the key
       redis.call('PEXPIRE', key, span.keep)
     end
@@ -68,9 +86,9 @@ local function tally(now, field, by)
 end
 
 -- Keeps the highest value of a number that scripts sample now and then (shared/ledger/tallies.py).
-local function highest(now, field, seen)
+local function highest(field, seen)
   for name, span in pairs(TALLIES) do
-    local key = KEY.tally .. name .. ':' .. whole(now / span.ms)
+    local key = KEY.tally .. name .. ':' .. whole(wall / span.ms)
     if seen > number(redis.call('HGET', key, field), -1) then
       redis.call('HSET', key, field, seen)
       redis.call('PEXPIRE', key, span.keep)
@@ -81,7 +99,7 @@ end
 -- Records an operator's operation in the audit, with the time in front. `entry` is JSON; empty or nil when no operator acted.
 local function audit(entry)
   if entry and entry ~= '' then
-    redis.call('LPUSH', KEY.audit, whole(clock()) .. ' ' .. entry)
+    redis.call('LPUSH', KEY.audit, whole(wall) .. ' ' .. entry)
     redis.call('LTRIM', KEY.audit, 0, AUDIT_LENGTH - 1)
     redis.call('PEXPIRE', KEY.audit, AUDIT_TTL_MS)
   end
@@ -111,8 +129,8 @@ local function owns(id, token)
 end
 
 -- Notes that an attempt starts an agent. A claim alone does not show it: an owner may claim a run only to end it.
-local function begin(id, attempt, now)
-  redis.call('HSETNX', KEY.run .. id, 'started', whole(now))
+local function begin(id, attempt)
+  redis.call('HSETNX', KEY.run .. id, 'started', whole(wall))
   redis.call('HSET', KEY.run .. id, 'begun', attempt)
 end
 

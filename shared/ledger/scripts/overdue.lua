@@ -1,6 +1,6 @@
 -- Returns runs that may lack an owner: their lease is over, or their patience. ARGV: 1 ms since their lease was over, 2 the most of each
 -- kind. Also checks the lanes of runs that wait for their session's turn, and puts runs back that a list has lost.
-local now, most = clock(), tonumber(ARGV[2])
+local most = tonumber(ARGV[2])
 local AGAIN_MS = 1000 -- if the caller dies before it ends a run whose patience is over, the next one gets it after this time
 local STRAYS_AT_ONCE = 20
 local STRAYS_MS = 10000 -- between two looks for strays: they are rare, and each look reads dozens of entries
@@ -16,7 +16,7 @@ local function look_at(id)
   elseif run.state ~= 'queued' and MOVES[run.state] then
     return nil
   elseif paused[run.agent] or paused[ALL] then
-    prolong(id, run, now)
+    prolong(id, run)
     redis.call('HSET', KEY.run .. id, 'queued_until', whole(now + run.patience))
     return now + math.min(run.patience, LANE_CHECK_MS)
   elseif tonumber(run.queued_until) > now then
@@ -58,7 +58,7 @@ local function put_strays_back()
   redis.call('HSET', KEY.watch, 'strays', whole(now))
   for _, id in ipairs(redis.call('ZRANGE', KEY.queue, 0, STRAYS_AT_ONCE - 1)) do
     if not redis.call('ZSCORE', KEY.deadlines, id) and not redis.call('ZSCORE', KEY.checks, id) then
-      if record(id, 'state')[1] ~= 'queued' or not pcall(ready, id, now) then
+      if record(id, 'state')[1] ~= 'queued' or not pcall(ready, id) then
         redis.call('ZREM', KEY.queue, id)
         redis.call('DEL', KEY.job .. id, KEY.retry .. id)
       end
@@ -73,8 +73,8 @@ local function put_strays_back()
   end
 end
 
-watch(now)
-check_lanes(now, most)
+watch()
+check_lanes(most)
 put_strays_back()
 find_lost()
 find_impatient()

@@ -6,6 +6,6 @@ end
 if redis.call('HLEN', KEY.paused) >= PAUSED_MOST then
   return -1
 end
-redis.call('HSET', KEY.paused, ARGV[1], whole(clock()) .. ' ' .. ARGV[2])
+redis.call('HSET', KEY.paused, ARGV[1], whole(wall) .. ' ' .. ARGV[2])
 audit(ARGV[3])
 return 1

@@ -2,5 +2,5 @@
 -- in turn. ARGV: 1 'workers' or 'webs'.
 local all = redis.call('HGETALL', KEY[ARGV[1]])
 table.insert(all, 1, 'now')
-table.insert(all, 2, whole(clock()))
+table.insert(all, 2, whole(now))
 return all

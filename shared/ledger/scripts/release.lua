@@ -7,5 +7,5 @@ end
 redis.call('HINCRBY', KEY.run .. id, 'tries', 0 - ARGV[3])
 redis.call('HINCRBY', KEY.run .. id, 'losses', 0 - ARGV[4])
 unlease(id, redis.call('HGET', KEY.run .. id, 'agent'))
-ready(id, clock())
+ready(id)
 return 1

@@ -2,15 +2,14 @@
 -- Returns for each run: 'held', 'cancel:<reason>' (held, and the run is to stop), 'done' (this owner has settled the run or handed it
 -- back), or 'lost' (another owner has the run, or it is gone).
 local lease = tonumber(ARGV[1])
-local now = clock()
-watch(now, lease)
+watch(lease)
 local answers = {}
 for i = 2, #ARGV, 2 do
   local id, token = ARGV[i], ARGV[i + 1]
   if owns(id, token) then
     local run = named(id, {'cancel', 'keep', 'session', 'agent'})
     -- If the lock ran out and no other owner claimed the run, the owner simply takes it again.
-    lease_until(id, run.agent, token, now + lease, now, run.keep)
+    lease_until(id, run.agent, token, now + lease, run.keep)
     for _, key in ipairs({KEY.run .. id, KEY.job .. id, KEY.lane .. run.session, KEY.session .. run.session, KEY.state .. 'running'}) do
       redis.call('PEXPIRE', key, run.keep)
     end

@@ -2,7 +2,6 @@
 -- ARGV: 1 agent, or ALL, 2 the entry for the audit, 3 the place behind which this page begins, '-inf' at first, 4 the length of a page.
 -- Returns the place behind which the next page begins, or '' when the pause has ended.
 local agent, after = ARGV[1], ARGV[3]
-local now = clock()
 local list_of = agent == ALL and KEY.queue or KEY.ready .. agent
 local page = redis.call('ZRANGEBYSCORE', list_of, after, score(now), 'WITHSCORES', 'LIMIT', 0, ARGV[4])
 for i = 1, #page, 2 do

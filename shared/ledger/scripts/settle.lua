@@ -4,7 +4,6 @@
 -- Returns 1, or 0 when the token no longer owns the run: the owner will settle it.
 local id, token = ARGV[1], ARGV[2]
 local ending = cjson.decode(ARGV[3])
-local now = clock()
 local key = KEY.run .. id
 local state = record(id, 'state')[1]
 if state and ENDS[state] then
@@ -17,16 +16,16 @@ end
 local fields = redis.call('HMGET', key, 'session', 'keep', 'queued', 'started', 'tries', 'agent', 'patience')
 -- While it waited it was kept for its patience, too. From now on it is kept for the retention, less long than its log.
 local session, keep = fields[1], whole(fields[2] - number(fields[7], 0))
-redis.call('HSET', key, 'ended', whole(now), 'code', ending.code)
-redis.call('ZREMRANGEBYSCORE', KEY.state .. ending.state, '-inf', score(now - keep))
-tally(now, ending.state, 1)
+redis.call('HSET', key, 'ended', whole(wall), 'code', ending.code)
+redis.call('ZREMRANGEBYSCORE', KEY.state .. ending.state, '-inf', score(wall - keep))
+tally(ending.state, 1)
 redis.call('PEXPIRE', key, keep)
 
 -- Formatted by hand because cjson cannot tell an empty object from an empty list.
 -- arq knows no job that ended without a start, so a run that never started reports its end as its start.
 local result = string.format(
   '{"t":%s,"f":"%s","a":["%s"],"k":{},"et":%s,"s":%s,"r":"%s","st":%s,"ft":%s,"q":"%s","id":"%s"}',
-  fields[5], ending.job, id, fields[3], tostring(ending.state == 'completed'), ending.state, fields[4] or whole(now), whole(now), KEY.queue, id)
+  fields[5], ending.job, id, fields[3], tostring(ending.state == 'completed'), ending.state, fields[4] or whole(wall), whole(wall), KEY.queue, id)
 redis.call('SET', KEY.result .. id, result, 'PX', keep)
 redis.call('DEL', KEY.job .. id, KEY.retry .. id)
 redis.call('ZREM', KEY.attended, id)
@@ -61,5 +60,5 @@ if fresh > 0 then
 end
 
 redis.call('LREM', KEY.lane .. session, 0, id)
-promote(session, now)
+promote(session)
 return 1

@@ -1,6 +1,5 @@
 -- Accepts a run, or refuses it with a reason. ARGV: 1 the request, as JSON. Returns {verdict, run id}.
 local request = cjson.decode(ARGV[1])
-local now = clock()
 local key = KEY.run .. request.id
 
 -- The caller repeats a request whose answer was lost on the way.
@@ -59,24 +58,24 @@ audit(request.audit)
 local keep = whole(request.keep + request.patience)
 redis.call('HSET', key,
   'v', CONTRACT, 'state', 'queued', 'agent', request.agent, 'session', request.session, 'owner', request.owner, 'bell', request.bell,
-  'spec', request.spec, 'keep', keep, 'patience', whole(request.patience), 'attempt', 0, 'tries', 0, 'queued', whole(now),
-  'queued_until', 0, 'at', score(now), 'created', request.created, 'foreground', request.foreground)
+  'spec', request.spec, 'keep', keep, 'patience', whole(request.patience), 'attempt', 0, 'tries', 0, 'queued', whole(wall),
+  'queued_until', 0, 'at', score(wall), 'created', request.created, 'foreground', request.foreground)
 redis.call('PEXPIRE', key, keep)
 redis.call('SET', session, request.owner, 'PX', keep)
 redis.call('HDEL', once, 'overtaken')
 redis.call('HSET', once, 'id', request.id, 'digest', request.digest, 'overtook', whole(request.join and now + OVERTAKE_MS or 0))
 redis.call('PEXPIRE', once, whole(request.once_ms))
 for _, index in ipairs({KEY.runs, KEY.owned .. request.owner, KEY.agent .. request.agent, KEY.state .. 'queued'}) do
-  redis.call('ZADD', index, score(now), request.id)
+  redis.call('ZADD', index, score(wall), request.id)
   redis.call('PEXPIRE', index, keep)
 end
 -- Not the index of its state: a run may wait behind a pause for longer than the other indexes keep it.
 for _, index in ipairs({KEY.runs, KEY.owned .. request.owner, KEY.agent .. request.agent}) do
-  redis.call('ZREMRANGEBYSCORE', index, '-inf', score(now - keep))
+  redis.call('ZREMRANGEBYSCORE', index, '-inf', score(wall - keep))
 end
 list(KEY.agents, score(now), request.agent, keep)
 redis.call('ZREMRANGEBYSCORE', KEY.agents, '-inf', score(now - keep))
-tally(now, 'accepted', 1)
+tally('accepted', 1)
 if request.grace > 0 then
   redis.call('ZADD', KEY.attended, score(now + request.grace), request.id)
 end
@@ -85,9 +84,9 @@ redis.call('SET', KEY.job .. request.id, request.job, 'PX', keep)
 redis.call('RPUSH', lane, request.id)
 redis.call('PEXPIRE', lane, keep)
 if turn(request.session) == request.id then
-  ready(request.id, now)
+  ready(request.id)
 else
-  wait_in_line(request.id, {agent = request.agent, keep = keep}, now)
-  promote(request.session, now)
+  wait_in_line(request.id, {agent = request.agent, keep = keep})
+  promote(request.session)
 end
 return {'accepted', request.id}

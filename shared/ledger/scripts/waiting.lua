@@ -18,7 +18,7 @@ local function list(key, at, name, keep)
 end
 
 -- Adds an owner or an agent to those that are served in turn; one that is there already keeps its turn.
-local function take_turns(key, now, name, keep)
+local function take_turns(key, name, keep)
   redis.call('ZADD', key, 'NX', score(now), name)
   redis.call('PEXPIRE', key, keep)
 end
@@ -43,22 +43,22 @@ local PLACED = {'agent', 'owner', 'session', 'bell', 'patience', 'keep', 'place'
 
 -- Makes a run claimable by a worker from now on. Its patience (the queue timeout) begins. A run that was claimable before gets the place
 -- back that it had then: those behind it have waited less.
-local function ready(id, now)
+local function ready(id)
   local run = named(id, PLACED)
   local place = run.place or score(now)
   leave(id, run)
-  redis.call('HSET', KEY.run .. id, 'queued_until', whole(now + run.patience), 'ready', whole(now), 'place', place)
+  redis.call('HSET', KEY.run .. id, 'queued_until', whole(now + run.patience), 'ready', whole(wall), 'place', place)
   redis.call('ZADD', KEY.queue, place, id)
   redis.call('ZADD', KEY.deadlines, score(now + run.patience), id)
   list(KEY.ready .. run.agent, place, id, run.keep)
   list(waiting(run.agent, run.owner), place, id, run.keep)
-  take_turns(KEY.owners .. run.agent, now, run.owner, run.keep)
-  take_turns(KEY.turns, now, run.agent, run.keep)
+  take_turns(KEY.owners .. run.agent, run.owner, run.keep)
+  take_turns(KEY.turns, run.agent, run.keep)
   ring(run.bell)
 end
 
 -- Makes a run wait for its session's turn, until the run before it ends, or until the next check.
-local function wait_in_line(id, run, now)
+local function wait_in_line(id, run)
   local check = score(now + LANE_CHECK_MS)
   redis.call('ZADD', KEY.queue, check, id)
   redis.call('ZADD', KEY.checks, check, id)
@@ -66,7 +66,7 @@ local function wait_in_line(id, run, now)
 end
 
 -- Prolongs the keys of a run that waits: it may wait for longer than they live.
-local function prolong(id, run, now)
+local function prolong(id, run)
   for _, key in ipairs({
     KEY.run .. id, KEY.job .. id, KEY.lane .. run.session, KEY.session .. run.session, KEY.state .. 'queued', KEY.turns,
     KEY.line .. run.agent, KEY.ready .. run.agent, KEY.owners .. run.agent, waiting(run.agent, run.owner)}) do
@@ -104,16 +104,16 @@ local function has_turn(id, run)
   return not first or first == id
 end
 
-local function promote(session, now)
+local function promote(session)
   local first = turn(session)
   local run = first and record(first, 'state', 'queued_until') or {}
   if run[1] == 'queued' and run[2] == '0' then -- not a run that an owner has claimed before its turn in order to end it
-    ready(first, now)
+    ready(first)
   end
 end
 
 -- Gives an owner the lease of a run until `ends`, or prolongs it.
-local function lease_until(id, agent, token, ends, now, keep)
+local function lease_until(id, agent, token, ends, keep)
   redis.call('SET', KEY.lock .. id, token, 'PX', whole(ends - now))
   redis.call('ZADD', KEY.leases, score(ends), id)
   list(KEY.leased .. agent, score(ends), id, keep)
@@ -126,21 +126,20 @@ local function unlease(id, agent)
   redis.call('ZREM', KEY.leased .. agent, id)
 end
 
--- A lease must end because its owner was silent, not because Redis was away and could not receive a renewal. So each script that
--- checks the leases writes down when it did. If no script did for half a lease, Redis was away, and each owner gets a whole lease to
--- renew. For a short lease half of it is less than the time between two checks; without UNWATCHED_MS it would never end.
-local function watch(now, lease)
-  local known = redis.call('HMGET', KEY.watch, 'at', 'lease')
+-- Writes down that the ledger is watched now. The ledger's time has stood still while it was not, but an owner may need longer than the
+-- rest of its lease to notice that Redis is back: after a gap of half a lease each owner gets a whole one.
+local function watch(lease)
+  local known = redis.call('HMGET', KEY.watch, 'gap', 'lease')
   lease = lease or number(known[2], 0)
-  if lease > 0 and known[1] and now - number(known[1], now) > math.max(lease / 2, UNWATCHED_MS) then
+  if lease > 0 and number(known[1], 0) > lease / 2 then
     for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEY.leases, '-inf', score(now + lease))) do
       local run = record(id, 'agent', 'token', 'keep')
       if run[1] and run[3] then
-        lease_until(id, run[1], run[2] or '', now + lease, now, run[3])
+        lease_until(id, run[1], run[2] or '', now + lease, run[3])
       end
     end
   end
-  redis.call('HSET', KEY.watch, 'at', whole(now), 'lease', whole(lease))
+  redis.call('HSET', KEY.watch, 'at', whole(wall), 'lease', whole(lease), 'gap', 0)
   redis.call('PEXPIRE', KEY.watch, WATCH_TTL_MS)
 end
 
@@ -156,7 +155,7 @@ local function drop(id)
 end
 
 -- Checks the lanes of runs whose time has come, at most `most`: the run before may be gone without a settlement.
-local function check_lanes(now, most)
+local function check_lanes(most)
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEY.checks, '-inf', score(now), 'LIMIT', 0, most)) do
     local readable = pcall(function()
       local run = named(id, PLACED)
@@ -164,10 +163,10 @@ local function check_lanes(now, most)
       redis.call('ZREM', KEY.line .. (run.agent or ''), id)
       if run.state == 'queued' and run.queued_until == '0' then
         if has_turn(id, run) then
-          ready(id, now)
+          ready(id)
         else
-          prolong(id, run, now)
-          wait_in_line(id, run, now)
+          prolong(id, run)
+          wait_in_line(id, run)
         end
       elseif run.state ~= 'queued' then
         redis.call('ZREM', KEY.queue, id)

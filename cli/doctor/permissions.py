@@ -91,7 +91,7 @@ async def permissions(redis: Redis, pipe: Pipe, keys: Keys) -> list[Finding]:
 async def _permission(redis: Redis, pipe: Pipe, place: str, key: str, channel: str) -> Finding:
     refused = dict[str, str]()
     for name, arguments in tried(key, channel):
-        why = await pipe.refusal(name, *arguments)
+        _, why = await pipe.attempt(name, *arguments)
         if why and not (name == "EVALSHA" and why.startswith(("NOSCRIPT", "No matching script"))):
             refused.setdefault(name, why)
     if why := await _subscription_refusal(redis, channel):

@@ -82,15 +82,14 @@ class Pipe:
         with redis_errors_as_unavailable():
             return await self._answer(_Call(encode_command(name, *arguments)))
 
-    async def refusal(self, name: str, *arguments: Argument) -> str:
-        """Tries a command: why this Redis refuses it, or an empty text when Redis has executed it. Raises Unavailable
-        when Redis does not answer."""
+    async def attempt(self, name: str, *arguments: Argument) -> tuple[Reply, str]:
+        """The reply to a command, and why this Redis refuses it: an empty text when Redis has executed it. Raises
+        Unavailable when Redis does not answer."""
         with redis_errors_as_unavailable():
             try:
-                await self._answer(_Call(encode_command(name, *arguments)))
+                return await self._answer(_Call(encode_command(name, *arguments))), ""
             except CommandError as why:
-                return str(why)
-        return ""
+                return None, str(why)
 
     async def run(self, script: LuaScript, keys: tuple[str, ...] = (), args: tuple[Argument, ...] = ()) -> Reply:
         """Runs a script by its digest. Raises Unavailable when Redis cannot serve now, Unreadable when a key has
@@ -195,7 +194,5 @@ async def open_pipes(
 
 async def info_command(pipe: Pipe) -> dict[str, str]:
     """The fields of INFO; none from a Redis that does not know INFO or refuses it. Raises Unavailable."""
-    if await pipe.refusal("INFO"):
-        return {}
-    reply = await pipe.command("INFO")
+    reply, _ = await pipe.attempt("INFO")
     return {str(name): str(value) for name, value in reply.items()} if isinstance(reply, dict) else {}

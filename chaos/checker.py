@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -63,6 +63,11 @@ class IndexedHistory:
     def in_time(self, run: StoredRun) -> list[int]:
         """The times of the agent's starts before the run had ended, ms since the epoch."""
         return [at for at in self.starts.get(run.run_id, ()) if at <= _end(run)]
+
+    def without_disk(self, run: StoredRun) -> bool:
+        """Whether the disk was full during the run of a command."""
+        full = [fault for fault in self.history.faults if fault.kind == "disk_full"]
+        return run.agent == "shell" and any(fault.begun <= _end(run) and run.accepted <= fault.mended for fault in full)
 
     def late(self) -> Iterator[Note]:
         """The starts of agents after their run had ended."""
@@ -133,7 +138,7 @@ def wrong_words(index: IndexedHistory) -> Iterator[Violation]:
         if run.end_text != flat(run.entries):
             yield Violation("logs with wrong text", run.run_id, "the terminal record says another text than the events")
         ends = run.entries[-1:] and run.entries[-1]
-        if ends and (ends.phase == "end" or ends.code == "agent_failed"):
+        if ends and (ends.phase == "end" or (ends.code == "agent_failed" and not index.without_disk(run))):
             text = flat(tuple(entry for entry in run.entries if entry.attempt == ends.attempt))
             if text != whole:
                 yield Violation("logs with wrong text", run.run_id, f"ended, but {_differs(text, whole)}")
@@ -147,17 +152,21 @@ def needless_ends(index: IndexedHistory) -> Iterator[Violation]:
         request, last = index.requests_by_seed.get(run.order.seed), run.entries[-1:] and run.entries[-1]
         if not last or not last.last:
             continue
-        reason = _needless(run, last, request)
+        reason = _needless(run, last, request, without_disk=index.without_disk(run))
         if reason:
             yield Violation("runs that ended without need", run.run_id, reason)
 
 
-def _needless(run: StoredRun, last: Entry, request: ClientRequest | None) -> str:
+def _needless(run: StoredRun, last: Entry, request: ClientRequest | None, *, without_disk: bool) -> str:
     match last.phase, last.code or last.reason:
         case "end", _:
             return "completed, but its script fails" if script(run.order).fails else ""
         case "error", "agent_failed":
-            return "" if script(run.order).fails else "the log has a failure that is not in the agent's script"
+            return (
+                ""
+                if script(run.order).fails or without_disk
+                else "the log has a failure that is not in the agent's script"
+            )
         case "error", "worker_lost":
             may_run_again = run.agent != "never" and (run.agent == "again" or not flat(run.entries))
             return f"worker_lost after {run.tries} tries" if may_run_again and run.tries <= MAX_ATTEMPTS else ""
@@ -307,6 +316,24 @@ def _differs(text: str, whole: str) -> str:
 # --- what is left -----------------------------------------------------------------------------------------------------
 
 
+def deaf(index: IndexedHistory) -> Iterator[Violation]:
+    """Every process that is alive when the faults have been over for a while serves."""
+    for seen in index.history.inspected:
+        if not seen.served:
+            count = (
+                "processes deaf while their health check said 200" if seen.healthy else "processes that did not serve"
+            )
+            yield Violation(count, "", f"{seen.name} after {seen.mended}")
+
+
+def exits(index: IndexedHistory) -> Iterator[Violation]:
+    """No process ends by itself; should one do so, its last line says why."""
+    for exit in index.history.exits:
+        yield Violation("processes that ended by themselves", "", f"{exit.name} with {exit.code}: {exit.line}")
+        if not exit.told:
+            yield Violation("exits without a line that says why", "", f"{exit.name} with {exit.code}: {exit.line}")
+
+
 def left_over(index: IndexedHistory) -> Iterator[Violation]:
     history = index.history
     for count, names in {
@@ -341,6 +368,10 @@ MUST_BE_ZERO = (
     "readers told a wrong end",
     "answers that must not be",
     "clients hung",
+    "processes that did not serve",
+    "processes deaf while their health check said 200",
+    "processes that ended by themselves",
+    "exits without a line that says why",
     "runs or readers still waited for",
     "processes left",
     "keys without a time to live",
@@ -360,13 +391,26 @@ RULES: tuple[Callable[[IndexedHistory], Iterator[Violation]], ...] = (
     hung,
     faulty,
     misread,
+    deaf,
+    exits,
     left_over,
 )
 
 
 def violations(history: History) -> list[Violation]:
-    index = IndexedHistory(history)
-    return [violation for rule in RULES for violation in rule(index)]
+    """A run whose record a fault has spoilt may end as it can, but its client must learn of an end, and every other run
+    is judged as if there had been no such fault."""
+    whole, index = IndexedHistory(history), IndexedHistory(_unspoilt(history))
+    found = [violation for rule in RULES for violation in rule(index)]
+    return [*found, *(violation for violation in hung(whole) if violation.run_id in history.spoilt)]
+
+
+def _unspoilt(history: History) -> History:
+    spoilt = history.spoilt
+    requests = [one for one in history.requests if not spoilt & {reading.run_id for reading in one.readings}]
+    return replace(
+        history, requests=requests, stored_runs=[run for run in history.stored_runs if run.run_id not in spoilt]
+    )
 
 
 def counted(found: list[Violation]) -> Mapping[str, int]:

@@ -363,6 +363,15 @@ class ClientPool:
                 request.foreground = not request.keyed
                 await behave(Client(self._web, random, request), random)
 
+    async def run_probe(self, web: Web, number: int) -> bool:
+        """Runs a client that wants one short answer from `web`. Returns whether it got it."""
+        request = self._new_request(number, 0, Random(f"{self._seed}/{number}"), ("short",), ("main",))
+        request.foreground = True
+        client = Client(web, Random(number), request)
+        reading = client.reading()
+        await client.read(reading, "chat", "resumed")
+        return reading.outcome == "stop"
+
     def _new_request(
         self, number: int, place: int, random: Random, shapes: tuple[str, ...], agents: tuple[str, ...]
     ) -> ClientRequest:

@@ -9,36 +9,41 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 
 import anyio
 from redis.exceptions import RedisError
 
-from chaos.junk import write_junk
-from chaos.service import SETTINGS, Service
+from chaos.junk import PREFIX, spoil, write_junk
+from chaos.service import DESCRIPTORS, KEYS, SETTINGS, WORK, WORK_BYTES, Service, mounting
+from chaos.valkey import FAKETIME
 from shared.redis.pipe import Pipe
 from shared.redis.retry import retry_until_available
 from shared.run.clock import now_ms
 from shared.run.errors import Unavailable
-from tests.e2e.process import Process
+from tests.e2e.process import ROOT, Process
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault, from `begun` to `mended` (ms since the epoch). `pid` is that of the process it struck, or 0."""
+    """A fault, from `begun` to `mended` (ms since the epoch). `pid` is that of the process it struck, or 0; `run_id`
+    that of the run whose record it spoilt, or empty."""
 
     kind: str
     begun: int
     mended: int
     pid: int = 0
+    run_id: str = ""
 
 
 class Faults:
-    """One method per fault. Each returns the pid it struck, or 0."""
+    """One method per fault. Each returns the pid it struck, or 0; `record_spoilt` the id of the run, or an empty text."""
 
     def __init__(self, service: Service, seed: str, *, pace: float = 1.0) -> None:
         """`pace`: share of its usual time that a fault lasts. A fault that has to outlast a lease is not shortened."""
@@ -184,6 +189,21 @@ class Faults:
                 await pipe.command("AUTH", "administrator", "secret")
             await pipe.command(*["ACL", "SETUSER", "default", "~*", "&*", "+@all"])
 
+    async def record_spoilt(self) -> str:
+        """Of a run that waits or runs. Only that run may suffer from it."""
+        with suppress(Unavailable, RedisError, OSError):
+            async with self._service.valkey.look() as look:
+                ids = [
+                    *await look.zrange(KEYS.state("queued"), 0, -1),
+                    *await look.zrange(KEYS.state("running"), 0, -1),
+                ]
+                chosen: list[str] = [run_id.decode() for run_id in ids if not run_id.startswith(PREFIX.encode())]
+                if chosen:
+                    run_id: str = self._random.choice(chosen)
+                    await spoil(look, run_id, self._random)
+                    return run_id
+        return ""
+
     async def redis_littered(self) -> int:
         with suppress(Unavailable, RedisError, OSError):  # Redis may be away: a fault of another group
             async with self._service.valkey.look() as look:
@@ -206,6 +226,48 @@ class Faults:
                 neighbour.wait()
         return 0
 
+    async def loop_raises(self) -> int:
+        """A loop of a process raises at a random line."""
+        process = self._random.choice([*self._service.workers, *(web for _, web in self._service.webs)])
+        process.signal(signal.SIGUSR2)
+        await self._lasts(0.5, 2)
+        return process.pid
+
+    async def descriptors_taken(self) -> int:
+        """Somebody opens more connections to a process than it may have, and says nothing, or half a request."""
+        worker = self._random.choice(self._service.workers)
+        proxy, web = self._random.choice(self._service.webs)
+        url, pid = self._random.choice(((worker.status_url, worker.pid), (f"http://127.0.0.1:{proxy.target}", web.pid)))
+        port = int(url.rpartition(":")[2])
+        taken = list[socket.socket]()
+        try:
+            for number in range(2 * DESCRIPTORS):
+                with suppress(OSError):  # the process is not there: a fault of another group
+                    taken.append(socket.create_connection(("127.0.0.1", port), timeout=0.2))
+                    if number % 2:
+                        taken[-1].sendall(b"GET /healthz HT")
+                if number % 20 == 0:
+                    await asyncio.sleep(0)
+            await self._lasts(1, 4)
+        finally:
+            for one in taken:
+                one.close()
+        return pid
+
+    async def disk_full(self) -> int:
+        """No worker has room for the files of its commands."""
+        fillers = [Path(f"/proc/{worker.pid}/root{ROOT}/{WORK}/filler") for worker in self._service.workers]
+        for filler in fillers:
+            with suppress(OSError):  # this is what is wanted
+                filler.write_bytes(b"x" * 2 * WORK_BYTES)
+        try:
+            await self._lasts(1, 4)
+        finally:
+            for filler in fillers:
+                with suppress(OSError):  # the worker is gone, and its disk with it
+                    filler.unlink()
+        return 0
+
     # --- Redis itself -------------------------------------------------------------------------------------------------
 
     async def redis_restarted(self) -> int:
@@ -226,6 +288,15 @@ class Faults:
             await self._lasts(0.5, 4)
         finally:
             self._service.valkey.resume()
+        return 0
+
+    async def clock_set(self) -> int:
+        """Redis's clock is an hour off for a while."""
+        self._service.valkey.set_clock(self._random.choice((-3_600, 3_600)))
+        try:
+            await self._lasts(0.5, 4)
+        finally:
+            self._service.valkey.set_clock(0)
         return 0
 
     async def redis_full(self) -> int:
@@ -272,6 +343,14 @@ class Faults:
         return 0
 
 
+def _impossible() -> Iterator[str]:
+    """The faults that need something of the machine that it has not."""
+    if FAKETIME is None:
+        yield "clock_set"
+    if not mounting():
+        yield "disk_full"
+
+
 # Faults of one group never overlap; faults of different groups do. The two numbers bound the seconds between the end of
 # one fault and the begin of the next.
 GROUPS: dict[str, tuple[tuple[float, float], tuple[str, ...]]] = {
@@ -291,17 +370,20 @@ GROUPS: dict[str, tuple[tuple[float, float], tuple[str, ...]]] = {
             "redis_readonly",
             "redis_scrambled",
             "redis_forbidden",
+            "clock_set",
         ),
     ),
-    "neighbours": ((0.5, 3.0), ("redis_littered", "odd_neighbours")),
+    "records": ((0.5, 3.0), ("redis_littered", "record_spoilt")),
+    "machine": ((0.5, 3.0), ("odd_neighbours", "loop_raises", "descriptors_taken", "disk_full")),
     "connections": (
         (0.2, 1.5),
         ("pubsub_killed", "bell_killed", "pool_killed", "redis_cut", "api_cut", "api_delayed", "api_stalled"),
     ),
 }
-KINDS = tuple(kind for _, kinds in GROUPS.values() for kind in kinds)
+KINDS = tuple(kind for _, kinds in GROUPS.values() for kind in kinds if kind not in _impossible())
 
 
+TICK_SECONDS = 0.05
 BRISK = 0.2  # share of the usual times, for a round that has each fault only once
 
 
@@ -317,6 +399,9 @@ class Scheduler:
         self._once = once
         self._pace = BRISK if once else 1.0
         self._enough = asyncio.Event()
+        self._may_strike = asyncio.Event()
+        self._may_strike.set()
+        self._under_way = 0
         self.done: list[Fault] = []
 
     async def inject(self) -> None:
@@ -330,6 +415,17 @@ class Scheduler:
         if not self._once:
             self._enough.set()
 
+    @asynccontextmanager
+    async def held_back(self) -> AsyncIterator[None]:
+        """No fault in the block: those under way are mended before it begins."""
+        self._may_strike.clear()
+        try:
+            while self._under_way:
+                await asyncio.sleep(TICK_SECONDS)
+            yield
+        finally:
+            self._may_strike.set()
+
     @property
     def goes_on(self) -> bool:
         """Whether a kind is still missing in a round that has each kind once."""
@@ -342,14 +438,20 @@ class Scheduler:
             with anyio.move_on_after(random.uniform(*pause) * self._pace):
                 await self._enough.wait()
                 return
-            await self._inject(kind, getattr(faults, kind))
+            await self._may_strike.wait()
+            self._under_way += 1
+            try:
+                await self._inject(kind, getattr(faults, kind))
+            finally:
+                self._under_way -= 1
 
     def _order(self, kinds: tuple[str, ...], random: Random) -> Iterator[str]:
         if self._once:
             return iter(random.sample(kinds, len(kinds)))
         return iter(lambda: random.choice(kinds), None)
 
-    async def _inject(self, kind: str, strike: Callable[[], Awaitable[int]]) -> None:
+    async def _inject(self, kind: str, strike: Callable[[], Awaitable[int | str]]) -> None:
         begun = now_ms()
-        pid = await strike()
-        self.done.append(Fault(kind, begun, now_ms(), pid))
+        struck = await strike()
+        pid, run_id = (0, struck) if isinstance(struck, str) else (struck, "")
+        self.done.append(Fault(kind, begun, now_ms(), pid, run_id))

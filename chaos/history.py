@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from chaos.faults import Fault
 from chaos.journal import Note
 from chaos.script import Order
+from chaos.service import Exit
 from shared.run.events import TERMINAL_PHASES
 
 
@@ -100,6 +101,17 @@ def outcome_of(phase: str, code: str | None) -> str | None:
     return {"end": "stop", "error": code, "cancelled": "cancelled"}.get(phase)
 
 
+@dataclass(frozen=True)
+class Inspected:
+    """A process that was alive when all faults had been mended for 15 s, or as soon as all processes served. `mended`
+    is ms since the epoch."""
+
+    name: str
+    mended: int
+    healthy: bool  # `/healthz` said 200
+    served: bool  # an API process answered a client, a worker started an agent
+
+
 @dataclass
 class History:
     seed: int
@@ -112,3 +124,10 @@ class History:
     connections: int = 0  # left after every process had ended
     processes: Sequence[str] = ()  # left after that
     slips: Sequence[str] = ()  # output of processes that no process may write
+    exits: Sequence[Exit] = ()  # that no fault explains
+    inspected: Sequence[Inspected] = ()  # processes that were alive when all faults were mended
+
+    @property
+    def spoilt(self) -> frozenset[str]:
+        """The runs whose records a fault spoilt."""
+        return frozenset(fault.run_id for fault in self.faults if fault.run_id)

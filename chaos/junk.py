@@ -52,6 +52,23 @@ FIELDS = [
 ORDERS = (b"junk", b"{}", b"[" * 5_000, b"\xff", b'{"run": 7, "stop": "never"}', b'{"worker": null}')
 
 
+async def spoil(look: Redis, run_id: str, random: Random) -> None:
+    """Junk in one place of what Redis holds of a run: a field of its record, all of it, or its log."""
+    async with look.pipeline(transaction=True) as junk:
+        match random.choice(("field", "field", "field", "record", "head", "log")):
+            case "field":
+                junk.hset(KEYS.run(run_id), mapping={random.choice(FIELDS): random.choice(VALUES)})
+                junk.pexpire(KEYS.run(run_id), TTL_MS)
+            case "record":
+                junk.set(KEYS.run(run_id), "no hash", px=TTL_MS)
+            case "head":
+                junk.hset(KEYS.head(run_id), mapping={"terminal": random.choice(VALUES)})
+                junk.pexpire(KEYS.head(run_id), TTL_MS)
+            case "log":
+                junk.set(KEYS.stream(run_id), "no stream", px=TTL_MS)
+        await junk.execute()
+
+
 async def write_junk(look: Redis, random: Random) -> None:
     """A record of junk in every list, entries of no record, and orders that are none. It comes whole or not at all: a
     key whose time to live was cut off would be taken for one that the service left."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,31 @@ TICK_SECONDS = 0.02
 READY_SECONDS = 30.0
 STOP_SECONDS = 30.0  # longer than a drain and the end that follows it
 
+WORK = ".runrelay/work"  # where a worker keeps the directories of sessions
+WORK_BYTES = 4_000_000
+DESCRIPTORS = 400  # that a process may have open: too few for all that a fault opens
+
+
+def _limited(module: str) -> str:
+    return f"ulimit -n {DESCRIPTORS} && exec python -m chaos.stumbling {module}"
+
+
+def mounting() -> str:
+    """The command that gives a process file systems of its own; an empty text where this user may not have any."""
+    command = "unshare --mount" if os.geteuid() == 0 else "unshare --map-root-user --mount"
+    try:
+        return command if subprocess.run([*command.split(), "true"], capture_output=True).returncode == 0 else ""
+    except FileNotFoundError:
+        return ""
+
+
+def commands() -> Mapping[str, str]:
+    """Those of the Procfile, for processes that stumble when they are told to, and that may run out of descriptors and
+    of disk: nothing else on the machine notices."""
+    disk = f"mkdir -p {WORK} && mount -t tmpfs -o size={WORK_BYTES} chaos {WORK} && " if mounting() else ""
+    return {"web": f"sh -c '{_limited('api')}'", "worker": f"{mounting()} sh -c '{disk}{_limited('worker')}'"}
+
+
 SETTINGS = {
     "API_TOKENS": f"chaos:{TOKEN}",
     "AGENTS_FILE": str(ROOT / "chaos/agents.toml"),
@@ -38,9 +64,23 @@ SETTINGS = {
     "DRAIN_SECONDS": "6",  # an API process may need 5 s to learn whether a run was accepted
     "QUEUE_TIMEOUT_SECONDS": "90",
     "RUN_TIMEOUT_SECONDS": "60",
-    "RETENTION_SECONDS": "3600",
+    "RETENTION_SECONDS": "86400",  # longer than the steps of Redis's clock
     "WORKER_CONCURRENCY": "40",
 }
+
+
+@dataclass(frozen=True)
+class Exit:
+    """A process that ended by itself. `line` is the last one that it wrote."""
+
+    name: str
+    code: int
+    line: str
+
+    @property
+    def told(self) -> bool:
+        """Whether the line says why."""
+        return self.line.startswith("runrelay: ") or "Error" in self.line
 
 
 @dataclass
@@ -68,6 +108,7 @@ class Service:
     def start(self, kind: str, port: int = 0) -> Process:
         settings = {**SETTINGS, **self.settings, "PORT": str(port or free_port())}
         settings |= {
+            "METRICS_PORT": str(free_port()),
             "REDIS_URL": f"redis://127.0.0.1:{self.redis.port}",
             VARIABLE: str(self.folder / "journal"),
             MARK: self.mark,
@@ -100,8 +141,8 @@ class Service:
                         assert process.running, f"{process.name} has ended: {process.output}"
                     await asyncio.sleep(TICK_SECONDS)
 
-    async def stop(self) -> list[str]:
-        """Ends every process by SIGTERM. Returns the unexpected exit codes, in words."""
+    async def stop(self) -> list[Exit]:
+        """Ends every process by SIGTERM. Returns the exits that no fault explains."""
         for process in self.started:
             if process.running:
                 process.signal(signal.SIGCONT)
@@ -109,12 +150,16 @@ class Service:
         async with asyncio.timeout(STOP_SECONDS):
             while any(process.running for process in self.started):
                 await asyncio.sleep(TICK_SECONDS)
-        return [f"{p.name} ended with {p.exit_code()}" for p in self.started if p.exit_code() not in ENDS]
+        return [Exit(p.name, p.exit_code(), _last_line(p)) for p in self.started if p.exit_code() not in ENDS]
 
     def kill(self) -> None:
         for process in self.started:
             if process.running:
                 process.kill()
+
+
+def _last_line(process: Process) -> str:
+    return (process.output.strip().splitlines() or [""])[-1]
 
 
 ENDS = (0, -signal.SIGKILL, -signal.SIGTERM)  # it drained; a fault killed it; it did not handle signals yet

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Collection, Mapping
 from typing import cast
 
 from redis.asyncio import Redis
@@ -17,8 +17,9 @@ from shared.log.packing import unpack
 BOUNDED = frozenset({KEYS.queue, KEYS.checks, KEYS.deadlines, KEYS.leases, KEYS.paused, KEYS.prefixes()["attended"]})
 
 
-async def read_stored_runs(look: Redis) -> list[StoredRun]:
-    ids = [run_id.decode() async for run_id in _ids(look) if not run_id.startswith(PREFIX.encode())]
+async def read_stored_runs(look: Redis, *, spoilt: Collection[str]) -> list[StoredRun]:
+    """All runs but those whose records a fault has spoilt."""
+    ids = [run_id.decode() async for run_id in _ids(look) if not _is_junk(run_id) and run_id.decode() not in spoilt]
     return [await _stored_run(look, run_id) for run_id in ids]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,14 +19,16 @@ from redis.asyncio import Redis
 from chaos.clients import ClientPool
 from chaos.faults import KINDS, Scheduler
 from chaos.history import History
-from chaos.service import MARK, Service, running
+from chaos.inspection import Inspector
+from chaos.service import MARK, Service, commands, running
 from chaos.stored_runs import immortal_keys, read_stored_runs, waiting
+from chaos.stumbling import STUMBLED
 from chaos.web import opened
-from tests.e2e.process import COMMANDS
 from tests.e2e.service import SLIPS
 
 TICK_SECONDS = 0.2
 LEFT_SECONDS = 8.0  # a command that was orphaned by a kill gets 5 s between SIGTERM and SIGKILL
+INSPECTION_SECONDS = 40.0  # between two, each of which holds the faults back
 QUIET_SECONDS = 45.0  # the service cancels abandoned runs 10 s after Redis was last away, then 13 s after their reader
 
 
@@ -45,7 +48,7 @@ class Round:
     behaviours: tuple[str, ...] = ()  # of clients; empty for all
     agents: tuple[str, ...] = ()  # of their requests; empty for those of their behaviour
     settings: Mapping[str, str] = field(default_factory=dict)
-    commands: Mapping[str, str] = field(default_factory=lambda: COMMANDS)
+    commands: Mapping[str, str] = field(default_factory=commands)
 
 
 async def play(round: Round) -> History:
@@ -61,25 +64,40 @@ async def play(round: Round) -> History:
                 web, round.seed, patience=round.patience, behaviours=round.behaviours, agents=round.agents
             )
             group.start_soon(scheduler.inject, name="faults")
-            await _serve(pool, round, scheduler)
+            inspector = Inspector(service, pool)
+            async with anyio.create_task_group() as beside:
+                beside.start_soon(_inspect_now_and_then, inspector, scheduler)
+                await _serve(pool, round, scheduler)
+                beside.cancel_scope.cancel()
             scheduler.enough()
         await service.ready()
+        await inspector.inspect()
         async with service.valkey.look() as look:
             still = await _quiet(service, round.quiet)
+            spoilt = {fault.run_id for fault in scheduler.done}
             history = History(
                 seed=round.seed,
                 requests=pool.requests,
-                stored_runs=await read_stored_runs(look),
+                stored_runs=await read_stored_runs(look, spoilt=spoilt),
                 notes=service.journal.notes(),
                 faults=scheduler.done,
                 immortal=await immortal_keys(look),
                 waiting=still,
+                inspected=inspector.found,
             )
-            history.slips = [*await service.stop(), *_slips(service)]
+            history.exits = await service.stop()
+            history.slips = list(_slips(service))
             history.connections = await _connections_left(look)
         await service.valkey.end(signal.SIGTERM)
         history.processes = await _left(service.mark)
         return history
+
+
+async def _inspect_now_and_then(inspector: Inspector, scheduler: Scheduler) -> None:
+    while True:
+        await asyncio.sleep(INSPECTION_SECONDS)
+        async with scheduler.held_back():
+            await inspector.inspect()
 
 
 async def _serve(pool: ClientPool, round: Round, scheduler: Scheduler) -> None:
@@ -110,9 +128,17 @@ def _slips(service: Service) -> Iterator[str]:
     for process in service.started:
         output = process.output
         for slip in (*SLIPS, "Traceback", "Exception in callback"):
-            if slip in output:
-                at = output.index(slip)
-                yield f"{process.name}: {output[max(0, at - 200) : at + 3_000]}"
+            for found in re.finditer(re.escape(slip), output):
+                told = output[max(0, found.start() - 200) : found.start() + 3_000]
+                if not _was_made_to(output[found.start() :]):
+                    yield f"{process.name}: {told}"
+                    break
+
+
+def _was_made_to(output: str) -> bool:
+    """Whether the traceback with which `output` begins is that of a loop that a fault made stumble."""
+    raised = re.search(r"^\S*(?:Error|Exception\w*): .*$", output, re.MULTILINE)
+    return raised is not None and STUMBLED in raised[0]
 
 
 async def _connections_left(look: Redis) -> int:

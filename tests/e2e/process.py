@@ -43,6 +43,7 @@ class Process:
         self.name = log.stem
         self.settings = settings
         self.url = f"http://127.0.0.1:{settings.get('PORT')}"  # of a web process
+        self.status_url = f"http://127.0.0.1:{settings.get('METRICS_PORT')}"  # of a worker
         self._log = log
         self._family: set[psutil.Process] = set()
         with log.open("wb") as output:

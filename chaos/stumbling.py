@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from shared.observe.supervision import Beat, Loop, Supervisor
 
-OURS = str(Path(__file__).parents[1])
+OURS = tuple(f"{Path(__file__).parents[1] / room}/" for room in ("api", "shared", "worker"))
 LINES = 60  # at most so many lines on
 STUMBLED = "nobody foresaw this"
 

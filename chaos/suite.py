@@ -16,13 +16,13 @@ import anyio
 import psutil
 from redis.asyncio import Redis
 
+from chaos import stumbling
 from chaos.clients import ClientPool
 from chaos.faults import KINDS, Scheduler
 from chaos.history import History
 from chaos.inspection import Inspector
 from chaos.service import MARK, Service, commands, running
 from chaos.stored_runs import immortal_keys, read_stored_runs, waiting
-from chaos.stumbling import STUMBLED
 from chaos.web import opened
 from tests.e2e.service import SLIPS
 
@@ -127,7 +127,7 @@ async def _quiet(service: Service, seconds: float) -> list[str]:
 def _slips(service: Service) -> Iterator[str]:
     for process in service.started:
         output = process.output
-        for slip in (*SLIPS, "Traceback", "Exception in callback"):
+        for slip in (*SLIPS, "Traceback (most", "Exception in callback"):
             for found in re.finditer(re.escape(slip), output):
                 told = output[max(0, found.start() - 200) : found.start() + 3_000]
                 if not _was_made_to(output[found.start() :]):
@@ -137,8 +137,8 @@ def _slips(service: Service) -> Iterator[str]:
 
 def _was_made_to(output: str) -> bool:
     """Whether the traceback with which `output` begins is that of a loop that a fault made stumble."""
-    raised = re.search(r"^\S*(?:Error|Exception\w*): .*$", output, re.MULTILINE)
-    return raised is not None and STUMBLED in raised[0]
+    raised = re.search(r"^\S*Error: ", output, re.MULTILINE)
+    return raised is not None and stumbling.__file__ in output[: raised.start()].splitlines()[-2]
 
 
 async def _connections_left(look: Redis) -> int:

@@ -24,6 +24,7 @@ _NUMBERS = (
     "AUDIT_TTL_MS",
     "BELL_LENGTH",
     "BELL_TTL_MS",
+    "CLOCK_STEP_MS",
     "FORFEIT_MS",
     "LANE_CHECK_MS",
     "OVERTAKE_MS",

@@ -16,6 +16,7 @@ WORKER_MEMORY_MS = (
     600_000  # the API still accepts runs for a dead worker's agents for this long: a deploy may leave no worker
 )
 JOIN_WINDOW_MS = 600_000  # a client's retry joins the run of its first try within this time
+CLOCK_STEP_MS = 7_200_000  # by which Redis's clock may be set, and what must not be forgotten stays
 OVERTAKE_MS = 30_000  # a first try that arrives up to this long after its own retry joins the retry's run
 BELL_LENGTH = 64  # tokens kept per doorbell: more would only wake workers in vain
 BELL_TTL_MS = 60_000  # a token that no worker took is of no use later: workers also poll

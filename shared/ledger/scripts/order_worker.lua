@@ -8,7 +8,7 @@ if ARGV[2] == '' then
   redis.call('HDEL', KEY.orders, ARGV[1])
 else
   redis.call('HSET', KEY.orders, ARGV[1], ARGV[2])
-  redis.call('PEXPIRE', KEY.orders, WORKER_MEMORY_MS)
+  redis.call('PEXPIRE', KEY.orders, WATCH_TTL_MS)
 end
 redis.call('PUBLISH', KEY.control, cjson.encode({worker = ARGV[1]}))
 audit(ARGV[3])

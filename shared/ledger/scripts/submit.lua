@@ -15,10 +15,11 @@ local once = KEY.once .. request.once
 keep_only('hash', once)
 keep_only('string', KEY.session .. request.session)
 keep_only('list', KEY.lane .. request.session)
-local before = redis.call('HMGET', once, 'id', 'digest', 'overtook', 'overtaken')
+local before = redis.call('HMGET', once, 'id', 'digest', 'overtook', 'overtaken', 'until')
+local join = request.join and now < number(before[5], math.huge) -- an earlier release wrote no `until`
 local overtaken = request.counted and now < tonumber(before[3] or 0) and (before[4] or request.id) == request.id
-if (request.join or overtaken) and before[1] and redis.call('EXISTS', KEY.run .. before[1]) == 1 then
-  if not request.join then
+if (join or overtaken) and before[1] and redis.call('EXISTS', KEY.run .. before[1]) == 1 then
+  if not join then
     redis.call('HSET', once, 'overtaken', request.id)
   end
   if before[2] ~= request.digest then
@@ -63,8 +64,10 @@ redis.call('HSET', key,
 redis.call('PEXPIRE', key, keep)
 redis.call('SET', session, request.owner, 'PX', keep)
 redis.call('HDEL', once, 'overtaken')
-redis.call('HSET', once, 'id', request.id, 'digest', request.digest, 'overtook', whole(request.join and now + OVERTAKE_MS or 0))
-redis.call('PEXPIRE', once, whole(request.once_ms))
+redis.call('HSET', once,
+  'id', request.id, 'digest', request.digest, 'overtook', whole(request.join and now + OVERTAKE_MS or 0),
+  'until', whole(now + request.once_ms))
+redis.call('PEXPIRE', once, whole(request.once_ms + CLOCK_STEP_MS))
 for _, index in ipairs({KEY.runs, KEY.owned .. request.owner, KEY.agent .. request.agent, KEY.state .. 'queued'}) do
   redis.call('ZADD', index, score(wall), request.id)
   redis.call('PEXPIRE', index, keep)

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from chaos.service import KEYS
 
 PREFIX = "junk_"  # of the ids of runs that are none
-TTL_MS = 120_000
+TTL_MS = 172_800_000  # longer than what the service writes there: it must not take that with it
 BOUNDED = (KEYS.queue, KEYS.checks, KEYS.deadlines, KEYS.leases)  # without a time to live, by design
 
 VALUES = (
@@ -90,7 +90,7 @@ async def write_junk(look: Redis, random: Random) -> None:
             junk.zadd(key, {run_id: random.choice((1, 2e12))})
             junk.zadd(key, {f"{PREFIX}\udcff".encode(errors="surrogateescape"): 1})
             if key not in BOUNDED:
-                junk.pexpire(key, 3_600_000)
+                junk.pexpire(key, TTL_MS)
         junk.hset(names["workers"], mapping={run_id: random.choice(VALUES)})
         junk.lpush(names["audit"], random.choice(VALUES))
         junk.hset(names["watch"], mapping={random.choice(("at", "lease")): random.choice(VALUES)})

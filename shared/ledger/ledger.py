@@ -207,7 +207,15 @@ class Ledger:
         answers = texts(await self._run("renew", lease_ms, *flat))
         if len(answers) != len(leases):
             raise Unavailable(f"renew answered {len(answers)} of {len(leases)}")
-        return {run_id: _renewal(answer) for run_id, answer in zip(leases, answers, strict=True)}
+        return {run_id: self._renewal(run_id, answer) for run_id, answer in zip(leases, answers, strict=True)}
+
+    def _renewal(self, run_id: str, answer: str) -> Renewal:
+        """A note to stop whose reason cannot be read stops the run, too."""
+        verdict, _, note = answer.partition(":")
+        reason = StopReason.USER if note else None
+        with self._pipe.unreadables.passed_over("run", run_id):
+            reason = StopReason(note) if note else None
+        return Renewal(held=verdict in ("held", "cancel"), done=verdict == "done", cancel=reason)
 
     async def release(self, run_id: str, token: str, *, spend: bool, unstarted: bool = False) -> bool:
         """Hands a run back to its place in the queue; without `spend` the attempt does not count against
@@ -233,12 +241,13 @@ class Ledger:
 
     async def cancel(self, run_id: str, reason: StopReason, *, note: str = "") -> State | None:
         """Notes that the run is to stop; the first reason stays. Returns the run's state, None when there is no such
-        run. `note` is the entry for the audit when the request comes from an operator.
+        run. `note` is the entry for the audit when the request comes from an operator. Raises Unreadable.
 
         The owner of the lease stops the run within milliseconds. A run that still waits ends at the next `take`.
         """
         state = text(await self._run("cancel", run_id, reason.value, note))
-        return State(state) if state else None
+        with self._pipe.unreadables.raised("run", run_id):
+            return State(state) if state else None
 
     async def record(self, run_id: str) -> RunRecord | None:
         """The record of a run; None when the ledger has none, or keeps it no longer. Raises Unreadable."""
@@ -316,10 +325,3 @@ def _remembered_turn(turn: Turn) -> str:
     if turn.parts and len(whole.encode()) > PARTS_BYTES:
         return turn.model_copy(update={"parts": ()}).model_dump_json()
     return whole
-
-
-def _renewal(answer: str) -> Renewal:
-    verdict, _, reason = answer.partition(":")
-    return Renewal(
-        held=verdict in ("held", "cancel"), done=verdict == "done", cancel=StopReason(reason) if reason else None
-    )

@@ -14,7 +14,7 @@ from shared.redis.keys import Keys
 from shared.redis.pipe import Pipe
 from shared.redis.replies import mapping, text
 from shared.run.errors import TooManyPauses
-from shared.run.states import ENDS, State
+from shared.run.states import ENDS
 
 AT_ONCE = 1_000  # runs whose patience one script restarts: Redis serves no other client meanwhile
 
@@ -97,7 +97,7 @@ class Operations:
         """Deletes a run that has ended, and its log. Raises Unavailable; the caller may then repeat it."""
         entry = audit_entry(AuditAction.DELETE_RUN, run_id, who=who)
         state = text(await self._pipe.run(self._scripts["delete"], args=(run_id, entry)))
-        if state and State(state) not in ENDS:
+        if state and state not in ENDS:
             return Deletion.NOT_ENDED
         await self._log.discard(run_id)  # also without a record: an earlier try may have deleted the record only
         return Deletion.DONE if state else Deletion.NO_RUN

@@ -5,8 +5,11 @@ if not owns(id, token) then
   return 0
 end
 local known = record(id, 'attempt', 'begun', 'tries', 'losses')
+if not known[1] then
+  return 0 -- its record is spoilt: whoever claims it next ends it
+end
 if ARGV[3] == '1' and known[1] ~= known[2] then -- not when the call comes again
-  redis.call('HSET', KEY.run .. id, 'tries', math.max(1, known[3] - 1), 'losses', math.max(0, number(known[4], 0) - 1))
+  redis.call('HSET', KEY.run .. id, 'tries', math.max(1, number(known[3], 1) - 1), 'losses', math.max(0, number(known[4], 0) - 1))
 end
 begin(id, known[1])
 return 1

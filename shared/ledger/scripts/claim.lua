@@ -106,7 +106,7 @@ local function give(id, run, policy, ending)
   if begun then
     begin(id, attempt)
   end
-  redis.call('PEXPIRE', key, run.keep)
+  prolong_key(key, run.keep)
   leave(id, run)
   lease_until(id, run.agent, token, now + lease, run.keep)
   if from == 'queued' and not ending then

@@ -46,7 +46,7 @@ local function record(id, ...)
   if not values.err then
     return values
   end
-  return string.find(values.err, 'WRONGTYPE', 1, true) and {} or error(values.err)
+  return string.find(tostring(values.err), 'WRONGTYPE', 1, true) and {} or error(values.err)
 end
 
 -- Deletes a key that holds another type, so that one spoilt list of a session spoils no more than itself.
@@ -55,6 +55,15 @@ local function keep_only(kind, key)
   found = type(found) == 'table' and found.ok or found
   if found ~= kind and found ~= 'none' then
     redis.call('DEL', key)
+  end
+end
+
+-- Lets a key that several runs share live for `keep` ms more at least. No run shortens what others need, and a spoilt `keep` is none.
+local function prolong_key(key, keep)
+  keep = number(keep, 0)
+  keep = keep > 0 and keep or UNREADABLE_TTL_MS
+  if redis.call('PTTL', key) < keep then
+    redis.call('PEXPIRE', key, whole(keep))
   end
 end
 
@@ -70,7 +79,7 @@ local function move(id, to)
   local at = number(run[2]) or number(run[3]) -- an earlier release wrote only `queued`, in whole ms
   if at then
     redis.call('ZADD', KEY.state .. to, at, id)
-    redis.call('PEXPIRE', KEY.state .. to, run[4])
+    prolong_key(KEY.state .. to, run[4])
   end
   return from
 end

@@ -15,9 +15,10 @@ end
 
 local fields = redis.call('HMGET', key, 'session', 'keep', 'queued', 'started', 'tries', 'agent', 'patience')
 -- While it waited it was kept for its patience, too. From now on it is kept for the retention, less long than its log.
-local session, keep = fields[1], whole(fields[2] - number(fields[7], 0))
+local session, keep = fields[1] or '', number(fields[2], 0) - number(fields[7], 0)
+keep = whole(keep > 0 and keep or UNREADABLE_TTL_MS) -- its record may be spoilt
 redis.call('HSET', key, 'ended', whole(wall), 'code', ending.code)
-redis.call('ZREMRANGEBYSCORE', KEY.state .. ending.state, '-inf', score(wall - keep))
+redis.call('ZREMRANGEBYSCORE', KEY.state .. ending.state, '-inf', score(wall - tonumber(keep)))
 tally(ending.state, 1)
 redis.call('PEXPIRE', key, keep)
 
@@ -25,11 +26,11 @@ redis.call('PEXPIRE', key, keep)
 -- arq knows no job that ended without a start, so a run that never started reports its end as its start.
 local result = string.format(
   '{"t":%s,"f":"%s","a":["%s"],"k":{},"et":%s,"s":%s,"r":"%s","st":%s,"ft":%s,"q":"%s","id":"%s"}',
-  fields[5], ending.job, id, fields[3], tostring(ending.state == 'completed'), ending.state, fields[4] or whole(wall), whole(wall), KEY.queue, id)
+  number(fields[5], 0), ending.job, id, number(fields[3]) and fields[3] or whole(wall), tostring(ending.state == 'completed'), ending.state, number(fields[4]) and fields[4] or whole(wall), whole(wall), KEY.queue, id)
 redis.call('SET', KEY.result .. id, result, 'PX', keep)
 redis.call('DEL', KEY.job .. id, KEY.retry .. id)
 redis.call('ZREM', KEY.attended, id)
-unlease(id, fields[6])
+unlease(id, fields[6] or '')
 
 keep_only('list', KEY.lane .. session)
 local fresh = #ARGV - 6

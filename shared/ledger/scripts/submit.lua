@@ -70,7 +70,7 @@ redis.call('HSET', once,
 redis.call('PEXPIRE', once, whole(request.once_ms + CLOCK_STEP_MS))
 for _, index in ipairs({KEY.runs, KEY.owned .. request.owner, KEY.agent .. request.agent, KEY.state .. 'queued'}) do
   redis.call('ZADD', index, score(wall), request.id)
-  redis.call('PEXPIRE', index, keep)
+  prolong_key(index, keep)
 end
 -- Not the index of its state: a run may wait behind a pause for longer than the other indexes keep it.
 for _, index in ipairs({KEY.runs, KEY.owned .. request.owner, KEY.agent .. request.agent}) do
@@ -85,7 +85,7 @@ end
 
 redis.call('SET', KEY.job .. request.id, request.job, 'PX', keep)
 redis.call('RPUSH', lane, request.id)
-redis.call('PEXPIRE', lane, keep)
+prolong_key(lane, keep)
 if turn(request.session) == request.id then
   ready(request.id)
 else

@@ -14,13 +14,13 @@ end
 -- Adds a run, an owner or an agent to a list that lives as long as the record of the run for which it is added.
 local function list(key, at, name, keep)
   redis.call('ZADD', key, at, name)
-  redis.call('PEXPIRE', key, keep)
+  prolong_key(key, keep)
 end
 
 -- Adds an owner or an agent to those that are served in turn; one that is there already keeps its turn.
 local function take_turns(key, name, keep)
   redis.call('ZADD', key, 'NX', score(now), name)
-  redis.call('PEXPIRE', key, keep)
+  prolong_key(key, keep)
 end
 
 -- Removes a run from the places where it waits. `run` has its agent and owner.
@@ -70,7 +70,7 @@ local function prolong(id, run)
   for _, key in ipairs({
     KEY.run .. id, KEY.job .. id, KEY.lane .. run.session, KEY.session .. run.session, KEY.state .. 'queued', KEY.turns,
     KEY.line .. run.agent, KEY.ready .. run.agent, KEY.owners .. run.agent, waiting(run.agent, run.owner)}) do
-    redis.call('PEXPIRE', key, run.keep)
+    prolong_key(key, run.keep)
   end
   list(KEY.agents, score(now), run.agent, run.keep)
 end
@@ -99,16 +99,24 @@ local function has_turn(id, run)
   local first = turn(run.session)
   if not first then
     redis.call('RPUSH', KEY.lane .. run.session, id)
-    redis.call('PEXPIRE', KEY.lane .. run.session, run.keep)
+    prolong_key(KEY.lane .. run.session, run.keep)
   end
   return not first or first == id
+end
+
+-- As `ready`. A run whose record is spoilt is left to the janitor, which ends it at once.
+local function ready_or_spoilt(id)
+  if not pcall(ready, id) then
+    redis.call('ZREM', KEY.checks, id)
+    redis.call('ZADD', KEY.deadlines, score(now), id)
+  end
 end
 
 local function promote(session)
   local first = turn(session)
   local run = first and record(first, 'state', 'queued_until') or {}
   if run[1] == 'queued' and run[2] == '0' then -- not a run that an owner has claimed before its turn in order to end it
-    ready(first)
+    ready_or_spoilt(first)
   end
 end
 
@@ -134,7 +142,7 @@ local function watch(lease)
   if lease > 0 and number(known[1], 0) > lease / 2 then
     for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEY.leases, '-inf', score(now + lease))) do
       local run = record(id, 'agent', 'token', 'keep')
-      if run[1] and run[3] then
+      if run[1] and number(run[3]) then
         lease_until(id, run[1], run[2] or '', now + lease, run[3])
       end
     end

@@ -256,6 +256,8 @@ def faulty(index: IndexedHistory) -> Iterator[Violation]:
     for _, reading in index.readings():
         for fault in reading.faults:
             yield Violation("answers that must not be", reading.run_id, fault)
+        if reading.outcome == "unreadable" and not reading.run_id:
+            yield Violation("answers that must not be", "", "the run cannot be read, and no fault has spoilt it")
 
 
 def misread(index: IndexedHistory) -> Iterator[Violation]:
@@ -398,19 +400,27 @@ RULES: tuple[Callable[[IndexedHistory], Iterator[Violation]], ...] = (
 
 
 def violations(history: History) -> list[Violation]:
-    """A run whose record a fault has spoilt may end as it can, but its client must learn of an end, and every other run
-    is judged as if there had been no such fault."""
-    whole, index = IndexedHistory(history), IndexedHistory(_unspoilt(history))
+    """A run that a fault has spoilt may end as it can, but its clients must learn of an end, and every other run is
+    judged as if there had been no such fault."""
+    index = IndexedHistory(_unspoilt(history))
     found = [violation for rule in RULES for violation in rule(index)]
-    return [*found, *(violation for violation in hung(whole) if violation.run_id in history.spoilt)]
+    return [*found, *hung(IndexedHistory(_spoilt(history)))]
 
 
 def _unspoilt(history: History) -> History:
     spoilt = history.spoilt
-    requests = [one for one in history.requests if not spoilt & {reading.run_id for reading in one.readings}]
+    runs = [run for run in history.stored_runs if run.run_id not in spoilt]
     return replace(
-        history, requests=requests, stored_runs=[run for run in history.stored_runs if run.run_id not in spoilt]
+        history, stored_runs=runs, requests=[one for one in history.requests if not _is_spoilt(one, history)]
     )
+
+
+def _spoilt(history: History) -> History:
+    return replace(history, requests=[one for one in history.requests if _is_spoilt(one, history)])
+
+
+def _is_spoilt(request: ClientRequest, history: History) -> bool:
+    return request.order in history.spoilt.values()
 
 
 def counted(found: list[Violation]) -> Mapping[str, int]:

@@ -169,6 +169,8 @@ class Client:
         code = await error_code(answer)
         if "x-run-id" in answer.headers and piece is not None:
             piece.end = code
+        elif code == "unreadable" and piece is not None:
+            piece.end = code  # it says that trying again is of no use
         elif answer.status_code not in NOT_TAKEN:
             reading.faults.append(f"{answer.request.method} {answer.request.url.path}: {answer.status_code} {code}")
 

@@ -7,6 +7,7 @@ so there is at most one fault of each group at any time.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -16,11 +17,13 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import cast
 
 import anyio
 from redis.exceptions import RedisError
 
 from chaos.junk import PREFIX, spoil, write_junk
+from chaos.script import Order
 from chaos.service import DESCRIPTORS, KEYS, SETTINGS, WORK, WORK_BYTES, Service, mounting
 from chaos.valkey import FAKETIME
 from shared.redis.pipe import Pipe
@@ -32,18 +35,25 @@ from tests.e2e.process import ROOT, Process
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault, from `begun` to `mended` (ms since the epoch). `pid` is that of the process it struck, or 0; `run_id`
-    that of the run whose record it spoilt, or empty."""
+    """A fault, from `begun` to `mended` (ms since the epoch). `pid` is that of the process it struck, or 0."""
 
     kind: str
     begun: int
     mended: int
     pid: int = 0
-    run_id: str = ""
+    spoilt: Spoilt | None = None
+
+
+@dataclass(frozen=True)
+class Spoilt:
+    """A run whose record or log got junk, and what its client had ordered."""
+
+    run_id: str
+    order: Order
 
 
 class Faults:
-    """One method per fault. Each returns the pid it struck, or 0; `record_spoilt` the id of the run, or an empty text."""
+    """One method per fault. Each returns the pid it struck, or 0, or what it spoilt."""
 
     def __init__(self, service: Service, seed: str, *, pace: float = 1.0) -> None:
         """`pace`: share of its usual time that a fault lasts. A fault that has to outlast a lease is not shortened."""
@@ -189,7 +199,7 @@ class Faults:
                 await pipe.command("AUTH", "administrator", "secret")
             await pipe.command(*["ACL", "SETUSER", "default", "~*", "&*", "+@all"])
 
-    async def record_spoilt(self) -> str:
+    async def record_spoilt(self) -> Spoilt | int:
         """Of a run that waits or runs. Only that run may suffer from it."""
         with suppress(Unavailable, RedisError, OSError):
             async with self._service.valkey.look() as look:
@@ -199,10 +209,12 @@ class Faults:
                 ]
                 chosen: list[str] = [run_id.decode() for run_id in ids if not run_id.startswith(PREFIX.encode())]
                 if chosen:
-                    run_id: str = self._random.choice(chosen)
-                    await spoil(look, run_id, self._random)
-                    return run_id
-        return ""
+                    run_id = self._random.choice(chosen)
+                    spec = await cast("Awaitable[bytes | None]", look.hget(KEYS.run(run_id), "spec"))
+                    if spec:
+                        await spoil(look, run_id, self._random)
+                        return Spoilt(run_id, Order.of(json.loads(spec)["message"]))
+        return 0
 
     async def redis_littered(self) -> int:
         with suppress(Unavailable, RedisError, OSError):  # Redis may be away: a fault of another group
@@ -450,8 +462,8 @@ class Scheduler:
             return iter(random.sample(kinds, len(kinds)))
         return iter(lambda: random.choice(kinds), None)
 
-    async def _inject(self, kind: str, strike: Callable[[], Awaitable[int | str]]) -> None:
+    async def _inject(self, kind: str, strike: Callable[[], Awaitable[int | Spoilt]]) -> None:
         begun = now_ms()
         struck = await strike()
-        pid, run_id = (0, struck) if isinstance(struck, str) else (struck, "")
-        self.done.append(Fault(kind, begun, now_ms(), pid, run_id))
+        pid, spoilt = (struck, None) if isinstance(struck, int) else (0, struck)
+        self.done.append(Fault(kind, begun, now_ms(), pid, spoilt))

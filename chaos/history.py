@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chaos.faults import Fault
@@ -128,6 +128,6 @@ class History:
     inspected: Sequence[Inspected] = ()  # processes that were alive when all faults were mended
 
     @property
-    def spoilt(self) -> frozenset[str]:
-        """The runs whose records a fault spoilt."""
-        return frozenset(fault.run_id for fault in self.faults if fault.run_id)
+    def spoilt(self) -> Mapping[str, Order]:
+        """The runs whose records or logs a fault spoilt, by their ids, and their orders."""
+        return {fault.spoilt.run_id: fault.spoilt.order for fault in self.faults if fault.spoilt}

@@ -74,7 +74,7 @@ async def play(round: Round) -> History:
         await inspector.inspect()
         async with service.valkey.look() as look:
             still = await _quiet(service, round.quiet)
-            spoilt = {fault.run_id for fault in scheduler.done}
+            spoilt = {fault.spoilt.run_id for fault in scheduler.done if fault.spoilt}
             history = History(
                 seed=round.seed,
                 requests=pool.requests,
@@ -137,8 +137,8 @@ def _slips(service: Service) -> Iterator[str]:
 
 def _was_made_to(output: str) -> bool:
     """Whether the traceback with which `output` begins is that of a loop that a fault made stumble."""
-    raised = re.search(r"^\S*Error: ", output, re.MULTILINE)
-    return raised is not None and stumbling.__file__ in output[: raised.start()].splitlines()[-2]
+    entry, *_ = re.split(r"^\d{4}-\d\d-\d\dT", output, maxsplit=1, flags=re.MULTILINE)
+    return stumbling.__file__ in entry and "in _line" in entry
 
 
 async def _connections_left(look: Redis) -> int:

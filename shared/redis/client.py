@@ -136,8 +136,11 @@ async def blocking_pop(redis: Redis, keys: list[str], *, seconds: float) -> None
     """Waits up to `seconds` for an element of any of the lists and takes it. Occupies a connection of the client
     meanwhile. Raises Unavailable."""
     with redis_errors_as_unavailable():
-        # redis-py's annotations allow whole seconds only, and a result that is not awaitable.
-        await cast("Awaitable[object]", redis.blpop(keys, timeout=seconds))  # type: ignore[arg-type]
+        try:
+            # redis-py's annotations allow whole seconds only, and a result that is not awaitable.
+            await cast("Awaitable[object]", redis.blpop(keys, timeout=seconds))  # type: ignore[arg-type]
+        except UNREADABLE as why:  # redis-py expects another type
+            raise unexpected(why) from why
 
 
 class TripInstrumentation(Protocol):

@@ -103,8 +103,8 @@ def outcome_of(phase: str, code: str | None) -> str | None:
 
 @dataclass(frozen=True)
 class Inspected:
-    """A process that was alive when all faults had been mended for 15 s, or as soon as all processes served. `mended`
-    is ms since the epoch."""
+    """A process that was alive when the time to recover from the faults was over, or as soon as all processes served.
+    `mended` is ms since the epoch."""
 
     name: str
     mended: int

@@ -18,13 +18,14 @@ from chaos.web import opened
 from shared.run.clock import now_ms
 from tests.e2e.process import Process
 
-PATIENCE_SECONDS = 15.0  # after the last fault was mended
 TICK_SECONDS = 0.2
 FIRST_NUMBER = 800_000  # of the clients that inspect; others have lower numbers
 
 
 class Inspector:
-    def __init__(self, service: Service, pool: ClientPool) -> None:
+    def __init__(self, service: Service, pool: ClientPool, patience: float) -> None:
+        """`patience`: how many seconds after the last fault was mended a process may need until it serves."""
+        self._patience = patience
         self._service = service
         self._pool = pool
         self._numbers = iter(range(FIRST_NUMBER, 1_000_000))
@@ -35,7 +36,7 @@ class Inspector:
         meanwhile."""
         mended, before = now_ms(), await self._started()
         webs = set[str]()
-        with anyio.move_on_after(PATIENCE_SECONDS):
+        with anyio.move_on_after(self._patience):
             while len(webs) < len(self._webs) or not _all_more(before, await self._started()):
                 async with anyio.create_task_group() as asking:
                     for url in self._webs:

@@ -43,6 +43,7 @@ class Round:
     seconds: float = 600.0  # no new client after that
     patience: float = 90.0  # a client that has no end by then is hung
     quiet: float = QUIET_SECONDS  # for runs that still go on when the last client has left
+    recovery: float = 15.0  # from the last fault until every process serves
     kinds: tuple[str, ...] = KINDS
     once: bool = False  # each fault once and briskly; clients come until the last is mended, `runs` of them at least
     behaviours: tuple[str, ...] = ()  # of clients; empty for all
@@ -64,7 +65,7 @@ async def play(round: Round) -> History:
                 web, round.seed, patience=round.patience, behaviours=round.behaviours, agents=round.agents
             )
             group.start_soon(scheduler.inject, name="faults")
-            inspector = Inspector(service, pool)
+            inspector = Inspector(service, pool, round.recovery)
             async with anyio.create_task_group() as beside:
                 beside.start_soon(_inspect_now_and_then, inspector, scheduler)
                 await _serve(pool, round, scheduler)

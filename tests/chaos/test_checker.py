@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from chaos.checker import MUST_BE_ZERO, counted, violations
-from chaos.faults import Fault
-from chaos.history import ClientRequest, Entry, History, Piece, Reading, StoredRun
+from chaos.faults import Fault, Spoilt
+from chaos.history import ClientRequest, Entry, History, Inspected, Piece, Reading, StoredRun
 from chaos.journal import Note
 from chaos.script import Order, script
+from chaos.service import Exit
 
 ORDER = Order(7, "chatty")
 TEXT = script(ORDER).text
@@ -237,11 +238,41 @@ def test_runs_of_a_session() -> None:
         ({"immortal": ["a", "b"]}, "keys without a time to live"),
         ({"waiting": ["queue: x"]}, "runs or readers still waited for"),
         ({"connections": 3}, "connections left"),
+        ({"inspected": [Inspected("web-0", 1, healthy=False, served=False)]}, "processes that did not serve"),
+        (
+            {"inspected": [Inspected("web-0", 1, healthy=True, served=False)]},
+            "processes deaf while their health check said 200",
+        ),
+        ({"exits": [Exit("web-0", 1, "runrelay: these loops are stuck")]}, "processes that ended by themselves"),
+        ({"exits": [Exit("web-0", 1, "run.started")]}, "exits without a line that says why"),
         ({"slips": ["Traceback"]}, "things no process may say"),
     ],
 )
 def test_what_may_not_be_left(left: dict[str, object], count: str) -> None:
     assert count in broken(replace(history(stored(*GOOD)), **left))  # type: ignore[arg-type]
+
+
+def test_a_process_that_serves_or_says_why_it_ended() -> None:
+    served = Inspected("web-0", 1, healthy=True, served=True)
+    assert broken(replace(history(stored(*GOOD)), inspected=[served])) == {}
+    told = broken(replace(history(stored(*GOOD)), exits=[Exit("web-0", 1, "runrelay: these loops are stuck")]))
+    assert told == {"processes that ended by themselves": 1}
+
+
+def spoilt(order: Order) -> Fault:
+    return Fault("record_spoilt", 1, 2, spoilt=Spoilt(RUN, order))
+
+
+def test_a_spoilt_run_may_end_as_it_can_but_its_client_learns_of_it() -> None:
+    faults = [spoilt(ORDER)]
+    assert broken(replace(history(stored(*GOOD), reading(outcome="unreadable")), faults=faults)) == {}
+    assert broken(replace(history(stored(*GOOD), reading(outcome="hung")), faults=faults)) == {"clients hung": 1}
+
+
+def test_a_spoilt_run_excuses_no_other() -> None:
+    other = Fault("record_spoilt", 1, 2, spoilt=Spoilt("chatcmpl_8", Order(8, "mute")))
+    lost = Reading(ORDER.seed, outcome="unreadable")
+    assert broken(replace(history(stored(*GOOD), lost), faults=[other])) == {"answers that must not be": 1}
 
 
 def test_every_count_is_known() -> None:

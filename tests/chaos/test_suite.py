@@ -40,6 +40,7 @@ async def test_a_relay_without_gap_fill_is_caught(tmp_path: Path) -> None:
             workers=1,
             patience=5,
             quiet=0,
+            recovery=0,
             kinds=("pubsub_killed",),
             behaviours=("streams",),
             commands={**COMMANDS, "web": "python -m tests.chaos.broken_api"},
@@ -60,6 +61,7 @@ async def test_a_worker_without_a_fence_is_caught(tmp_path: Path) -> None:
             apis=1,
             workers=2,
             quiet=1,
+            recovery=0,
             kinds=("worker_paused",),
             behaviours=("leaves and returns",),
             agents=("again",),
@@ -73,3 +75,22 @@ async def test_a_worker_without_a_fence_is_caught(tmp_path: Path) -> None:
         if "logs with wrong text" in broken(await play(round)):
             return
     raise AssertionError("no round has a log with wrong text")
+
+
+async def test_a_deaf_worker_is_caught(tmp_path: Path) -> None:
+    """One of two stops claiming runs after a while. The other does all of them, so no client notices."""
+    history = await play(
+        Round(
+            seed=1,
+            runs=60,
+            clients=20,
+            folder=tmp_path,
+            apis=1,
+            workers=2,
+            recovery=3,
+            kinds=(),
+            behaviours=("streams",),
+            commands={**COMMANDS, "worker": "python -m tests.chaos.deaf_worker"},
+        )
+    )
+    assert broken(history) == {"processes deaf while their health check said 200": 1}

@@ -57,7 +57,7 @@ class Client:
         request, reading = self.request, self.reading()
         body = {"agent": request.agent, "input": request.order.message, "session": request.session}
         body = {name: value for name, value in body.items() if value is not None}
-        while not reading.run_id:
+        while not reading.run_id and reading.outcome == "hung":
             with self._patient(reading):
                 async with self._web.request("POST", RUNS, body=body, headers=self._headers()) as answer:
                     if answer.status_code == 202:
@@ -76,8 +76,8 @@ class Client:
     async def cancel(self, run_id: str) -> None:
         """Posts the cancel until the service has accepted it."""
         self.request.cancelled = True
-        reading, accepted = self.request.readings[0], False
-        while not accepted:
+        reading, accepted = self.request.readings[0], not run_id
+        while not accepted and reading.outcome != "unreadable":
             with self._patient(reading):
                 async with self._web.request("POST", f"{RUNS}/{run_id}/cancel") as answer:
                     accepted = answer.status_code in (200, 202)
@@ -169,8 +169,8 @@ class Client:
         code = await error_code(answer)
         if "x-run-id" in answer.headers and piece is not None:
             piece.end = code
-        elif code == "unreadable" and piece is not None:
-            piece.end = code  # it says that trying again is of no use
+        elif code == "unreadable":  # it says that trying again is of no use
+            reading.outcome = code
         elif answer.status_code not in NOT_TAKEN:
             reading.faults.append(f"{answer.request.method} {answer.request.url.path}: {answer.status_code} {code}")
 

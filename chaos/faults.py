@@ -201,6 +201,7 @@ class Faults:
 
     async def record_spoilt(self) -> Spoilt | int:
         """Of a run that waits or runs. Only that run may suffer from it."""
+        spoilt = None
         with suppress(Unavailable, RedisError, OSError):
             async with self._service.valkey.look() as look:
                 ids = [
@@ -212,9 +213,9 @@ class Faults:
                     run_id = self._random.choice(chosen)
                     spec = await cast("Awaitable[bytes | None]", look.hget(KEYS.run(run_id), "spec"))
                     if spec:
+                        spoilt = Spoilt(run_id, Order.of(json.loads(spec)["message"]))
                         await spoil(look, run_id, self._random)
-                        return Spoilt(run_id, Order.of(json.loads(spec)["message"]))
-        return 0
+        return spoilt or 0
 
     async def redis_littered(self) -> int:
         with suppress(Unavailable, RedisError, OSError):  # Redis may be away: a fault of another group

@@ -82,8 +82,9 @@ def _entry(raw: str) -> Entry:
 
 async def immortal_keys(look: Redis) -> list[str]:
     """Keys that would stay for ever: they have no time to live, and nothing else bounds them."""
-    names = [key.decode() async for key in look.scan_iter(count=1_000)]
-    return [name for name in names if name not in BOUNDED and await look.ttl(name) == -1]
+    keys = [key async for key in look.scan_iter(count=1_000)]
+    bounded = {name.encode() for name in BOUNDED}
+    return [repr(key) for key in keys if key not in bounded and await look.ttl(key) == -1]
 
 
 def _is_junk(run_id: bytes) -> bool:

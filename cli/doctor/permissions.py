@@ -38,6 +38,7 @@ def tried(key: str, channel: str) -> Sequence[Command]:
         ("EXISTS", (string,)),
         ("HSET", (mapping, "f", "1")),
         ("PEXPIRE", (mapping, TTL_MS)),
+        ("PTTL", (mapping,)),
         ("HSETNX", (mapping, "f", "1")),
         ("HINCRBY", (mapping, "f", 1)),
         ("HGET", (mapping, "f")),

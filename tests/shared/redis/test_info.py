@@ -16,7 +16,7 @@ async def test_what_a_redis_says_of_itself(broker: Broker, pipe: Pipe) -> None:
     if isinstance(broker, FakeBroker):
         assert (seen.version, seen.memory_bytes, seen.clients) == (None, None, None)
         return
-    assert (seen.version or "").startswith("Valkey ")
+    assert (seen.version or "").startswith(("Valkey ", "Redis "))
     assert (seen.memory_bytes or 0) > 0
     assert (seen.clients or 0) > 0
     assert seen.max_memory_bytes == 0

@@ -17,11 +17,13 @@ from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 
+CLUSTER_BUS = 10_000  # so much above its port a node of a cluster listens, too
+
 
 @contextmanager
 def server(binary: str, folder: Path, *options: str) -> Iterator[str]:
     """A server with these options. Yields its URL when it answers, also if it only refuses."""
-    port = free_port()
+    port = free_port(CLUSTER_BUS)
     command = [binary, "--port", str(port), "--save", "", "--dir", str(folder), *options]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         try:

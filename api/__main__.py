@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 from api.app import Application, create_app
 from api.fleet.api_metrics import ApiMetrics
 from api.fleet.departure import Departure
-from shared.bind import bind, is_loopback
+from shared.bind import bind, is_loopback, let_no_more_in
 from shared.http_connections import bounded, raise_descriptor_limit
 from shared.ledger.presence import process_name
 from shared.observe.garbage import freeze_startup_objects
@@ -37,6 +37,7 @@ logger = structlog.get_logger()
 LOOK_SECONDS = 0.2  # uvicorn sets a flag when it is to stop, and no event
 PATIENCE_SECONDS = 2.5  # of a call for Redis: clients get their 503 within 3 s
 CLOSE_SECONDS = 1.0  # for the connections to Redis, which may be away
+ACCEPT_SECONDS = 0.1  # for the connections that have begun when the process stops
 FAREWELL_SECONDS = 1.0  # in which the last frames reach their clients
 
 
@@ -86,6 +87,12 @@ class LameDuckServer(uvicorn.Server):
         else:
             self._departure.announced = True
             self.leaves_at = time.monotonic() + self._seconds
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for one in sockets or ():
+            let_no_more_in(one)
+        await anyio.sleep(ACCEPT_SECONDS)
+        await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         if time.monotonic() > self.leaves_at:

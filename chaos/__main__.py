@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from pathlib import Path
+from shutil import copytree, ignore_patterns
 from tempfile import TemporaryDirectory
 
 import uvloop
@@ -59,8 +60,7 @@ def _print_round(history: History, folder: Path, keep: Path | None) -> None:
     for run_id in dict.fromkeys(violation.run_id for violation in found[:REPORTED_RUNS]):
         print(*run_report(history, run_id), sep="\n")
     if found and keep is not None:
-        for log in folder.glob("*.log"):
-            (keep / log.name).write_bytes(log.read_bytes())
+        copytree(folder, keep / str(history.seed), ignore=ignore_patterns("appendonlydir"), dirs_exist_ok=True)
     sys.stdout.flush()
 
 
@@ -75,7 +75,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=7_200, help="no new client after that")
     parser.add_argument("--faults", help=f"only these, separated by commas; of {', '.join(KINDS)}; empty for none")
     parser.add_argument("--only", help=f"only such clients, separated by commas; of {', '.join(BEHAVIOURS)}")
-    parser.add_argument("--keep", type=Path, help="a folder for the logs of a round that broke a promise")
+    parser.add_argument("--keep", type=Path, help="a folder for the logs of rounds that broke a promise")
     return parser.parse_args()
 
 

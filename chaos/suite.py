@@ -97,8 +97,9 @@ async def play(round: Round) -> History:
 async def _inspect_now_and_then(inspector: Inspector, scheduler: Scheduler) -> None:
     while True:
         await asyncio.sleep(INSPECTION_SECONDS)
-        async with scheduler.held_back():
-            await inspector.inspect()
+        with anyio.CancelScope(shield=True):  # an inspection that has begun is ended
+            async with scheduler.held_back():
+                await inspector.inspect()
 
 
 async def _serve(pool: ClientPool, round: Round, scheduler: Scheduler) -> None:

@@ -1,13 +1,16 @@
-"""Binds the port before a process opens anything else. When uvicorn binds a port that is in use, the operator gets a
-traceback."""
+"""Binds the port before a process opens anything else, because the operator gets a traceback when uvicorn binds a port
+that is in use; and leaves it without resetting a connection."""
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import socket
+import struct
+import sys
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from ipaddress import ip_address
 
 from shared.run.errors import SettingsError
@@ -51,6 +54,32 @@ def _bound(family: socket.AddressFamily, address: Address) -> socket.socket:
         bound.bind(address)
         stack.pop_all()
     return bound
+
+
+def let_no_more_in(listening: socket.socket) -> None:
+    """From now on no client can begin a connection to the socket; those that have begun may be accepted.
+
+    A socket that is closed at once resets the connections in its queue, and a proxy takes that for a failure of the
+    request that it has sent already. The kernel drops their beginnings here instead, so these clients try again a
+    second later, and find the socket closed: then a proxy tries another process. Only Linux can do this.
+    """
+    if sys.platform == "linux":
+        program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in _DROP_BEGINNINGS))
+        filter = struct.pack("HP", len(_DROP_BEGINNINGS), ctypes.addressof(program))
+        with suppress(OSError):  # a sandbox may forbid it
+            listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter)
+
+
+_SO_ATTACH_FILTER = 26  # asm-generic/socket.h; Python has no name for it
+
+# A classic BPF program (linux/filter.h): operation, where to go if true and if false, operand. A packet begins with its
+# TCP header, whose byte 13 has the flags.
+_DROP_BEGINNINGS = (
+    (0x30, 0, 0, 13),  # load the flags
+    (0x45, 0, 1, 0x02),  # is it SYN?
+    (0x06, 0, 0, 0),  # then drop the packet
+    (0x06, 0, 0, 0xFFFFFFFF),  # else pass all of it
+)
 
 
 def is_loopback(host: str) -> bool:

@@ -97,7 +97,7 @@ class Load:
                     self.failed.append(f"{answer.status_code}: {answer.text[:300]}")
 
 
-@pytest.mark.parametrize("proxy", ["haproxy", "caddy"])  # nginx has no health checks: see the page
+@pytest.mark.parametrize("proxy", ["nginx", "haproxy", "caddy"])
 def test_a_rolling_deploy_fails_no_request(proxy: str, tmp_path: Path) -> None:
     if not shutil.which(proxy):
         pytest.skip(f"{proxy} is not installed")

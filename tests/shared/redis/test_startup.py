@@ -62,7 +62,7 @@ async def test_a_wrong_password_is_told_and_not_shown(valkey_binary: str, tmp_pa
 @pytest.mark.parametrize("setting", ["REDIS_URL", "EVENTS_REDIS_URL"])
 async def test_a_cluster_is_refused(valkey_binary: str, tmp_path: Path, setting: str) -> None:
     with (
-        server(valkey_binary, tmp_path, "--cluster-enabled", "yes", "--cluster-port", str(free_port())) as url,
+        server(valkey_binary, tmp_path, "--cluster-enabled", "yes") as url,
         pytest.raises(SettingsError, match=f"{setting}: .* a node of a cluster"),
     ):
         await check_redis(**{setting: url})

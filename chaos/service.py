@@ -80,7 +80,7 @@ class Exit:
     @property
     def told(self) -> bool:
         """Whether the line says why."""
-        return self.line.startswith("runrelay: ") or "Error" in self.line
+        return self.line.startswith("runrelay: ")
 
 
 @dataclass

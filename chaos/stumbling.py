@@ -4,6 +4,7 @@ a random line of our code, which it reaches next.
 
 from __future__ import annotations
 
+import linecache
 import os
 import runpy
 import signal
@@ -54,13 +55,19 @@ class Stumbling:
         self._traced.add(frame)
         return self._line
 
-    def _line(self, _frame: FrameType, event: str, _argument: object) -> Any:
+    def _line(self, frame: FrameType, event: str, _argument: object) -> Any:
         self._lines -= event == "line"
-        if self._lines <= 0:
+        if self._lines <= 0 and not _may_leave_block(frame):
             sys.settrace(None)
             self._traced = set()
             raise self._random.choice((RuntimeError, KeyError, ValueError, AttributeError, OSError))(STUMBLED)
         return self._line
+
+
+def _may_leave_block(frame: FrameType) -> bool:
+    """Whether this may be the end of a `with` block: Python reports its first line once more, and an exception that a
+    trace function raises there would leave the block without its exit, as no other exception does."""
+    return linecache.getline(frame.f_code.co_filename, frame.f_lineno).lstrip().startswith(("with ", "async with "))
 
 
 def _frames(coroutine: object) -> Iterator[FrameType]:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Protocol
 
 import anyio
@@ -156,7 +157,8 @@ class Supervisor:
 @contextmanager
 def ending_in_words() -> Iterator[None]:
     """Ends the process with one line, and no traceback, when the block raises SettingsError or CannotGoOn, also inside
-    a group."""
+    a group. An error that nobody foresaw keeps its traceback, and the line comes after it."""
+    sys.excepthook = _tell
     why: BaseException | None = None
     try:
         yield
@@ -164,6 +166,11 @@ def ending_in_words() -> Iterator[None]:
         why = first_of(group)
     if why is not None:
         sys.exit(f"runrelay: {why}")
+
+
+def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    sys.__excepthook__(kind, error, trace)
+    print(f"runrelay: ended by {type(first_of(error)).__name__}, which nobody foresaw", file=sys.stderr)
 
 
 def first_of(error: BaseException) -> BaseException:

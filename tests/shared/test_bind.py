@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from shared.bind import bind, bind_all, is_loopback
+from shared.bind import bind, bind_all, is_loopback, let_no_more_in
 from shared.run.errors import SettingsError
 
 
@@ -80,3 +81,29 @@ def test_this_machines_own_addresses_are_loopback(host: str) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.com"])  # noqa: S104 - nothing is bound here
 def test_others_are_not(host: str) -> None:
     assert not is_loopback(host)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can refuse connections that begin")
+def test_whoever_has_come_is_served_and_whoever_comes_later_is_refused(unused_port: int) -> None:
+    (listening,) = bind("127.0.0.1", "PORT", unused_port)
+    with listening, socket.create_connection(started(listening)) as early, socket.socket() as late:
+        let_no_more_in(listening)
+        late.setblocking(False)
+        late.connect_ex(listening.getsockname())
+        accepted, _ = listening.accept()
+        with accepted:
+            early.sendall(b"Hi")
+            assert accepted.recv(9) == b"Hi"
+        listening.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listening.accept()
+        listening.close()
+        late.setblocking(True)
+        with pytest.raises(ConnectionRefusedError):  # when the kernel tries again, after a second
+            late.sendall(b"Hi")
+
+
+def started(listening: socket.socket) -> tuple[str, int]:
+    listening.listen()
+    host, port = listening.getsockname()
+    return host, port

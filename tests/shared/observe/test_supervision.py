@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import anyio
 import pytest
 from structlog.testing import capture_logs
@@ -139,3 +142,27 @@ async def test_a_loop_that_waits_for_an_event_beats_meanwhile() -> None:
         group.start_soon(beat.until, event)
         await anyio.wait_all_tasks_blocked()
         event.set()
+
+
+UNFORESEEN = """
+import anyio
+from shared.observe.supervision import ending_in_words
+
+async def fails():
+    raise KeyError("made up")
+
+async def main():
+    async with anyio.create_task_group() as group:
+        group.start_soon(fails)
+
+with ending_in_words():
+    anyio.run(main)
+"""
+
+
+@pytest.mark.slow
+def test_a_process_that_nobody_foresaw_to_end_says_why_in_its_last_line() -> None:
+    done = subprocess.run([sys.executable, "-c", UNFORESEEN], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert done.stderr.splitlines()[-1] == "runrelay: ended by KeyError, which nobody foresaw"

@@ -14,7 +14,7 @@ from shared.ledger.reader_leases import GRACE_MS
 from shared.ledger.run_record import RunRecord, record_of
 from shared.redis.keys import JOIN_WINDOW_MS, Keys
 from shared.redis.pipe import Pipe
-from shared.redis.replies import Reply, mapping, number, rows, text, texts
+from shared.redis.replies import Reply, mapping, number, only, rows, text, texts
 from shared.run.conversation import StoredConversation, exchange_digest
 from shared.run.errors import KeyReused, QueueFull, SessionTaken, Unavailable, Unreadable
 from shared.run.events import StopReason
@@ -245,7 +245,7 @@ class Ledger:
 
         The owner of the lease stops the run within milliseconds. A run that still waits ends at the next `take`.
         """
-        state = text(await self._run("cancel", run_id, reason.value, note))
+        state = text(only(await self._run("cancel", run_id, reason.value, note)))
         with self._pipe.unreadables.raised("run", run_id):
             return State(state) if state else None
 

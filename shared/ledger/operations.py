@@ -12,7 +12,7 @@ from shared.ledger.presence import WorkerOrder
 from shared.log.event_log import EventLog
 from shared.redis.keys import Keys
 from shared.redis.pipe import Pipe
-from shared.redis.replies import mapping, text
+from shared.redis.replies import mapping, only, text
 from shared.run.errors import TooManyPauses
 from shared.run.states import ENDS
 
@@ -96,7 +96,7 @@ class Operations:
     async def delete(self, run_id: str, *, who: str) -> Deletion:
         """Deletes a run that has ended, and its log. Raises Unavailable; the caller may then repeat it."""
         entry = audit_entry(AuditAction.DELETE_RUN, run_id, who=who)
-        state = text(await self._pipe.run(self._scripts["delete"], args=(run_id, entry)))
+        state = text(only(await self._pipe.run(self._scripts["delete"], args=(run_id, entry))))
         if state and state not in ENDS:
             return Deletion.NOT_ENDED
         await self._log.discard(run_id)  # also without a record: an earlier try may have deleted the record only

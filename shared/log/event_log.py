@@ -13,7 +13,7 @@ from shared.redis.client import Argument
 from shared.redis.keys import LOG_OUTLIVES_MS, Keys
 from shared.redis.lua_script import LuaScript
 from shared.redis.pipe import Pipe
-from shared.redis.replies import Reply, items, unexpected
+from shared.redis.replies import Reply, items, only, unexpected
 from shared.run.errors import Closed, Fenced, LogLost
 from shared.run.events import AssistantEvent, Event, from_json, to_json
 from shared.run.flat_text import FlatText
@@ -174,15 +174,14 @@ class EventLog:
     async def first_text_ms(self, run_id: str) -> int:
         """When the log got its first assistant text, in ms since the epoch by this Redis's clock; 0 when it has
         none."""
-        reply = await self._pipe.command("HGET", self.keys.head(run_id), "first")
+        first = only(await self._pipe.command("HMGET", self.keys.head(run_id), "first"))
         with self._pipe.unreadables.passed_over("end", f"{run_id} first"):
-            return int(reply) if isinstance(reply, bytes) else 0
+            return int(first) if isinstance(first, bytes) else 0
         return 0
 
     async def end(self, run_id: str) -> End | None:
         """The terminal record; None while the log has none."""
-        reply = await self._pipe.command("HGET", self.keys.head(run_id), "terminal")
-        return self._end(run_id, reply)
+        return self._end(run_id, only(await self._pipe.command("HMGET", self.keys.head(run_id), "terminal")))
 
     async def listeners(self, run_id: str) -> int:
         """How many connections subscribe to the run's channel now, as Redis counts them: one per API process."""

@@ -1,7 +1,9 @@
 """Redis's replies, converted into the types that the caller expects.
 
-A reply of another type is no answer to what was asked, so it counts as none: the caller gets `Unavailable`. Bytes that
-are no UTF-8 get replacement characters: the reader of the text finds out whether it can do with that.
+A reply of another type is no answer to what was asked, so it counts as none: the caller gets `Unavailable`. So whatever
+decides about a run comes in a list (HMGET, not HGET): a status line of Redis is bytes, too, and would be taken for the
+run's own. Bytes that are no UTF-8 get replacement characters: the reader of the text finds out whether it can do with
+that.
 """
 
 from __future__ import annotations
@@ -35,6 +37,15 @@ def items(reply: Reply) -> list[Reply]:
     if not isinstance(reply, list):
         raise unexpected(reply)
     return reply
+
+
+def only(reply: Reply) -> Reply:
+    """The one item of a list."""
+    match reply:
+        case [item]:
+            return item
+        case _:
+            raise unexpected(reply)
 
 
 def number(reply: Reply) -> int:

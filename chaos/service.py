@@ -42,8 +42,9 @@ def _limited(module: str) -> str:
 def mounting() -> str:
     """The command that gives a process file systems of its own; an empty text where this user may not have any."""
     command = "unshare --mount" if os.geteuid() == 0 else "unshare --map-root-user --mount"
+    attempt = [*command.split(), "sh", "-c", "mount -t tmpfs chaos /tmp"]
     try:
-        return command if subprocess.run([*command.split(), "true"], capture_output=True).returncode == 0 else ""
+        return command if subprocess.run(attempt, capture_output=True).returncode == 0 else ""
     except FileNotFoundError:
         return ""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Self, TypeVar
@@ -26,6 +28,28 @@ _CODES = {
     502: ExitCode.UNREACHABLE,
     503: ExitCode.UNREACHABLE,
 }
+
+
+def _why(error: Exception) -> str:
+    """Why the API was not reached, and what to do."""
+    causes = [error]
+    while cause := causes[-1].__cause__ or causes[-1].__context__:
+        causes.append(cause)  # type: ignore[arg-type]
+    match next((cause for cause in reversed(causes) if isinstance(cause, OSError)), error):
+        case ssl.SSLCertVerificationError() as refused:
+            return (
+                f"its certificate is not trusted ({refused.verify_message}). Set SSL_CERT_FILE to that of its issuer."
+            )
+        case ssl.SSLError():
+            return "it does not speak TLS as asked. Look whether RUNRELAY_URL has to begin with http:// or https://."
+        case socket.gaierror():
+            return "its host has no address. Correct RUNRELAY_URL."
+        case ConnectionRefusedError():
+            return "nothing listens there. Start the service with `make run`, or correct RUNRELAY_URL."
+        case TimeoutError() | httpx2.TimeoutException():
+            return "it did not answer in time. Look at its /healthz, or for a firewall on the way."
+        case other:
+            return f"{str(other) or type(other).__name__}. Correct RUNRELAY_URL, or start the service with `make run`."
 
 
 class _Error(BaseModel):
@@ -94,9 +118,7 @@ class ApiClient:
         try:
             yield
         except (httpx2.TransportError, httpx2.InvalidURL) as error:
-            reason = str(error) or type(error).__name__
-            message = f"{self.url} cannot be reached: {reason}. Set RUNRELAY_URL, or start the service with `make run`."
-            raise CliError(ExitCode.UNREACHABLE, message) from None
+            raise CliError(ExitCode.UNREACHABLE, f"{self.url} cannot be reached: {_why(error)}") from None
 
     def _check(self, response: httpx2.Response) -> None:
         if response.is_success:

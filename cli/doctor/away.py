@@ -16,6 +16,18 @@ _WORDS = {
     "MOVED": ("it is a node of a cluster", "Point {setting} at a single primary."),
     "CROSSSLOT": ("it is a node of a cluster", "Point {setting} at a single primary."),
     "MasterNotFoundError": ("no sentinel knows a primary of this name", "Correct the service's name in {setting}."),
+    "SSLCertVerificationError": (
+        "its certificate is not one that this machine trusts",
+        "Add ?ssl_ca_certs=FILE to {setting}; docs/redis.md has more.",
+    ),
+    "SSLError": ("it does not speak TLS as asked", "Look whether {setting} has to begin with redis:// or rediss://."),
+    "ConnectionRefusedError": (
+        "nothing listens at its address",
+        "Start it, or correct {setting}.",
+    ),
+    "gaierror": ("its host has no address", "Correct the host of {setting}."),
+    "FileNotFoundError": ("there is no such socket", "Start it, or correct the path of {setting}."),
+    "InvalidResponse": ("what answers there is no Redis", "Correct the host and port of {setting}."),
     "TimeoutError": ("it does not answer in time", "Look whether it is paused, overloaded, or behind a firewall."),
 }
 

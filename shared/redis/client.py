@@ -20,6 +20,7 @@ from hiredis import pack_command
 from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection
 from redis.asyncio.connection import parse_url
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 
 from shared.redis.redis_url import RedisAddress, parse_redis_url
@@ -126,8 +127,11 @@ def as_unavailable(error: Exception) -> Unavailable:
 
 
 def _reason(error: Exception) -> str:
-    """The type of the failure, and the code of an answer. Not redis-py's text, which may have the address or a key."""
-    name = type(error).__name__
+    """The type of the failure, and that of its cause or the code of an answer. Not redis-py's text, which may have the
+    address or a key."""
+    name, cause = type(error).__name__, error.__cause__ or error.__context__
+    if isinstance(error, RedisConnectionError) and isinstance(cause, OSError):
+        return f"{name} {type(cause).__name__}"
     code = str(error).partition(" ")[0] if isinstance(error, ResponseError) else ""
     return f"{name} {code}" if _CODE.fullmatch(code) else name
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from redis import Redis
 
 from shared.ledger.ledger import Ledger, QueueLimits
@@ -156,6 +156,21 @@ def test_a_run_says_what_it_says_as_it_says_it(page: Page, service: Service) -> 
     expect(page.locator("#state")).to_contain_text("It broke.")
     page.get_by_text("Events as they are").click()
     expect(page.locator("#raw")).to_contain_text('"delta":" Two."')
+
+
+def test_a_run_that_ends_without_a_word_says_so(page: Page, service: Service) -> None:
+    play = service.play(wait("end"))
+    run_id = post(service, "scripted", play.message)
+    live(page, f"/runs/{run_id}")
+    answer = page.locator("#answer")
+    assert before(answer) == '"Nothing yet."'
+    play.open("end")
+    expect(page.locator("#state .badge")).to_have_text("completed")
+    assert before(answer) == '"It said nothing."'
+
+
+def before(locator: Locator) -> str:
+    return str(locator.evaluate("one => getComputedStyle(one, '::before').content"))
 
 
 def test_a_refresh_leaves_focus_and_an_open_question_alone(page: Page, service: Service) -> None:

@@ -371,7 +371,8 @@ class ClientPool:
         request.foreground = True
         client = Client(web, Random(number), request)
         reading = client.reading()
-        await client.read(reading, "chat", "resumed")
+        with anyio.move_on_after(self._patience):
+            await client.read(reading, "chat", "resumed")
         return reading.outcome == "stop"
 
     def _new_request(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -241,7 +242,10 @@ class Faults:
 
     async def loop_raises(self) -> int:
         """A loop of a process raises at a random line."""
-        process = self._random.choice([*self._service.workers, *(web for _, web in self._service.webs)])
+        processes = [*self._service.workers, *(web for _, web in self._service.webs)]
+        process = self._random.choice([one for one in processes if _handles(one.pid, signal.SIGUSR2)] or [None])
+        if process is None:  # all of them have just been started
+            return 0
         process.signal(signal.SIGUSR2)
         await self._lasts(0.5, 2)
         return process.pid
@@ -362,6 +366,15 @@ def _impossible() -> Iterator[str]:
         yield "clock_set"
     if not mounting():
         yield "disk_full"
+
+
+def _handles(pid: int, number: signal.Signals) -> bool:
+    """Whether the process has a handler for the signal by now, which would end it otherwise."""
+    try:
+        (mask,) = re.findall(r"^SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    except (OSError, ValueError):
+        return False
+    return bool(int(mask, 16) >> (number - 1) & 1)
 
 
 # Faults of one group never overlap; faults of different groups do. The two numbers bound the seconds between the end of

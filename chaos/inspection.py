@@ -36,11 +36,13 @@ class Inspector:
         meanwhile."""
         mended, before = now_ms(), await self._started()
         webs = set[str]()
-        with anyio.move_on_after(self._patience):
-            while len(webs) < len(self._webs) or not _all_more(before, await self._started()):
-                async with anyio.create_task_group() as asking:
-                    for url in self._webs:
-                        asking.start_soon(self._ask, url, webs)
+        end = anyio.current_time() + self._patience
+        async with anyio.create_task_group() as asking:
+            while anyio.current_time() < end and not (
+                len(webs) == len(self._webs) and _all_more(before, await self._started())
+            ):
+                for url in self._webs:
+                    asking.start_soon(self._ask, url, webs, end)
                 await anyio.sleep(TICK_SECONDS)
         after = await self._started()
         async with httpx.AsyncClient() as http:
@@ -59,9 +61,9 @@ class Inspector:
     def _webs(self) -> list[str]:
         return [f"http://127.0.0.1:{proxy.target}" for proxy, _ in self._service.webs]
 
-    async def _ask(self, url: str, webs: set[str]) -> None:
+    async def _ask(self, url: str, webs: set[str], end: float) -> None:
         async with opened([url], Random(0)) as web:
-            if await self._pool.run_probe(web, next(self._numbers)):
+            if await self._pool.run_probe(web, next(self._numbers)) and anyio.current_time() <= end:
                 webs.add(url)
 
     async def _started(self) -> list[float]:

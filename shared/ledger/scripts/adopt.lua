@@ -23,11 +23,11 @@ end
 
 local function adopt()
   for _, id in ipairs(redis.call('ZRANGE', KEY.earlier_queue, 0, ADOPTED_AT_ONCE - 1)) do
-    pcall(adopt_queued, id)
+    attempt(adopt_queued, id)
     redis.call('ZREM', KEY.earlier_queue, id)
   end
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEY.earlier_leases, '-inf', score(now), 'LIMIT', 0, ADOPTED_AT_ONCE)) do
-    pcall(adopt_lost, id)
+    attempt(adopt_lost, id)
     redis.call('ZREM', KEY.earlier_leases, id)
   end
 end

@@ -27,6 +27,13 @@ local function patient(run)
   return until_ms == 0 or now < until_ms
 end
 
+-- Lets a run wait in line until its next check.
+local function put_off(id, run)
+  leave(id, run)
+  redis.call('HSET', KEY.run .. id, 'queued_until', 0)
+  wait_in_line(id, run)
+end
+
 -- Whether the owner may claim the run now. `ending` is true when the owner claims this run only, in order to end it.
 local function due(id, run, ending)
   if run.state == 'running' then
@@ -43,9 +50,7 @@ local function due(id, run, ending)
     return not patient(run)
   end
   if not has_turn(id, run) then
-    leave(id, run)
-    redis.call('HSET', KEY.run .. id, 'queued_until', 0)
-    wait_in_line(id, run)
+    put_off(id, run)
     return false
   end
   if ending then
@@ -149,9 +154,7 @@ local function take(id, ending)
   local policy = serves[run.agent] or serves['*'] or (ending and (run.policy or '{}'))
   if tonumber(run.v) > CONTRACT then
     if run.state == 'queued' and not ending then -- left for a newer release, and out of the way of the runs behind it
-      leave(id, run)
-      redis.call('HSET', KEY.run .. id, 'queued_until', 0)
-      wait_in_line(id, run)
+      put_off(id, run)
     end
   elseif policy and due(id, run, ending) then
     give(id, run, policy, ending)
@@ -159,17 +162,24 @@ local function take(id, ending)
   return true
 end
 
--- Claims the run if it is due. An error here is this run's, and no other run must suffer from it: the server takes writes, or `watch`
--- would have failed before. Without a record, the run's readers are told that it is lost.
+-- Claims the run if it is due. No other run must suffer from an error here. If the run's data is at fault, its record goes, and its
+-- readers are told that it is lost. An error of another kind may be the server's, so the run is only looked at again later. Returns
+-- false when the entry that led to the run is void.
 local function try(id, ending)
   local kept, valid = pcall(take, id, ending)
-  if not kept then
+  if kept and valid then
+    return true
+  elseif not kept and not is_of_data(valid) then
+    local run = named(id, PLACED)
+    if run.state == 'queued' then
+      put_off(id, run)
+    end
+    return true
+  elseif not kept then
     redis.call('DEL', KEY.run .. id)
   end
-  if not (kept and valid) then
-    drop(id)
-  end
-  return kept and valid
+  drop(id)
+  return false
 end
 
 local function claim_lost(leases)

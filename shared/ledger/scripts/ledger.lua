@@ -15,6 +15,26 @@ local function number(value, default)
   return value and math.abs(value) < MOST and value or default
 end
 
+-- Whether an error comes from what a key holds, and not from a server that refuses a command: those it may refuse for any reason.
+local function is_of_data(failure)
+  local text = type(failure) == 'table' and tostring(failure.err) or tostring(failure)
+  for _, words in ipairs({'WRONGTYPE', 'not an integer', 'not a valid float', 'overflow', 'attempt to'}) do
+    if string.find(text, words, 1, true) then
+      return true
+    end
+  end
+  return false
+end
+
+-- As pcall, for what one run's data may spoil. An error of another kind ends the script: the server's refusals are nobody's data.
+local function attempt(step, ...)
+  local done, value = pcall(step, ...)
+  if not done and not is_of_data(value) then
+    error(value)
+  end
+  return done, value
+end
+
 -- Two times in ms, with microseconds as their fraction. No two scripts get the same times, so as scores they keep exact order.
 -- `wall` is Redis's clock, for records and counts. `now` is the ledger's time, by which leases end, patience is over and readers are
 -- away. It stands still while nothing watches the ledger, and it never goes back: when Redis or every process was away, when the machine
@@ -24,7 +44,10 @@ local function times()
   local time = redis.call('TIME')
   local wall = time[1] * 1000 + time[2] / 1000
   local known = redis.pcall('HMGET', KEY.watch, 'at', 'skew', 'gap')
-  if known.err then -- the key holds another type
+  if known.err then
+    if not is_of_data(known) then
+      error(known.err)
+    end
     redis.call('DEL', KEY.watch)
     known = {}
   end
@@ -46,7 +69,7 @@ local function record(id, ...)
   if not values.err then
     return values
   end
-  return string.find(tostring(values.err), 'WRONGTYPE', 1, true) and {} or error(values.err)
+  return is_of_data(values) and {} or error(values.err)
 end
 
 -- Deletes a key that holds another type, so that one spoilt list of a session spoils no more than itself.

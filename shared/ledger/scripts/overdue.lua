@@ -2,7 +2,7 @@
 -- kind. Also checks the lanes of runs that wait for their session's turn, and puts runs back that a list has lost.
 local most = tonumber(ARGV[2])
 local AGAIN_MS = 1000 -- if the caller dies before it ends a run whose patience is over, the next one gets it after this time
-local STRAYS_AT_ONCE = 20
+local STRAYS_AT_ONCE = 50
 local STRAYS_MS = 10000 -- between two looks for strays: they are rare, and each look reads dozens of entries
 local paused = pauses()
 local found = {}
@@ -28,7 +28,7 @@ end
 
 local function find_impatient()
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEY.deadlines, '-inf', score(now), 'LIMIT', 0, most)) do
-    local readable, again = pcall(look_at, id)
+    local readable, again = attempt(look_at, id)
     if not readable then -- its record is spoilt: the caller's claim mends it, so that the caller can end the run
       found[#found + 1], again = id, now + AGAIN_MS
     end
@@ -50,21 +50,38 @@ local function find_lost()
   end
 end
 
--- Looks at the oldest runs, and at the head of arq's queue: no script reads that, so a job that arq enqueued itself would stay.
+-- The next runs in this state, each time further ones, and after the last the first again.
+local function next_of(state)
+  local cursor = 'strays:' .. state
+  local from = number(redis.call('HGET', KEY.watch, cursor), 0)
+  local ids = redis.call('ZRANGE', KEY.state .. state, from, from + STRAYS_AT_ONCE - 1)
+  redis.call('HSET', KEY.watch, cursor, #ids < STRAYS_AT_ONCE and 0 or from + STRAYS_AT_ONCE)
+  return ids
+end
+
+local function waits(id)
+  return redis.call('ZSCORE', KEY.deadlines, id) or redis.call('ZSCORE', KEY.checks, id)
+end
+
+-- A script that the server refused in its middle, or a list that somebody deleted, may leave a run in no list that a script reads. Also
+-- looks at the head of arq's queue: no script reads that, so a job that arq enqueued itself would stay.
 local function put_strays_back()
   if now - number(redis.call('HGET', KEY.watch, 'strays'), 0) < STRAYS_MS then
     return
   end
   redis.call('HSET', KEY.watch, 'strays', whole(now))
   for _, id in ipairs(redis.call('ZRANGE', KEY.queue, 0, STRAYS_AT_ONCE - 1)) do
-    if not redis.call('ZSCORE', KEY.deadlines, id) and not redis.call('ZSCORE', KEY.checks, id) then
-      if record(id, 'state')[1] ~= 'queued' or not pcall(ready, id) then
-        redis.call('ZREM', KEY.queue, id)
-        redis.call('DEL', KEY.job .. id, KEY.retry .. id)
-      end
+    if not waits(id) and (record(id, 'state')[1] ~= 'queued' or not attempt(ready, id)) then
+      redis.call('ZREM', KEY.queue, id)
+      redis.call('DEL', KEY.job .. id, KEY.retry .. id)
     end
   end
-  for _, id in ipairs(redis.call('ZRANGE', KEY.state .. 'running', 0, STRAYS_AT_ONCE - 1)) do
+  for _, id in ipairs(next_of('queued')) do
+    if not waits(id) and record(id, 'state')[1] == 'queued' then
+      ready_or_spoilt(id)
+    end
+  end
+  for _, id in ipairs(next_of('running')) do
     local run = record(id, 'state', 'agent', 'keep')
     if run[1] == 'running' and run[2] and number(run[3]) and not redis.call('ZSCORE', KEY.leases, id) then
       redis.call('ZADD', KEY.leases, score(now), id)

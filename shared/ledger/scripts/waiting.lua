@@ -80,7 +80,10 @@ end
 local function turn(session)
   while true do
     local first = redis.pcall('LINDEX', KEY.lane .. session, 0)
-    if type(first) == 'table' then -- an error: the key holds something else than a lane
+    if type(first) == 'table' then -- an error
+      if not is_of_data(first) then
+        error(first.err)
+      end
       redis.call('DEL', KEY.lane .. session)
       return nil
     elseif not first then
@@ -106,7 +109,7 @@ end
 
 -- As `ready`. A run whose record is spoilt is left to the janitor, which ends it at once.
 local function ready_or_spoilt(id)
-  if not pcall(ready, id) then
+  if not attempt(ready, id) then
     redis.call('ZREM', KEY.checks, id)
     redis.call('ZADD', KEY.deadlines, score(now), id)
   end
@@ -165,7 +168,7 @@ end
 -- Checks the lanes of runs whose time has come, at most `most`: the run before may be gone without a settlement.
 local function check_lanes(most)
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEY.checks, '-inf', score(now), 'LIMIT', 0, most)) do
-    local readable = pcall(function()
+    local readable = attempt(function()
       local run = named(id, PLACED)
       redis.call('ZREM', KEY.checks, id)
       redis.call('ZREM', KEY.line .. (run.agent or ''), id)

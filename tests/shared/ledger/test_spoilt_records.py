@@ -3,7 +3,9 @@ good. `test_waiting.py` has the same for runs that wait."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
@@ -11,11 +13,13 @@ from shared.ledger.ledger import Claim, Ledger
 from shared.ledger.operations import Operations
 from shared.log.event_log import EventLog
 from shared.redis.pipe import Pipe
-from shared.run.errors import Unreadable
+from shared.run.errors import Unavailable, Unreadable
 from shared.run.events import StopReason
-from tests.broker import KEYS, Look
+from tests.broker import KEYS, Look, RealBroker, Valkey, looking, opened_client
+from tests.e2e.process import ROOT
 from tests.runs import DONE, LEASE_MS, a_run, claim, end_lane_check, running, submit
 
+CALLED = re.compile(r"redis\.p?call\('([A-Z]+)'")
 VALUES = ("", "junk", "nan", "1e400", "-1", "9" * 400, "{}")
 FIELDS = (
     *("v", "state", "agent", "session", "owner", "bell", "spec", "keep", "patience", "attempt", "tries", "queued"),
@@ -31,6 +35,10 @@ SPOILT: dict[str, Callable[[Look, str], object]] = {
     "another type": lambda look, key: (look.delete(key), look.set(key, "x", px=99_999)),
     "no record": lambda look, key: look.delete(key),
 }
+
+
+SCRIPTS = [file.read_text() for file in (ROOT / "shared/ledger/scripts").glob("*.lua")]
+COMMANDS = sorted({name.lower() for script in SCRIPTS for name in CALLED.findall(script)})
 
 
 @pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT.keys())
@@ -80,3 +88,39 @@ async def taken(ledger: Ledger, last: str) -> set[str]:
         if last in found:
             break
     return found
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+async def test_what_the_server_refuses_spoils_no_record(own_valkey: Valkey, command: str) -> None:
+    """An administrator takes one command away. Whatever a call did until then, all runs go on when it is back."""
+    broker = RealBroker(own_valkey.url)
+    with looking(broker) as look:
+        async with opened_client(broker) as client:
+            pipe = Pipe(client)
+            ledger = Ledger(pipe, KEYS)
+            waiting, behind = a_run("s"), a_run("s")
+            held = await running(ledger)
+            await submit(ledger, waiting)
+            await submit(ledger, behind)
+            look.execute_command("ACL", "SETUSER", "default", f"-{command}")
+            for call in (
+                lambda: claim(ledger),
+                lambda: ledger.renew({held.run.run_id: held.token}, lease_ms=LEASE_MS),
+                lambda: ledger.overdue(lost_for_ms=0, most=9),
+                lambda: ledger.cancel(held.run.run_id, StopReason.USER),
+                lambda: submit(ledger, a_run("s")),
+            ):
+                with suppress(Unavailable):
+                    await call()
+            look.execute_command("ACL", "SETUSER", "default", "+@all")
+            for run in (held.run, waiting, behind):
+                assert await ledger.record(run.run_id)
+            assert (await ledger.renew({held.run.run_id: held.token}, lease_ms=LEASE_MS))[held.run.run_id].held
+            look.hset(KEYS.prefixes()["watch"], "strays", "0")
+            await ledger.overdue(lost_for_ms=0, most=9)
+            for run_id in (waiting.run_id, behind.run_id):  # the first call may have claimed them
+                look.delete(KEYS.prefixes()["lock"] + run_id)
+                look.zadd(KEYS.leases, {run_id: 0}, xx=True)
+                end_lane_check(look, run_id)
+            assert {waiting.run_id, behind.run_id} <= await taken(ledger, behind.run_id)
+            await pipe.aclose()

@@ -97,12 +97,14 @@ local function move(id, to)
   if not from or not MOVES[from] or not MOVES[from][to] then
     return nil
   end
-  redis.call('HSET', KEY.run .. id, 'state', to)
-  redis.call('ZREM', KEY.state .. from, id)
   local at = number(run[2]) or number(run[3]) -- an earlier release wrote only `queued`, in whole ms
-  if at then
+  if at then -- first of all: if the server refuses a later step, the run is still found
     redis.call('ZADD', KEY.state .. to, at, id)
     prolong_key(KEY.state .. to, run[4])
+  end
+  redis.call('HSET', KEY.run .. id, 'state', to)
+  if from ~= to then
+    redis.call('ZREM', KEY.state .. from, id)
   end
   return from
 end

@@ -67,7 +67,8 @@ class IndexedHistory:
     def without_disk(self, run: StoredRun) -> bool:
         """Whether the disk was full during the run of a command."""
         full = [fault for fault in self.history.faults if fault.kind == "disk_full"]
-        return run.agent == "shell" and any(fault.begun <= _end(run) and run.accepted <= fault.mended for fault in full)
+        began = run.entries[0].at if run.entries else run.accepted
+        return run.agent == "shell" and any(fault.begun <= _end(run) and began <= fault.mended for fault in full)
 
     def late(self) -> Iterator[Note]:
         """The starts of agents after their run had ended."""

@@ -24,6 +24,7 @@ CHAT, RUNS = "/v1/chat/completions", "/v1/runs"
 AGAIN_SECONDS = 0.3  # before a client tries again; half to one and a half of it
 NOT_ENDED = ("server_restarting",)  # the run goes on; only this stream has ended
 NOT_TAKEN = (429, 503)
+GIVEN_UP = ("unreadable", "run_not_found")  # the service says that trying again is of no use
 
 
 class LeftError(Exception):
@@ -77,7 +78,7 @@ class Client:
         """Posts the cancel until the service has accepted it."""
         self.request.cancelled = True
         reading, accepted = self.request.readings[0], not run_id
-        while not accepted and reading.outcome != "unreadable":
+        while not accepted and reading.outcome not in GIVEN_UP:
             with self._patient(reading):
                 async with self._web.request("POST", f"{RUNS}/{run_id}/cancel") as answer:
                     accepted = answer.status_code in (200, 202)
@@ -169,10 +170,12 @@ class Client:
         code = await error_code(answer)
         if "x-run-id" in answer.headers and piece is not None:
             piece.end = code
-        elif code == "unreadable":  # it says that trying again is of no use
+        elif code == "unreadable":
             reading.outcome = code
         elif answer.status_code not in NOT_TAKEN:
             reading.faults.append(f"{answer.request.method} {answer.request.url.path}: {answer.status_code} {code}")
+            if code == "run_not_found":
+                reading.outcome = code
 
     @contextmanager
     def _patient(self, reading: Reading) -> Any:

@@ -360,8 +360,8 @@ class Faults:
         return 0
 
 
-def _impossible() -> Iterator[str]:
-    """The faults that need something of the machine that it has not."""
+def impossible() -> Iterator[str]:
+    """The kinds that need something of the machine that it has not."""
     if FAKETIME is None:
         yield "clock_set"
     if not mounting():
@@ -406,7 +406,7 @@ GROUPS: dict[str, tuple[tuple[float, float], tuple[str, ...]]] = {
         ("pubsub_killed", "bell_killed", "pool_killed", "redis_cut", "api_cut", "api_delayed", "api_stalled"),
     ),
 }
-KINDS = tuple(kind for _, kinds in GROUPS.values() for kind in kinds if kind not in _impossible())
+KINDS = tuple(kind for _, kinds in GROUPS.values() for kind in kinds)
 
 
 TICK_SECONDS = 0.05
@@ -421,7 +421,7 @@ class Scheduler:
     def __init__(self, service: Service, seed: str, kinds: tuple[str, ...] = KINDS, *, once: bool = False) -> None:
         self._service = service
         self._seed = seed
-        self._kinds = kinds
+        self._kinds = tuple(kind for kind in kinds if kind not in set(impossible()))
         self._once = once
         self._pace = BRISK if once else 1.0
         self._enough = asyncio.Event()

@@ -214,11 +214,13 @@ def late_starts(index: IndexedHistory) -> Iterator[Violation]:
     """No agent starts after its run has ended, with one exception that no lease can prevent. A worker may be paused
     after the log has accepted its attempt and before it starts the agent. It then starts the agent when it wakes,
     although it has lost the run. Within a third of a lease it learns of the loss, and the log refuses this agent's
-    events.
+    events. A command notes its own pid, and only the log has its worker's.
     """
     pauses = [fault for fault in index.history.faults if fault.kind == "worker_paused"]
     for note in index.late():
-        if not any(pause.pid == note.pid and pause.begun <= note.at < pause.mended + LATE_MS for pause in pauses):
+        workers = [entry.worker for entry in index.runs_by_id[note.run_id].entries if entry.worker]
+        paused = [pause for pause in pauses if pause.begun <= note.at < pause.mended + LATE_MS]
+        if not any(pause.pid == note.pid or any(f"-{pause.pid}-" in one for one in workers) for pause in paused):
             yield Violation("agents started too late", note.run_id, f"by {note.pid} at {note.at}")
 
 

@@ -168,6 +168,8 @@ class Client:
 
     async def _refused(self, answer: httpx.Response, reading: Reading, piece: Piece | None = None) -> None:
         code = await error_code(answer)
+        if piece is None:
+            self._learn(answer.headers.get("x-run-id", ""), reading)
         if "x-run-id" in answer.headers and piece is not None:
             piece.end = code
         elif code == "unreadable":

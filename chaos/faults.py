@@ -213,8 +213,8 @@ class Faults:
                 if chosen:
                     run_id = self._random.choice(chosen)
                     spec = await cast("Awaitable[bytes | None]", look.hget(KEYS.run(run_id), "spec"))
-                    if spec:
-                        spoilt = Spoilt(run_id, Order.of(json.loads(spec)["message"]))
+                    with suppress(ValueError, TypeError, LookupError):  # an earlier fault has spoilt this one
+                        spoilt = Spoilt(run_id, Order.of(json.loads(spec or b"")["message"]))
                         await spoil(look, run_id, self._random)
         return spoilt or 0
 

@@ -221,7 +221,11 @@ def reading_ended(run_id: str, why: LogLost | Draining, *, again: bool = False) 
     return ApiError(503, f"Run {run_id} {message}.", API, code=code, headers=headers)
 
 
-def run_unseen(run_id: str) -> ApiError:
+def run_unseen(run_id: str, why: Unavailable) -> ApiError:
+    """The response for a run that was accepted, but whose view could not be read."""
+    if isinstance(why, Unreadable):
+        message = f"What the service keeps of run {run_id} cannot be read."
+        return ApiError(500, message, API, code=ErrorCode.UNREADABLE, headers=run_headers(run_id))
     message = f"Run {run_id} was accepted, but how it is cannot be said now."
     return ApiError(503, message, API, code="unavailable", headers=run_headers(run_id) | {"Retry-After": "2"})
 

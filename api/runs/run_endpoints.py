@@ -87,8 +87,8 @@ class RunEndpoints:
         )
         try:
             return json_response(await self._view(await self.access.record_of_owner(accepted.run_id, owner)), 202)
-        except Unavailable:  # the run is accepted: a plain 503 would invite the client to post again
-            raise api_errors.run_unseen(accepted.run_id) from None
+        except Unavailable as why:  # the run is accepted: a plain 503 would invite the client to post again
+            raise api_errors.run_unseen(accepted.run_id, why) from None
 
     @Endpoint(
         "GET",

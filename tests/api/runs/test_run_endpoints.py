@@ -201,6 +201,20 @@ async def test_the_same_key_is_the_same_run(alice: httpx.AsyncClient, stage: Sta
     assert await claim(stage.ledger) == []
 
 
+async def test_a_run_that_cannot_be_read_is_told_with_its_id(
+    alice: httpx.AsyncClient, stage: Stage, broker: Broker
+) -> None:
+    """Nobody need post again, or ask for another run: trying again is of no use."""
+    headers = {"Idempotency-Key": "k"}
+    first = (await alice.post("/v1/runs", json={"input": "Hi"}, headers=headers)).json()
+    await (await stage.take("Hello")).end()
+    with looking(broker) as look:
+        look.hset(KEYS.head(first["id"]), "terminal", "junk")
+    again = await alice.post("/v1/runs", json={"input": "Hi"}, headers=headers)
+    assert problem(again) == (500, "unreadable", None)
+    assert (again.headers["x-run-id"], again.headers["x-should-retry"]) == (first["id"], "false")
+
+
 class MuteLog(EventLog):
     """Takes what is written, and cannot be read."""
 

@@ -84,6 +84,9 @@ def test_a_service_that_lacks_opentelemetry_says_so_and_goes_on() -> None:
 
 @pytest.mark.slow
 def test_nothing_of_opentelemetry_is_imported_by_a_process_that_sends_no_traces() -> None:
-    program = "import sys, api.__main__, worker.__main__; print([m for m in sys.modules if 'opentelemetry' in m])"
+    """Except by redis-py, which from its release 7.4 on imports it by itself."""
+    shown = "print([m for m in sys.modules if 'opentelemetry' in m])"
+    program = f"import sys, redis.asyncio; {shown}; import api.__main__, worker.__main__; {shown}"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
+    by_redis, by_all = done.stdout.splitlines()
+    assert by_all == by_redis

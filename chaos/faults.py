@@ -16,6 +16,7 @@ import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain, repeat
 from pathlib import Path
 from random import Random
 from typing import cast
@@ -472,9 +473,9 @@ class Scheduler:
                 self._under_way -= 1
 
     def _order(self, kinds: tuple[str, ...], random: Random) -> Iterator[str]:
-        if self._once:
-            return iter(random.sample(kinds, len(kinds)))
-        return iter(lambda: random.choice(kinds), None)
+        """Each kind once before the first comes again, so that a short round has as many kinds as it can."""
+        rounds = repeat(kinds, 1) if self._once else repeat(kinds)
+        return chain.from_iterable(random.sample(kinds, len(kinds)) for kinds in rounds)
 
     async def _inject(self, kind: str, strike: Callable[[], Awaitable[int | Spoilt]]) -> None:
         begun = now_ms()

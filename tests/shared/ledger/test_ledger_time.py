@@ -102,3 +102,13 @@ async def test_a_watch_of_another_type_is_begun_again(ledger: Ledger, look: Look
     look.zadd(WATCH, {"junk": 1})
     await submit(ledger, run := a_run())
     assert [one.run for one in await claim(ledger)] == [run]
+
+
+async def test_time_goes_on_while_a_janitor_ends_runs(ledger: Ledger, look: Look) -> None:
+    """However long it takes for all of them, others' waits go on meanwhile."""
+    lost = await running(ledger)
+    end_lease(look, lost.run.run_id)
+    look.hset(WATCH, "at", "1")
+    before = look.hget(WATCH, "at")
+    assert await ledger.take(lost.run.run_id, "janitor", lease_ms=LEASE_MS)
+    assert look.hget(WATCH, "at") != before

@@ -68,6 +68,15 @@ async def test_a_lease_is_neither_over_nor_endless(ledger: Ledger, look: Look, s
     assert 0 <= end_of(look, later) - end_of(look, held) < LEASE_MS
 
 
+async def test_a_lock_that_was_set_while_the_clock_was_ahead_holds_up_nobody(ledger: Ledger, look: Look) -> None:
+    """Its lease is over, and its owner is gone with its machine."""
+    lost = await running(ledger)
+    look.zadd(KEYS.leases, {lost.run.run_id: 0})
+    assert await claim(ledger, "w2") == []
+    look.pexpire(KEYS.prefixes()["lock"] + lost.run.run_id, HOUR_MS)
+    assert [one.run for one in await claim(ledger, "w2")] == [lost.run]
+
+
 async def test_the_first_come_is_served_first_although_the_clock_was_set_back(ledger: Ledger, look: Look) -> None:
     await running(ledger)
     await submit(ledger, first := a_run())

@@ -13,8 +13,10 @@ from shared.run.events import (
     Event,
     EventData,
     Failed,
+    Omitted,
     Queued,
     Reasoning,
+    Retraction,
     Started,
     StopReason,
     ToolCallDelta,
@@ -37,6 +39,8 @@ KINDS: list[tuple[EventData, str, str | None]] = [
     (ToolCallDelta(index=0), "call", None),
     (Reasoning(delta="a"), "reasoning", None),
     (Usage(), "usage", None),
+    (Retraction(message=0), "retraction", None),
+    (Omitted(events=1, chars=1), "omitted", None),
 ]
 
 

@@ -29,6 +29,7 @@ from worker.agents.command.workdir_expiry import Expiry
 from worker.agents.command.zombies import inherits, reap_forever
 from worker.agents.kinds import AgentConfig
 from worker.agents.protocol import Agent
+from worker.attempt.attempt_limits import AttemptLimits
 from worker.attempt.compacting_log import CompactingLog
 from worker.attempt.job import Job
 from worker.claim.arq_redis import PipedArqRedis
@@ -104,15 +105,14 @@ def assemble(
     ledger = Ledger(links.pipes.ledger, keys)
     events = CompactingLog(links.pipes.events, keys, retention_ms=int(settings.retention_seconds * 1000))
     leases = Leases(ledger, events, lease_seconds=settings.lease_seconds, instrumentation=metrics, guard=guard)
-    timeouts = {agent: config.timeout_seconds for agent, config in configs.items() if config.timeout_seconds}
+    limits = {agent: _limits(config, settings) for agent, config in configs.items()}
     worker = RunWorker(
         Job(
             name,
             ledger,
             events,
             agents,
-            timeouts,
-            settings.run_timeout_seconds,
+            limits,
             settings.lease_seconds,
             metrics,
             tracer or NoTracing(),
@@ -135,6 +135,11 @@ def assemble(
     control = Control(links.control, keys, leases, worker=name, on_order=announcer.soon)
     expiry = Expiry(ROOT, settings.workdir_ttl_seconds)
     return Assembled(worker, leases, control, announcer, events, expiry, metrics, supervisor)
+
+
+def _limits(config: AgentConfig, settings: Settings) -> AttemptLimits:
+    seconds = config.timeout_seconds or settings.run_timeout_seconds
+    return AttemptLimits(seconds, answer_chars=config.max_answer_chars, activity_chars=config.max_activity_chars)
 
 
 def _served(config: AgentConfig) -> ServedAgent:

@@ -12,8 +12,10 @@ from shared.run.events import (
     Delta,
     Event,
     Failed,
+    Omitted,
     Queued,
     Reasoning,
+    Retraction,
     Started,
     ToolCallDelta,
     ToolUse,
@@ -61,7 +63,7 @@ def _shown(event: Event) -> tuple[StepKind, str] | None:
             return phase, code
         case Cancelled(phase=phase, reason=reason):
             return phase, reason
-        case Delta() | ToolUse() | ToolCallDelta() | Reasoning() | Usage() | Unknown():
+        case Delta() | Retraction() | ToolUse() | ToolCallDelta() | Reasoning() | Usage() | Omitted() | Unknown():
             return None
         case forgotten:
             assert_never(forgotten)

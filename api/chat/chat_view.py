@@ -1,4 +1,5 @@
-"""A run's events as OpenAI chat completions: chunk by chunk, or whole. Both have the same text.
+"""A run's events as OpenAI chat completions: chunk by chunk, or whole. Both have the same text,
+except that chunks also have the messages that the agent retracted later.
 
 Deliberate differences from an OpenAI server:
 - The API sends the role chunk before the agent starts, so that a client knows at once that its request has arrived.
@@ -14,8 +15,18 @@ from pydantic import JsonValue
 from api.http import sse
 from api.http.api_errors import ApiError, run_ended
 from api.http.json_value import JsonObject, compact
-from shared.run.events import Cancelled, Completed, Delta, Event, Failed, Tokens, ToolCallDelta, assert_ongoing
-from shared.run.flat_text import FlatText
+from shared.run.events import (
+    Cancelled,
+    Completed,
+    Delta,
+    Event,
+    Failed,
+    Retraction,
+    Tokens,
+    ToolCallDelta,
+    assert_ongoing,
+)
+from shared.run.flat_text import FlatText, WholeText
 from shared.run.run import Run, ToolCall
 from shared.run.tool_calls import ToolCallAssembler
 
@@ -96,8 +107,7 @@ class ChatFold:
 
     def __init__(self, run: Run, *, empty_answer: str = EMPTY_ANSWER) -> None:
         self._run = run
-        self._text = FlatText()
-        self._parts: list[str] = []
+        self._text = WholeText()
         self._calls = ToolCallAssembler()
         self._empty_answer = empty_answer
 
@@ -105,8 +115,8 @@ class ChatFold:
         """The completion's JSON once the run has completed, None before. Raises ApiError when the run fails or is
         cancelled."""
         match event.data:
-            case Delta() as delta:
-                self._parts.append(self._text.add(delta))
+            case Delta() | Retraction() as text:
+                self._text.feed(text)
             case ToolCallDelta() as piece:
                 self._calls.add(piece)
             case Completed() as end:
@@ -123,7 +133,7 @@ class ChatFold:
         return compact({**head, "choices": [choice], "usage": _usage(end.usage)})
 
     def _message(self) -> JsonObject:
-        text = None if self._text.empty else "".join(self._parts)
+        text = str(self._text) or None
         if not self._calls:
             return {"role": "assistant", "content": self._empty_answer if text is None else text}
         return {"role": "assistant", "content": text, "tool_calls": [*map(_called, self._calls.whole)]}

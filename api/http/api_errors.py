@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from api.http.json_value import JsonObject, compact
 from api.http.public_message import public_message
+from shared.run.clock import now_ms
 from shared.run.errors import (
     Draining,
     ErrorCode,
@@ -155,6 +156,7 @@ def too_many_pauses() -> ApiError:
 RUN_STATUS: dict[str, int] = {
     ErrorCode.AGENT_FAILED: 500,
     ErrorCode.AGENT_PROTOCOL_ERROR: 500,
+    ErrorCode.AGENT_SILENT: 504,
     ErrorCode.AGENT_NOT_FOUND: 404,
     ErrorCode.OUTPUT_TOO_LARGE: 500,
     ErrorCode.UPSTREAM_ERROR: 502,
@@ -191,19 +193,21 @@ def run_headers(run_id: str) -> dict[str, str]:
 def run_ended(run_id: str, end: Failed | Cancelled) -> ApiError:
     """The response for an accepted run that failed or was cancelled."""
     if isinstance(end, Failed):
-        return run_failed(run_id, end.code, end.message)
+        return run_failed(run_id, end.code, end.message, retry_at=end.retry_at)
     status, how = STOP_STATUS[end.reason]
     return ApiError(status, f"Run {run_id} {how}.", API, code="cancelled", headers=run_headers(run_id))
 
 
-def run_failed(run_id: str, code: str, message: str) -> ApiError:
+def run_failed(run_id: str, code: str, message: str, *, retry_at: int | None = None) -> ApiError:
+    """`retry_at`: when another try may succeed, in s since the epoch."""
     status = RUN_STATUS.get(code, 500)  # a worker of a later release may write other codes
+    later = {} if retry_at is None else {"Retry-After": str(max(1, retry_at - now_ms() // 1000))}
     return ApiError(
         status,
         f"Run {run_id} failed: {public_message(message) or code}",
         API if status >= 500 else LIMITED if status == 429 else INVALID,
         code=code,
-        headers=run_headers(run_id),
+        headers=run_headers(run_id) | later,
     )
 
 

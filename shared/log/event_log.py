@@ -15,8 +15,8 @@ from shared.redis.lua_script import LuaScript
 from shared.redis.pipe import Pipe
 from shared.redis.replies import Reply, items, only, unexpected
 from shared.run.errors import Closed, Fenced, LogLost
-from shared.run.events import AssistantEvent, Event, from_json, to_json
-from shared.run.flat_text import FlatText
+from shared.run.events import Event, from_json, to_json
+from shared.run.flat_text import WholeText
 from shared.run.run import End
 
 PAGE = 500  # events read at once
@@ -166,10 +166,11 @@ class EventLog:
         """The flat text up to `head`."""
         if head.chars == 0:
             return ""
-        flat, parts = FlatText(), list[str]()
+        whole = WholeText()
         async for events in self.pages(run_id, head.seq):
-            parts += [flat.add(event.data) for event in events if isinstance(event, AssistantEvent)]
-        return "".join(parts)
+            for event in events:
+                whole.feed(event.data)
+        return str(whole)
 
     async def first_text_ms(self, run_id: str) -> int:
         """When the log got its first assistant text, in ms since the epoch by this Redis's clock; 0 when it has

@@ -97,6 +97,7 @@ class ErrorCode(StrEnum):
 
     AGENT_FAILED = "agent_failed"  # the agent reported it, raised, or exited with another code than 0
     AGENT_PROTOCOL_ERROR = "agent_protocol_error"  # the agent's output broke its configured format
+    AGENT_SILENT = "agent_silent"  # the agent gave no sign of life for its `silent_seconds`
     AGENT_NOT_FOUND = "model_not_found"  # the worker that claimed the run does not serve the agent after all
     OUTPUT_TOO_LARGE = "output_too_large"  # a line, an event or the run's whole output passed its bound
     UPSTREAM_ERROR = "upstream_error"  # the model behind the agent failed, or refuses this service
@@ -118,11 +119,13 @@ class RunError(RunrelayError):
     """Ends a run as failed.
 
     `message` is for clients: no path, no traceback, no secret. `detail` is for operators: the worker writes it to the
-    terminal record and its own log, and the API never sends it to a client.
+    terminal record and its own log, and the API never sends it to a client. `retry_at` is when another try may succeed,
+    in s since the epoch; None when that is not known.
     """
 
-    def __init__(self, code: ErrorCode, message: str, detail: str = "") -> None:
+    def __init__(self, code: ErrorCode, message: str, detail: str = "", *, retry_at: int | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.detail = detail
+        self.retry_at = retry_at

@@ -98,6 +98,7 @@ class Failed(Value):
     phase: Literal["error"] = "error"
     code: str  # an ErrorCode, or one that a later release knows
     message: str
+    retry_at: int | None = None  # s since the epoch, when it is known when another try may succeed
     usage: Tokens = Tokens()
 
 
@@ -114,6 +115,14 @@ class Delta(Value):
     stream: ClassVar[str] = "assistant"
     delta: str
     message: int = 0
+
+
+class Retraction(Value):
+    """The text of assistant message `message` is no part of the answer: the agent broke it off and begins again. A
+    reader that has shown it to a client of a chat stream cannot take it back."""
+
+    stream: ClassVar[str] = "retraction"
+    message: int
 
 
 class ToolUse(Value):
@@ -149,6 +158,15 @@ class Usage(Tokens):
     stream: ClassVar[str] = "usage"
 
 
+class Omitted(Value):
+    """So many events of tools, reasoning and usage are not in the log: the agent's activity exceeded its budget. Text
+    and calls of the client's tools are never left out."""
+
+    stream: ClassVar[str] = "omitted"
+    events: int
+    chars: int  # of their JSON
+
+
 class Unknown(Value):
     """An event of a later release. It keeps its number, and readers skip it."""
 
@@ -159,7 +177,9 @@ class Unknown(Value):
 Waypoint = Queued | Started
 Terminal = Completed | Failed | Cancelled
 Lifecycle = Waypoint | Terminal
-Ongoing = Waypoint | Delta | ToolUse | ToolCallDelta | Reasoning | Usage | Unknown  # the run goes on after each
+Ongoing = (
+    Waypoint | Delta | Retraction | ToolUse | ToolCallDelta | Reasoning | Usage | Omitted | Unknown
+)  # the run goes on after each
 EventData = Ongoing | Terminal
 
 # A type cannot be derived from the classes. mypy refuses api/admin/timeline.py when a phase is missing here.
@@ -199,6 +219,11 @@ class AssistantEvent(Envelope):
     data: Delta
 
 
+class RetractionEvent(Envelope):
+    stream: Literal["retraction"] = "retraction"
+    data: Retraction
+
+
 class ToolEvent(Envelope):
     stream: Literal["tool"] = "tool"
     data: ToolUse
@@ -219,12 +244,26 @@ class UsageEvent(Envelope):
     data: Usage
 
 
+class OmittedEvent(Envelope):
+    stream: Literal["omitted"] = "omitted"
+    data: Omitted
+
+
 class UnknownEvent(Envelope):
     stream: str
     data: Unknown
 
 
-KnownEvent = LifecycleEvent | AssistantEvent | ToolEvent | CallEvent | ReasoningEvent | UsageEvent
+KnownEvent = (
+    LifecycleEvent
+    | AssistantEvent
+    | RetractionEvent
+    | ToolEvent
+    | CallEvent
+    | ReasoningEvent
+    | UsageEvent
+    | OmittedEvent
+)
 Event = KnownEvent | UnknownEvent
 
 _UNKNOWN = Unknown.stream

@@ -1,12 +1,15 @@
 """The flat text of a run: its assistant messages joined by a blank line.
 
 Rule 1: the joining must live here in this file. A stream, a whole answer and the terminal record have the same text
-only because all three add up what `FlatText` returns.
+only because a stream adds up what `FlatText` returns, and the others what `WholeText` holds. They differ in one case: a
+stream cannot take back a message that the agent has retracted.
 """
 
 from __future__ import annotations
 
-from shared.run.events import Delta
+from collections.abc import Iterable
+
+from shared.run.events import Delta, Retraction
 
 BETWEEN_MESSAGES = "\n\n"
 
@@ -25,3 +28,28 @@ class FlatText:
         begins = delta.message > self.message and not self.empty
         self.message, self.empty = delta.message, False
         return BETWEEN_MESSAGES + delta.delta if begins else delta.delta
+
+
+class WholeText:
+    """The flat text itself, without the messages that the agent has retracted."""
+
+    def __init__(self) -> None:
+        self._messages: list[tuple[int, list[str]]] = []  # number and pieces
+
+    def feed(self, data: object) -> None:
+        """Takes the next event's data, and ignores all but deltas and retractions."""
+        match data:
+            case Delta(delta=text, message=number) if text:
+                if not self._messages or number > self._messages[-1][0]:
+                    self._messages.append((number, []))
+                self._messages[-1][1].append(text)
+            case Retraction(message=number):
+                self._messages = [message for message in self._messages if message[0] != number]
+
+    def __str__(self) -> str:
+        return joined("".join(pieces) for _, pieces in self._messages)
+
+
+def joined(texts: Iterable[str]) -> str:
+    """The flat text of these texts. Empty ones leave no blank line behind."""
+    return BETWEEN_MESSAGES.join(filter(None, texts))

@@ -19,6 +19,7 @@ from shared.redis.pipe import Pipe
 from shared.run.run import Policy
 from tests.broker import KEYS, Broker, opened_client
 from worker.agents.protocol import Agent
+from worker.attempt.attempt_limits import AttemptLimits
 from worker.attempt.job import Job
 from worker.claim.arq_redis import PipedArqRedis
 from worker.claim.control import Control
@@ -104,7 +105,7 @@ async def crew(
         doorbell = HeardDoorbell(bell, KEYS, agents, poll_seconds=poll_seconds)
         doorbell.sleeping = anyio.Event()
         worker = RunWorker(
-            job(name, ledger, log, agents, {}, 60, lease_seconds),
+            job(name, ledger, log, agents, dict.fromkeys(agents, AttemptLimits(60)), lease_seconds),
             leases,
             doorbell,
             redis=PipedArqRedis(pipe),

@@ -17,6 +17,7 @@ from tests.broker import Look
 from tests.runs import LEASE_MS, a_run, claim_one, end_lease, running, submit
 from tests.worker.acting import Says, Waits
 from worker.agents.protocol import Agent
+from worker.attempt.attempt_limits import AttemptLimits
 from worker.attempt.execution import Execution
 from worker.attempt.job import Job
 from worker.claim.leases import Leases
@@ -33,7 +34,7 @@ class Bench:
     metrics: WorkerMetrics
 
     async def attempt(self, agent: Agent, claimed: Claim) -> None:
-        job = Job("w1", self.ledger, self.log, {"*": agent}, {}, 60, LEASE_MS / 1000, self.metrics)
+        job = Job("w1", self.ledger, self.log, {"*": agent}, {"*": AttemptLimits(60)}, LEASE_MS / 1000, self.metrics)
         await job.run(Execution(claimed))
 
     async def run(self, agent: Agent, run: Run | None = None) -> None:
@@ -120,7 +121,9 @@ async def test_a_run_of_a_lost_worker_is_recovered_and_tried_again(bench: Bench,
 async def test_a_draining_worker_hands_back(bench: Bench) -> None:
     agent = Waits()
     execution = Execution(await running(bench.ledger))
-    job = Job("w1", bench.ledger, bench.log, {"main": agent}, {}, 60, LEASE_MS / 1000, bench.metrics)
+    job = Job(
+        "w1", bench.ledger, bench.log, {"main": agent}, {"main": AttemptLimits(60)}, LEASE_MS / 1000, bench.metrics
+    )
     async with anyio.create_task_group() as group:
         group.start_soon(job.run, execution)
         await agent.waiting.wait()

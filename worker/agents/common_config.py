@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, ConfigDict, Field
 
+from shared.run.output_bounds import ACTIVITY_CHARS, ANSWER_CHARS, MOST_CHARS
 from shared.run.run import Policy
 
 
@@ -17,6 +18,9 @@ class CommonConfig(Policy):
 
     description: str = ""
     timeout_seconds: float | None = Field(None, gt=0, allow_inf_nan=False)  # None: RUN_TIMEOUT_SECONDS
+    silent_seconds: float | None = Field(None, gt=0, allow_inf_nan=False)  # None: the agent may be silent for any time
+    max_answer_chars: int = Field(ANSWER_CHARS, ge=1, le=MOST_CHARS)
+    max_activity_chars: int = Field(ACTIVITY_CHARS, ge=0, le=MOST_CHARS)  # of tools, reasoning and usage
 
     @property
     def policy(self) -> Policy:

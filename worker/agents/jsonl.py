@@ -2,6 +2,7 @@
 
     {"delta": "text"}                       text of the current assistant message
     {"message": true}                       a new assistant message begins
+    {"retract": true}                       the current message broke off: it is no part of the answer
     {"stream": "tool", "data": {...}}       the data of `shared.run.events.ToolUse`
     {"stream": "call", "data": {...}}       of `ToolCallDelta`: one of the client's own tools, for the client to call
     {"stream": "reasoning", "data": {...}}  of `Reasoning`
@@ -22,7 +23,7 @@ from collections.abc import Iterator
 from pydantic import ValidationError
 
 from shared.run.errors import ErrorCode, RunError
-from shared.run.events import Delta, FinishReason, Reasoning, ToolCallDelta, ToolUse, Usage
+from shared.run.events import Delta, FinishReason, Reasoning, Retraction, ToolCallDelta, ToolUse, Usage
 from shared.run.text import well_formed
 from worker.agents.protocol import AgentEvent, Finished
 
@@ -67,6 +68,9 @@ class AgentEventParser:
             case Delta(delta=text, message=message):
                 self._message, self._begun = message, True
                 yield Delta(delta=well_formed(text), message=message)
+            case Retraction(message=message):
+                self._message, self._begun = message + 1, False
+                yield value
             case Finished(reason=reason):
                 yield from self._finished(reason)
             case ToolUse() | ToolCallDelta() | Reasoning() | Usage():
@@ -82,7 +86,11 @@ class AgentEventParser:
             case {"delta": str(text)} if len(value) == 1:
                 yield from self._text(text)
             case {"message": True} if len(value) == 1:
-                self._message, self._begun = self._message + self._begun, False
+                self._next_message()
+            case {"retract": True} if len(value) == 1:
+                if self._begun:
+                    yield Retraction(message=self._message)
+                self._next_message()
             case {"stream": str(stream), "data": dict(data)} if len(value) == 2 and stream in _STREAMS:
                 yield self._checked(_of_stream(stream, data))
             case {"finish": str(reason)} if len(value) == 1 and reason in _REASONS:
@@ -91,6 +99,9 @@ class AgentEventParser:
                 raise RunError(ErrorCode.AGENT_FAILED, well_formed(message)[:_MESSAGE] or "The agent failed.")
             case _:
                 raise _broken("The agent sent an object that is none of the format's.", value)
+
+    def _next_message(self) -> None:
+        self._message, self._begun = self._message + self._begun, False
 
     def _text(self, text: str) -> Iterator[AgentEvent]:
         if text:

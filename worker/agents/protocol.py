@@ -7,7 +7,18 @@ from typing import Protocol
 
 from pydantic import Field
 
-from shared.run.events import Delta, FinishReason, Reasoning, Tokens, ToolCallDelta, ToolUse, Usage, Value, empty
+from shared.run.events import (
+    Delta,
+    FinishReason,
+    Reasoning,
+    Retraction,
+    Tokens,
+    ToolCallDelta,
+    ToolUse,
+    Usage,
+    Value,
+    empty,
+)
 from shared.run.json_object import JsonObject
 from shared.run.run import Turn
 
@@ -18,7 +29,7 @@ class Finished(Value):
     reason: FinishReason
 
 
-AgentEvent = Delta | ToolUse | ToolCallDelta | Reasoning | Usage | Finished
+AgentEvent = Delta | Retraction | ToolUse | ToolCallDelta | Reasoning | Usage | Finished
 
 
 class AgentConversation(Value):

@@ -24,8 +24,10 @@ from shared.run.events import (
     Event,
     EventData,
     FinishReason,
+    Omitted,
     Queued,
     Reasoning,
+    Retraction,
     Terminal,
     Tokens,
     ToolCallDelta,
@@ -33,15 +35,16 @@ from shared.run.events import (
     Usage,
     make_event,
 )
-from shared.run.flat_text import FlatText
+from shared.run.flat_text import WholeText, joined
 from shared.run.json_object import LEVELS, too_deep
 from shared.run.run import End, Run
 from shared.run.tool_calls import ToolCallAssembler
 from worker.agents.protocol import AgentEvent, Finished
+from worker.attempt.attempt_limits import AttemptLimits
 from worker.attempt.merge import merged
+from worker.attempt.thinning import Thinning
 
 BUFFER_CHARS = 262_144  # an agent further ahead of Redis than this waits
-OUTPUT_CHARS = 4_194_304  # a run with more output fails: Redis has to keep it, and readers have to read it
 TOOL_CHARS = 65_536  # arguments and result of a tool call; a note replaces larger ones
 NAME_CHARS = 256  # of a tool's name and of a call's id, in a call larger than TOOL_CHARS
 
@@ -49,9 +52,19 @@ NAME_CHARS = 256  # of a tool's name and of a call's id, in a call larger than T
 class Emitter:
     """Pass the agent's events to `emit`, run `flush_forever` beside it, and finish with `close` or `hand_back`."""
 
-    def __init__(self, log: EventLog, run: Run, attempt: int, head: Head, *, clock: Callable[[], int] = now_ms) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        run: Run,
+        attempt: int,
+        head: Head,
+        limits: AttemptLimits,
+        *,
+        clock: Callable[[], int] = now_ms,
+    ) -> None:
         """`head` is the log as this attempt's fence found it."""
         self._log = log
+        self._limits = limits
         self._run = run
         self._attempt = attempt
         self._earlier = head
@@ -61,11 +74,11 @@ class Emitter:
         self._first_message = head.message + 1 if head.chars else 0
         self._pending: deque[AgentEvent] = deque()
         self._pending_chars = 0
-        self._emitted_chars = 0
+        self._answer_chars = limits.answer_chars  # that the agent may still say
+        self._thinning = Thinning(limits.activity_chars)
         self._unconfirmed: list[Event] = []  # numbered; in the log or about to be
         self._wake, self._room = asyncio.Event(), asyncio.Event()
-        self._flat = FlatText(message=head.message, empty=head.chars == 0)
-        self._text: list[str] = []
+        self._text = WholeText()  # of this attempt
         self._calls = ToolCallAssembler()  # none of an earlier attempt: no attempt follows one that called a tool
         self._usage = Tokens()
         self._finish_reason = FinishReason.STOP
@@ -81,13 +94,19 @@ class Emitter:
         return self._head.calls > 0 or any(isinstance(event, ToolCallDelta) for event in self._pending)
 
     async def emit(self, event: AgentEvent) -> None:
-        """Takes the agent's next event. Waits only while the agent is too far ahead. Raises RunError when the run's
-        output or one tool call is too large."""
+        """Takes the agent's next event. Waits only while the agent is too far ahead. Raises RunError when the answer or
+        one call of the client's tools is too large."""
         event = _bounded(event)
         chars = _chars(event)
-        self._emitted_chars += chars
-        if self._emitted_chars > OUTPUT_CHARS:
-            raise RunError(ErrorCode.OUTPUT_TOO_LARGE, f"The agent said more than {OUTPUT_CHARS} characters.")
+        match event:
+            case ToolUse() | Reasoning() | Usage():
+                if not self._thinning.admitted(event, chars):
+                    return
+            case _:
+                self._answer_chars -= chars
+                if self._answer_chars < 0:
+                    most = self._limits.answer_chars
+                    raise RunError(ErrorCode.OUTPUT_TOO_LARGE, f"The agent said more than {most} characters.")
         while self._pending_chars > BUFFER_CHARS:
             self._room.clear()
             await self._room.wait()
@@ -105,7 +124,7 @@ class Emitter:
 
     async def hand_back(self, queued: Queued) -> None:
         """Writes the pending events and `queued`: the run waits again, for another worker."""
-        self._take()
+        self._take_all()
         self._number([queued])
         await self._write()
 
@@ -121,11 +140,11 @@ class Emitter:
 
         Returns the record that counts: an earlier one when the log was closed already. Raises Fenced or LogLost.
         """
-        self._take()
+        self._take_all()
         terminal = self._summed_up(terminal)
         self._number([terminal])
         earlier = await retry_until_available(lambda: self._log.text(self._run.run_id, self._earlier))
-        end = terminal_record(terminal, earlier + "".join(self._text), detail, self._calls.whole)
+        end = terminal_record(terminal, joined((earlier, str(self._text))), detail, self._calls.whole)
         end = end.model_copy(update={"resumed": resumed, "conversation": conversation})
         try:
             await retry_until_available(lambda: self._log.close(self._unconfirmed, self._head, end))
@@ -155,16 +174,21 @@ class Emitter:
         self._number(data for event in merged(pending) for data in self._noted(event))
         self._room.set()
 
-    def _noted(self, event: AgentEvent) -> Iterator[EventData]:
+    def _take_all(self) -> None:
+        """Numbers everything, also what was left out so far and belongs into every log."""
+        self._take()
+        self._number(data for event in self._thinning.rest() for data in self._noted(event))
+
+    def _noted(self, event: AgentEvent | Omitted) -> Iterator[EventData]:
         """Keeps what the terminal record will need, and yields the event unless it is `Finished`."""
         match event:
             case Finished(reason=reason):
                 self._finish_reason = reason
                 return
-            case Delta():
+            case Delta() | Retraction():
                 if self._first_message:
-                    event = Delta(delta=event.delta, message=event.message + self._first_message)
-                self._text.append(self._flat.add(event))
+                    event = event.model_copy(update={"message": event.message + self._first_message})
+                self._text.feed(event)
             case ToolCallDelta():
                 self._calls.add(event)
             case Usage():

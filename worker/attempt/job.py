@@ -40,12 +40,15 @@ from shared.run.events import (
 from shared.run.run import End
 from shared.run.states import State
 from worker.agents.protocol import Agent, AgentConversation, AgentInput
+from worker.attempt.attempt_limits import AttemptLimits
 from worker.attempt.emitter import Emitter
 from worker.attempt.execution import Execution
 from worker.attempt.run_history import history_of
 from worker.attempt.run_instrumentation import NoRunInstrumentation, RunInstrumentation
 
 logger = structlog.get_logger()
+
+UNSERVED_SECONDS = 60.0  # for a run whose agent this worker does not serve: the run fails at once
 
 
 @dataclass(frozen=True)
@@ -58,15 +61,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Job:
-    """Holds what every attempt on this worker needs. `agents` may hold `*`. `timeouts` has the seconds of each agent
-    with a timeout of its own."""
+    """Holds what every attempt on this worker needs. `agents` may hold `*`. `limits` has the
+    limits of each agent, by the same ids."""
 
     worker: str
     ledger: Ledger
     events: EventLog
     agents: Mapping[str, Agent]
-    timeouts: Mapping[str, float]
-    timeout_seconds: float
+    limits: Mapping[str, AttemptLimits]
     lease_seconds: float
     instrumentation: RunInstrumentation = field(default_factory=NoRunInstrumentation)
     tracer: Tracer = field(default_factory=NoTracing)
@@ -80,16 +82,22 @@ class Job:
             match await finish(claim, self.ledger, self.events, start=self._start(claim)):
                 case Head() as head:
                     head = await self._begin(claim, head) if claim.lost else head
-                    await self._attempt(execution, Emitter(self.events, claim.run, claim.attempt, head))
+                    await self._attempt(
+                        execution, Emitter(self.events, claim.run, claim.attempt, head, self._limits(claim))
+                    )
                 case End() as end:
                     self._ended(execution, end)
         except (Fenced, Closed):  # another attempt has taken the run, or ended it
             self.instrumentation.fenced(execution)
             logger.warning("run.fenced")
         except LogLost:
+            logger.warning("run.lost", why="Redis no longer holds the run's log.")
             await self._settle(execution, End(state=State.FAILED, code=ErrorCode.RUN_LOST))
         except Unreadable:
             await self._settle(execution, End(state=State.FAILED, code=ErrorCode.UNREADABLE))
+
+    def _limits(self, claim: Claim) -> AttemptLimits:
+        return self.limits.get(claim.run.agent_id) or self.limits.get(ANY) or AttemptLimits(UNSERVED_SECONDS)
 
     async def _attempt(self, execution: Execution, emitter: Emitter) -> None:
         claim = execution.claim
@@ -171,13 +179,13 @@ class Job:
 
         Nothing that the agent does after it was stopped counts: an answer that was cut off must not look whole.
         """
-        limit = self.timeouts.get(execution.claim.run.agent_id, self.timeout_seconds)
+        limit = self._limits(execution.claim).timeout_seconds
         outcome = Outcome(Completed())
         try:
             with anyio.move_on_after(limit) as time, execution.scope:
                 await self._run_agent(execution, emitter)
         except RunError as failure:
-            outcome = _failed(failure.code, failure.message, failure.detail)
+            outcome = _failed(failure.code, failure.message, failure.detail, failure.retry_at)
         except asyncio.CancelledError as stray:
             if _cancelled():
                 raise
@@ -256,5 +264,5 @@ def _raised(bug: BaseException) -> Outcome:
     return _failed(ErrorCode.AGENT_FAILED, f"The agent failed ({type(bug).__name__}).", repr(bug))
 
 
-def _failed(code: ErrorCode, message: str, detail: str = "") -> Outcome:
-    return Outcome(Failed(code=code, message=message), detail)
+def _failed(code: ErrorCode, message: str, detail: str = "", retry_at: int | None = None) -> Outcome:
+    return Outcome(Failed(code=code, message=message, retry_at=retry_at), detail)

@@ -3,8 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.run.events import Delta
-from shared.run.flat_text import FlatText
+from shared.run.events import Delta, Retraction
+from shared.run.flat_text import FlatText, WholeText
 
 
 def flat(*deltas: tuple[int, str]) -> str:
@@ -42,3 +42,25 @@ def test_knows_whether_anything_was_said() -> None:
 def test_however_they_are_split_the_messages_are_joined_the_same(messages: list[list[str]]) -> None:
     deltas = [(number, delta) for number, message in enumerate(messages) for delta in message]
     assert flat(*deltas) == "\n\n".join(filter(None, map("".join, messages)))
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["", "a", "b\n"]))))
+def test_the_whole_text_is_what_a_stream_adds_up(steps: list[tuple[int, str]]) -> None:
+    message, deltas, whole = 0, list[tuple[int, str]](), WholeText()
+    for more, text in steps:
+        message += more
+        deltas.append((message, text))
+        whole.feed(Delta(delta=text, message=message))
+    assert str(whole) == flat(*deltas)
+
+
+def test_a_retracted_message_leaves_the_whole_text() -> None:
+    whole = WholeText()
+    for data in (
+        Delta(delta="First."),
+        Delta(delta="The capital of Fra", message=1),
+        Retraction(message=1),
+        Delta(delta="The capital of France is Paris.", message=2),
+    ):
+        whole.feed(data)
+    assert str(whole) == "First.\n\nThe capital of France is Paris."

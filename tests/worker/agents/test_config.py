@@ -142,7 +142,7 @@ PLACE = (
         (
             PYTHON + 'x = "y"\n',
             "[agents.a] x: unknown key; allowed are on_worker_lost, max_attempts, on_disconnect, description, "
-            "timeout_seconds, kind, entry",
+            "timeout_seconds, silent_seconds, max_answer_chars, max_activity_chars, kind, entry",
         ),
         (AGENT + "timeout_seconds = 0\n", "[agents.a] timeout_seconds: must be greater than 0"),
         (AGENT + "timeout_seconds = inf\n", "[agents.a] timeout_seconds: must be a finite number"),

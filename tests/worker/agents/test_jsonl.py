@@ -13,6 +13,7 @@ from shared.run.events import (
     Delta,
     FinishReason,
     Reasoning,
+    Retraction,
     ToolCallDelta,
     ToolUse,
     Usage,
@@ -111,6 +112,11 @@ def test_messages_are_numbered_by_their_text() -> None:
         Delta(delta="b", message=0),
         Delta(delta="c", message=1),
     ]
+
+
+def test_a_message_that_broke_off_is_retracted_once() -> None:
+    lines = ({"retract": True}, {"delta": "Fra"}, {"retract": True}, {"retract": True}, {"delta": "France"})
+    assert parsed(*lines) == [Delta(delta="Fra"), Retraction(message=0), Delta(delta="France", message=1)]
 
 
 def test_an_error_fails_the_run_with_the_agents_own_words() -> None:
@@ -238,5 +244,5 @@ def test_the_documented_lines_are_understood() -> None:
     block = Path("docs/agents.md").read_text().split("```")[1]
     *lines, error = block.strip().splitlines()
     parser = AgentEventParser()
-    assert len([event for line in lines for event in parser.parse_line(line.encode())]) == len(lines) - 1
+    assert len([event for line in lines for event in parser.parse_line(line.encode())]) == len(lines) - 2
     assert failure(error.encode()).message == "why"

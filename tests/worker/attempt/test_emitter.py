@@ -21,17 +21,21 @@ from shared.run.events import (
     Event,
     Failed,
     FinishReason,
+    Omitted,
     Queued,
     Reasoning,
+    Retraction,
     StopReason,
     Tokens,
     ToolCallDelta,
     ToolUse,
     Usage,
     make_event,
+    to_json,
 )
 from shared.run.flat_text import FlatText
 from shared.run.json_object import LEVELS
+from shared.run.output_bounds import ACTIVITY_CHARS, ANSWER_CHARS
 from shared.run.run import End, ToolCall
 from shared.run.states import State
 from shared.run.tool_calls import ToolCallAssembler
@@ -41,7 +45,8 @@ from tests.runs import a_run
 from tests.spoken import spoken
 from tests.wait import wait_until
 from worker.agents.protocol import AgentEvent, Finished
-from worker.attempt.emitter import BUFFER_CHARS, OUTPUT_CHARS, TOOL_CHARS, Emitter
+from worker.attempt.attempt_limits import AttemptLimits
+from worker.attempt.emitter import BUFFER_CHARS, TOOL_CHARS, Emitter
 
 RUN = a_run()
 
@@ -89,7 +94,7 @@ async def flushing(emitter: Emitter) -> AsyncIterator[None]:
 
 
 async def fenced(log: EventLog, attempt: int = 1) -> Emitter:
-    return Emitter(log, RUN, attempt, await log.fence(RUN.run_id, attempt), clock=lambda: 0)
+    return Emitter(log, RUN, attempt, await log.fence(RUN.run_id, attempt), AttemptLimits(60), clock=lambda: 0)
 
 
 async def stored(log: EventLog) -> list[Event]:
@@ -178,7 +183,7 @@ async def test_nothing_is_said_without_filling_the_buffer(gated: GatedLog, emitt
 
 
 async def test_events_carry_their_place(log: EventLog) -> None:
-    emitter = Emitter(log, RUN, 3, await log.fence(RUN.run_id, 3), clock=lambda: 1_234)
+    emitter = Emitter(log, RUN, 3, await log.fence(RUN.run_id, 3), AttemptLimits(60), clock=lambda: 1_234)
     await emitter.emit(Delta(delta="Hi"))
     await emitter.close(Completed())
     place = {"run_id": RUN.run_id, "session_key": RUN.session_key, "attempt": 3, "ts": 1_234}
@@ -220,7 +225,7 @@ async def test_the_record_says_what_the_last_event_says(
 
 async def test_a_closed_log_keeps_its_first_record(log: EventLog) -> None:
     first = await (await fenced(log)).close(Completed())
-    again = Emitter(log, RUN, 1, Head())
+    again = Emitter(log, RUN, 1, Head(), AttemptLimits(60))
     assert await again.close(Failed(code="x", message="")) == first
     assert len(await stored(log)) == 1
 
@@ -280,22 +285,60 @@ async def test_an_attempt_is_silent_until_it_says_text(log: EventLog) -> None:
 async def test_a_run_says_so_much_and_no_more(log: EventLog) -> None:
     emitter = await fenced(log)
     async with flushing(emitter):
-        for _ in range(OUTPUT_CHARS // 2**18):
+        for _ in range(ANSWER_CHARS // 2**18):
             await emitter.emit(Delta(delta="x" * 2**18))
         with pytest.raises(RunError) as refused:
             await emitter.emit(Delta(delta="y"))
     assert refused.value.code is ErrorCode.OUTPUT_TOO_LARGE
     end = await emitter.close(Failed(code=refused.value.code, message=""))
-    assert end.text == "x" * OUTPUT_CHARS
+    assert end.text == "x" * ANSWER_CHARS
 
 
-async def test_tool_calls_count_as_what_they_hold(log: EventLog) -> None:
+async def test_activity_beyond_its_budget_is_thinned_out_and_ends_no_run(log: EventLog) -> None:
+    """100 results of 60 KB, and then the answer."""
     emitter = await fenced(log)
-    half = ToolUse(phase="update", name="t", args="x" * (TOOL_CHARS // 2))
     async with flushing(emitter):
-        with pytest.raises(RunError, match="said more than"):
-            for _ in range(2 + OUTPUT_CHARS // TOOL_CHARS * 2):
-                await emitter.emit(half)
+        for number in range(100):
+            await emitter.emit(ToolUse(phase="start", name="read", tool_call_id=str(number)))
+            await emitter.emit(ToolUse(phase="result", name="read", tool_call_id=str(number), result="x" * 60_000))
+            await emitter.emit(Usage(prompt_tokens=number))
+        await emitter.emit(Delta(delta="Read them all."))
+    end = await emitter.close(Completed())
+    assert (end.text, end.usage.prompt_tokens) == ("Read them all.", 99)
+    events = [one.data for one in await stored(log)]
+    results = [one.tool_call_id for one in events if isinstance(one, ToolUse) and one.phase == "result"]
+    (omitted,) = [one for one in events if isinstance(one, Omitted)]
+    assert (results[0], results[-1]) == ("0", "99")
+    assert len([one for one in events if isinstance(one, ToolUse | Usage)]) + omitted.events == 300
+    assert sum(len(to_json(one)) for one in await stored(log)) < 1.2 * ACTIVITY_CHARS
+
+
+async def test_updates_of_a_tool_leave_room_for_other_tools(log: EventLog) -> None:
+    """A build that prints, each update with everything so far, and then a tool whose result matters."""
+    emitter = await fenced(log)
+    async with flushing(emitter):
+        for lines in range(1_000):
+            await emitter.emit(ToolUse(phase="update", name="build", result="a line of it\n" * lines))
+        await emitter.emit(ToolUse(phase="result", name="build", result="done"))
+        await emitter.emit(ToolUse(phase="result", name="read", result="x" * 50_000))
+    await emitter.close(Completed())
+    events = [one.data for one in await stored(log)]
+    assert [one.name for one in events if isinstance(one, ToolUse) and one.phase == "result"] == ["build", "read"]
+    assert [one.result for one in events if isinstance(one, ToolUse)][-1] == "a line of it\n" * 999
+
+
+async def test_a_retracted_message_is_no_part_of_the_record(log: EventLog) -> None:
+    first = await fenced(log, 1)
+    async with flushing(first):
+        await first.emit(Delta(delta="The capital of Fra"))
+        await first.emit(Retraction(message=0))
+        await wait_until(lambda: _stored_so_many(log, 2), "the first attempt has spoken")
+    second = await fenced(log, 2)
+    async with flushing(second):
+        for data in (Delta(delta="The cap"), Retraction(message=0), Delta(delta="The capital is Paris.", message=1)):
+            await second.emit(data)
+    end = await second.close(Completed())
+    assert end.text == await log.text(RUN.run_id, await log.head(RUN.run_id)) == "The capital is Paris."
 
 
 @pytest.mark.parametrize("field", ["args", "result"])

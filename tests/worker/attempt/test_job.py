@@ -38,6 +38,7 @@ from tests.spans import Spans, facts, parent, place
 from tests.wait import wait_until
 from tests.worker.acting import Acts, Says, Waits
 from worker.agents.protocol import Agent, AgentConversation, AgentEvent, AgentInput, AgentOutput
+from worker.attempt.attempt_limits import AttemptLimits
 from worker.attempt.execution import Execution
 from worker.attempt.job import Job
 
@@ -61,7 +62,8 @@ class Bench:
     def job(
         self, agents: Mapping[str, Agent], *, limit: float = 60, timeouts: Mapping[str, float] | None = None
     ) -> Job:
-        return Job("w1", self.ledger, self.log, agents, timeouts or {}, limit, LEASE_MS / 1000)
+        limits = {agent: AttemptLimits((timeouts or {}).get(agent, limit)) for agent in agents}
+        return Job("w1", self.ledger, self.log, agents, limits, LEASE_MS / 1000)
 
     async def attempt(self, agent: Agent, run: Run | None = None, *, limit: float = 60) -> End:
         claimed = await running(self.ledger, run)

@@ -9,8 +9,7 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 from shared.run.errors import RunError
-from shared.run.events import Delta
-from shared.run.flat_text import FlatText
+from shared.run.flat_text import WholeText
 from worker.agents.command.child import Child
 from worker.agents.command.formats.format import Object
 from worker.agents.command.formats.format_parser import MAX_LINE, FormatParser, object_of
@@ -68,14 +67,13 @@ class WarmProcess:
         self.usable = False
         before = self.transcript or ProcessTranscript.before(input)
         turn = self._driver.turn(input.message if self.transcript else render(input), self.folder)
-        parser, flat, answer = FormatParser(self._name, turn), FlatText(), list[str]()
+        parser, answer = FormatParser(self._name, turn), WholeText()
         self._send(turn.outgoing)
         if turn.last:
             self.child.end_input()
         while not turn.over and (line := await self._line()):
             for output in parser.feed(line):
-                if isinstance(output, Delta):
-                    answer.append(flat.add(output))
+                answer.feed(output)
                 if not isinstance(output, AgentConversation):  # the CLI's conversation ends with the process
                     yield output
             self._send(turn.outgoing)
@@ -84,7 +82,7 @@ class WarmProcess:
         self._check(code)
         parser.ended(code)
         self.turns += 1
-        self.transcript = before.and_then(input, "".join(answer))
+        self.transcript = before.and_then(input, str(answer))
         self.usable = turn.over and not turn.last
 
     async def idle(self) -> None:

@@ -7,6 +7,7 @@ the client gets the CLI's text, without the paths, addresses and keys in it. Ope
 from __future__ import annotations
 
 import re
+import time
 
 from shared.run.errors import ErrorCode, RunError
 from shared.run.text import well_formed
@@ -16,15 +17,46 @@ _SHOWN = 1_000  # characters of a CLI's text that a client gets
 _KEPT = 2_000  # characters of it that operators get
 
 _STATUS = re.compile(r"(?:^|\b(?:status|error|code|HTTP)\b\W{1,4}(?:code\W{1,4})?)([45]\d\d)\b", re.IGNORECASE)
-_LIMITED = re.compile(r"too many requests|rate.?limit|resource.?exhausted", re.IGNORECASE)
+_LIMITED = re.compile(
+    r"too many requests|rate.?limit|resource.?exhausted|insufficient.?quota|out of (?:extra )?(?:usage|quota|credits)"
+    r"|(?:usage|session|weekly|daily|monthly|spending|hour|quota|opus|sonnet) limit"
+    r"|(?:hit|reached|exceeded|exhausted) (?:your|the)\b.{0,60}\b(?:limit|quota|allowance)",
+    re.IGNORECASE,
+)
+_WHEN = re.compile(
+    r"\b(?:resets?|try again|available again|retry after)\b(?=[^.;|\n]{0,60}(?:\d|day\b))[^.;|\n]{1,80}", re.IGNORECASE
+)
+_EPOCH = re.compile(r"(?:\||resets?_?at\W{1,4})(1[6-9]\d{8}|[2-9]\d{9})\b", re.IGNORECASE)
+_SECONDS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
+_DURATION = re.compile(r"(\d+)\s*(second|minute|hour|day)s?\b", re.IGNORECASE)
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")  # colours and the like
 
 
-def agent_error(words: str, status: int = 0) -> RunError:
-    """`status` is that of the model's server, 0 when the CLI prints none apart from its text."""
+def agent_error(words: str, status: int = 0, *, retry_at: int | None = None) -> RunError:
+    """`status` is that of the model's server, and `retry_at` when a limit is over, in s since the epoch. They are 0 and
+    None when the CLI prints none apart from its text."""
     words = _clean(words)
     refused = refusal(status or _status(words), words) or (LIMITED if _LIMITED.search(words) else None)
-    return RunError(refused.code, refused.message, words[:_KEPT]) if refused else quoted(words)
+    if refused is None:
+        return quoted(words)
+    if refused is not LIMITED:
+        return RunError(refused.code, refused.message, words[:_KEPT])
+    told = f" It says: {without_secrets(when[0]).strip()}." if (when := _WHEN.search(words)) else ""
+    return RunError(refused.code, refused.message + told, words[:_KEPT], retry_at=retry_at or _retry_at(words))
+
+
+def is_limit(words: str) -> bool:
+    """Whether a CLI tells in words that a limit of its plan or of the model's server is reached."""
+    return _LIMITED.search(words) is not None
+
+
+def _retry_at(words: str) -> int | None:
+    """When the limit is over, in s since the epoch, if the words tell it in a form that needs no calendar."""
+    if epoch := _EPOCH.search(words):
+        return int(epoch[1])
+    when = _WHEN.search(words)
+    parts = _DURATION.findall(when[0]) if when else []
+    return int(time.time()) + sum(int(count) * _SECONDS[unit.lower()] for count, unit in parts) if parts else None
 
 
 def quoted(words: str) -> RunError:

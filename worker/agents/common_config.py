@@ -33,4 +33,9 @@ def _variable(text: str) -> str:
     return text
 
 
+PATIENCE_SECONDS = 5.0
+
+# Between the end that an agent has told and the end of its process or connection; then the worker ends that.
+Patience = Annotated[float, Field(gt=0, le=3_600, allow_inf_nan=False)]
+
 VariableName = Annotated[str, AfterValidator(_variable)]

@@ -31,6 +31,8 @@ class Child:
 
     def __init__(self, process: Process, family: ProcessFamily, stdin: Stdin, end: EndFamily) -> None:
         self.pid = process.pid
+        self.at_end = False  # stdout has ended
+        self.errors_heard = 0  # how often stderr got something
         self._process = process
         self._family = family
         self._end = end
@@ -53,15 +55,19 @@ class Child:
         """Closes stdin after everything that was written."""
         self._input.put_nowait(None)
 
-    async def read(self) -> bytes:
-        """The next bytes of stdout; empty at its end.
+    async def read(self, *, within: float = math.inf) -> bytes:
+        """The next bytes of stdout; empty at its end, which `at_end` tells, and when none come `within` seconds.
 
         Stdout ends when no process holds it open any more. When the child has ended and a process that we cannot find
         holds it, stdout ends after LINGER_SECONDS without a byte.
         """
         stdout = _pipe(self._process.stdout)
-        with anyio.move_on_after(self._patience) as self._reading, suppress(anyio.EndOfStream):
-            return await stdout.receive()
+        with anyio.move_on_after(within), anyio.move_on_after(self._patience) as self._reading:
+            try:
+                return await stdout.receive()
+            except anyio.EndOfStream:
+                self.at_end = True
+        self.at_end = self.at_end or self._reading.cancelled_caught
         return b""
 
     async def exit_code(self) -> int:
@@ -104,6 +110,7 @@ class Child:
 
     async def _drain(self) -> None:
         async for chunk in _pipe(self._process.stderr):
+            self.errors_heard += 1
             self._stderr = (self._stderr + chunk)[-STDERR_TAIL:]
         self._drained.set()
 

@@ -17,6 +17,7 @@ from worker.agents.command.child import Child, Stdin, start_child
 from worker.agents.command.cli_conversation import is_id, resume_or_restart, unsent, with_options
 from worker.agents.command.command_config import CommandConfig
 from worker.agents.command.formats.format_registry import FORMATS
+from worker.agents.command.listening import Listener
 from worker.agents.command.presets import SESSION_WORKDIR
 from worker.agents.command.process_family import GRACE_SECONDS, EndFamily, end_family
 from worker.agents.command.prompt_text import render
@@ -83,17 +84,23 @@ class CommandAgent:
     async def _execute(self, folder: Path | None, input: AgentInput) -> AsyncGenerator[AgentOutput, None]:
         parser = _OUTPUTS[self._config.output]()
         async with self._child(folder, input) as child:
+            listener = self.listener(child)
             try:
-                while chunk := await child.read():
+                while chunk := await listener.read(over=parser.over):
                     for output in parser.feed(chunk):
+                        listener.note(output)
                         yield output
-                code = await child.exit_code()
+                code = await listener.exit_code(over=parser.over)
                 self._config.limits.check(code)  # first: the parser would report an output that was cut off
                 for output in parser.end():
                     yield output
                 parser.ended(code)
             except RunError as failure:
                 raise await self.explained(failure, child) from None
+
+    def listener(self, child: Child) -> Listener:
+        keys = self._config
+        return Listener(child, silent_seconds=keys.silent_seconds, patience_seconds=keys.patience_seconds)
 
     def start(
         self,

@@ -10,7 +10,7 @@ from worker.agents.command.argument import PLACEHOLDER, is_place
 from worker.agents.command.cli_conversation import CONVERSATION, is_place_of_id
 from worker.agents.command.limits import Limits
 from worker.agents.command.presets import DEFAULT_ENV, PRESETS, SESSION_WORKDIR, filled
-from worker.agents.common_config import CommonConfig, VariableName
+from worker.agents.common_config import PATIENCE_SECONDS, CommonConfig, Patience, VariableName
 
 
 def _workdir(text: str) -> str:
@@ -62,6 +62,7 @@ class CommandConfig(CommonConfig):
     env: tuple[VariableName, ...] = DEFAULT_ENV  # the worker's variables that the command gets
     workdir: Annotated[str, AfterValidator(_workdir)] | None = None  # None: the worker's own directory
     limits: Limits = Limits()
+    patience_seconds: Patience = PATIENCE_SECONDS
     warm: Annotated[Warm | None, BeforeValidator(_warm)] = None  # None: the worker starts the command for each run
 
     @model_validator(mode="before")

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 SESSION_WORKDIR = "{session}"
 DEFAULT_ENV = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR")
 
+SILENT_SECONDS = 600.0  # a model may think for long before it says a word; a tool's time does not count
+
 _NETWORK = "HTTP_PROXY HTTPS_PROXY NO_PROXY NODE_EXTRA_CA_CERTS SSL_CERT_FILE "
 _ANTHROPIC = "ANTHROPIC_API_KEY ANTHROPIC_BASE_URL "
 _OPENAI = "OPENAI_API_KEY OPENAI_BASE_URL "
@@ -27,6 +29,7 @@ class Preset:
     resume: str  # options that continue a conversation of the CLI's own; empty: it keeps none that can be continued
     forget: str  # options that make the CLI keep no conversation
     env: str  # the variables that the CLI gets besides DEFAULT_ENV and those of the network
+    silent_seconds: float | None = None  # None: the CLI prints nothing before its end
     warm: str = ""  # the command line that reads one turn after the other; empty: the CLI has none
 
 
@@ -37,14 +40,16 @@ PRESETS: Mapping[str, Preset] = {
         "--no-session-persistence",
         _ANTHROPIC + "ANTHROPIC_AUTH_TOKEN ANTHROPIC_MODEL CLAUDE_CODE_OAUTH_TOKEN CLAUDE_CONFIG_DIR "
         "CLAUDE_CODE_MAX_RETRIES CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
+        SILENT_SECONDS,
         "claude -p --input-format stream-json --output-format stream-json --verbose --include-partial-messages "
-        "--permission-mode acceptEdits --no-session-persistence",
+        "--replay-user-messages --permission-mode acceptEdits --no-session-persistence",
     ),
     "codex": Preset(
         "codex exec --json --skip-git-repo-check --sandbox workspace-write",
         "resume {conversation} -",
         "--ephemeral",
         _OPENAI + "CODEX_API_KEY CODEX_HOME",
+        SILENT_SECONDS,
         "codex app-server -c sandbox_mode=workspace-write -c approval_policy=never",
     ),
     "gemini": Preset(
@@ -53,6 +58,7 @@ PRESETS: Mapping[str, Preset] = {
         "",
         _GOOGLE + "GEMINI_MODEL GEMINI_CLI_HOME GOOGLE_GEMINI_BASE_URL GOOGLE_CLOUD_PROJECT GOOGLE_CLOUD_LOCATION "
         "GOOGLE_GENAI_USE_VERTEXAI GOOGLE_APPLICATION_CREDENTIALS",
+        SILENT_SECONDS,
     ),
     "opencode": Preset(
         "opencode run --format json --thinking",
@@ -60,12 +66,14 @@ PRESETS: Mapping[str, Preset] = {
         "",
         _ANY + "OPENCODE_API_KEY OPENCODE_CONFIG OPENCODE_DISABLE_AUTOUPDATE OPENCODE_DISABLE_MODELS_FETCH "
         "XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CACHE_HOME",
+        SILENT_SECONDS,
     ),
     "pi": Preset(
         "pi --mode json -p",
         "--session {conversation}",
         "--no-session",
         _ANY + "PI_CODING_AGENT_DIR PI_OFFLINE PI_TELEMETRY",
+        SILENT_SECONDS,
         "pi --mode rpc --no-session",
     ),
     "openclaw": Preset(
@@ -88,5 +96,6 @@ def filled(preset: str, written: Mapping[str, object]) -> dict[str, object]:
         "output": preset,
         "env": [*DEFAULT_ENV, *_NETWORK.split(), *it.env.split()],
         "workdir": SESSION_WORKDIR,
+        "silent_seconds": it.silent_seconds,
         **written,
     }

@@ -52,6 +52,7 @@ def test_every_key_can_be_written_beside_a_preset() -> None:
         "output": "text",
         "env": [],
         "workdir": "/",
+        "silent_seconds": 60,
     }
     assert filled("claude", written) == written
 

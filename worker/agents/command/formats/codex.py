@@ -8,12 +8,12 @@ text in whole messages, never in pieces. An `error` line may be a retry, and an 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from shared.run.errors import RunError
 from shared.run.events import Reasoning, Tokens, ToolUse
 from worker.agents.agent_errors import agent_error, incomplete
-from worker.agents.command.formats.format import NEW_MESSAGE, FormatEvent, Object, skipped
+from worker.agents.command.formats.format import NEW_MESSAGE, UNREAD, FormatEvent, Object, skipped
 from worker.agents.command.formats.growing_text import GrowingText
 from worker.agents.protocol import AgentConversation
 from worker.agents.token_counts import token_count, token_usage
@@ -55,6 +55,19 @@ class Codex:
                 pass
             case _:
                 yield skipped(printed)
+
+    @property
+    def over(self) -> bool:
+        return self._done
+
+    def read_head(self, head: Object) -> Iterable[FormatEvent] | None:
+        match head:
+            case {"item": {"type": "reasoning" | "error"}}:
+                return []
+            case {"item": {"id": str(name), "type": str(tool)}} if tool in _TOOLS:
+                return [ToolUse(phase="result", name=tool, tool_call_id=name, result={"omitted": UNREAD})]
+            case _:
+                return None
 
     def failure(self, code: int) -> RunError | None:
         if self._error and not self._done:

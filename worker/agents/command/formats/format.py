@@ -29,17 +29,33 @@ class Skipped:
     kind: str
 
 
+@dataclass(frozen=True)
+class BrokenOff:
+    """The current assistant message broke off: its text is no part of the answer. Another message follows."""
+
+
 NEW_MESSAGE = NewMessage()
+BROKEN_OFF = BrokenOff()
 
 # A str is text of the current assistant message, append-only.
-FormatEvent = str | NewMessage | ToolUse | Reasoning | Usage | Finished | AgentConversation | Skipped
+FormatEvent = str | NewMessage | BrokenOff | ToolUse | Reasoning | Usage | Finished | AgentConversation | Skipped
 
 
 class Format(Protocol):
     """Reads the output of one run of a CLI."""
 
+    @property
+    def over(self) -> bool:
+        """Whether the CLI has told its end, and has no work of its own under way that would lead to another."""
+        ...
+
     def read(self, printed: Object) -> Iterable[FormatEvent]:
         """Takes the next object. Raises RunError when the object reports a final failure."""
+        ...
+
+    def read_head(self, head: Object) -> Iterable[FormatEvent] | None:
+        """Takes the beginning of an object that cannot be read: it is too long or damaged. None when it may hold a part
+        of the answer, or its end; the result of a tool is none."""
         ...
 
     def failure(self, code: int) -> RunError | None:
@@ -69,3 +85,6 @@ _REASONS = {
 def objects(value: object) -> list[Object]:
     """The objects in a list; none if `value` is not a list."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+UNREAD = "the agent's line about it cannot be read"  # why a tool's result is not in the log

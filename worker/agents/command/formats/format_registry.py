@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping
 
 from worker.agents.command.formats.claude import Claude
 from worker.agents.command.formats.codex import Codex
-from worker.agents.command.formats.format_parser import FormatParser
+from worker.agents.command.formats.format_parser import FormatParser, one_object
 from worker.agents.command.formats.gemini import Gemini
 from worker.agents.command.formats.openclaw import OpenClaw
 from worker.agents.command.formats.opencode import OpenCode
 from worker.agents.command.formats.pi import Pi
-from worker.agents.command.formats.single_object import SingleObjectParser
 
 # A new format is a file beside this one, one entry here, and one in `CommandConfig.output`.
 FORMATS: Mapping[str, Callable[[], FormatParser]] = {
@@ -20,5 +19,5 @@ FORMATS: Mapping[str, Callable[[], FormatParser]] = {
     "gemini": lambda: FormatParser("gemini", Gemini()),
     "opencode": lambda: FormatParser("opencode", OpenCode()),
     "pi": lambda: FormatParser("pi", Pi()),
-    "openclaw": lambda: FormatParser("openclaw", OpenClaw(), SingleObjectParser),
+    "openclaw": lambda: FormatParser("openclaw", OpenClaw(), one_object),
 }

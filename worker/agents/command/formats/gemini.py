@@ -7,12 +7,12 @@ exit code is the HTTP status, cut to a byte.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from shared.run.errors import ErrorCode, RunError
 from shared.run.events import ToolUse, Usage
 from worker.agents.agent_errors import agent_error, incomplete
-from worker.agents.command.formats.format import NEW_MESSAGE, FormatEvent, Object, skipped
+from worker.agents.command.formats.format import NEW_MESSAGE, UNREAD, FormatEvent, Object, skipped
 from worker.agents.protocol import AgentConversation
 from worker.agents.token_counts import token_count
 
@@ -31,7 +31,7 @@ class Gemini:
     def __init__(self) -> None:
         self._tools: dict[str, str] = {}  # name by id, for results
         self._error = ""  # the last one
-        self._done = False
+        self._told_end = self._done = False
 
     def read(self, printed: Object) -> Iterator[FormatEvent]:
         match printed:
@@ -56,6 +56,20 @@ class Gemini:
             case _:
                 yield skipped(printed)
 
+    @property
+    def over(self) -> bool:
+        return self._told_end
+
+    def read_head(self, head: Object) -> Iterable[FormatEvent] | None:
+        match head:
+            case {"type": "tool_result", "tool_id": str(call)}:
+                name = self._tools.get(call, "")
+                return [ToolUse(phase="result", name=name, tool_call_id=call, result={"omitted": UNREAD})]
+            case {"type": "tool_use"}:
+                return [NEW_MESSAGE]
+            case _:
+                return None
+
     def failure(self, code: int) -> RunError | None:
         if code in _EXITS:
             return RunError(ErrorCode.AGENT_FAILED, _EXITS[code], self._error)
@@ -70,7 +84,7 @@ class Gemini:
                 case {"message": str(message)}:
                     self._error = message
             self._error = self._error or "The agent failed."
-        self._done = printed.get("status") == "success"
+        self._told_end, self._done = True, printed.get("status") == "success"
 
 
 def _status(code: int) -> int:

@@ -9,6 +9,13 @@ class GrowingText:
     def __init__(self) -> None:
         self._text = ""
 
+    def __str__(self) -> str:
+        return self._text
+
+    def continues(self, whole: str) -> bool:
+        """Whether the text so far is the beginning of `whole`. Otherwise a piece was lost."""
+        return whole.startswith(self._text)
+
     def add(self, piece: str) -> str:
         self._text += piece
         return piece

@@ -6,7 +6,7 @@ the token counts in `meta`. The CLI prints neither pieces nor tools nor thoughts
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from shared.run.errors import RunError
 from shared.run.events import Usage
@@ -29,6 +29,13 @@ class OpenClaw:
                 self._done = True
             case _:
                 yield skipped(printed)
+
+    @property
+    def over(self) -> bool:
+        return self._done
+
+    def read_head(self, head: Object) -> Iterable[FormatEvent] | None:
+        return None
 
     def failure(self, code: int) -> RunError | None:
         return None if code or self._done else incomplete()

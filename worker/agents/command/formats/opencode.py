@@ -8,12 +8,12 @@ exits with 0 after its last step. After an `error` line the CLI exits with 1 in 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from shared.run.errors import RunError
 from shared.run.events import Reasoning, ToolUse
 from worker.agents.agent_errors import agent_error, incomplete
-from worker.agents.command.formats.format import NEW_MESSAGE, FormatEvent, Object, finished, skipped
+from worker.agents.command.formats.format import NEW_MESSAGE, UNREAD, FormatEvent, Object, finished, skipped
 from worker.agents.command.formats.growing_text import GrowingText
 from worker.agents.protocol import AgentConversation
 from worker.agents.token_counts import token_count, token_usage
@@ -54,6 +54,20 @@ class OpenCode:
                 self._done = False
             case _:
                 yield skipped(printed)
+
+    @property
+    def over(self) -> bool:
+        return False  # after its last step the CLI may begin another one, such as after it has compacted the history
+
+    def read_head(self, head: Object) -> Iterable[FormatEvent] | None:
+        match head:
+            case {"type": "tool_use", "part": dict(part)}:
+                name, call = str(part.get("tool", "")), str(part.get("callID", ""))
+                return [ToolUse(phase="result", name=name, tool_call_id=call, result={"omitted": UNREAD})]
+            case {"type": "reasoning" | "step_start"}:
+                return []
+            case _:
+                return None
 
     def failure(self, code: int) -> RunError | None:
         if self._error:

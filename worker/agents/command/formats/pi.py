@@ -8,25 +8,30 @@ text, and takes text that was left out from the end. The CLI always exits with 0
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from shared.run.errors import RunError
 from shared.run.events import Reasoning, ToolUse
 from worker.agents.agent_errors import agent_error, incomplete
-from worker.agents.command.formats.format import NEW_MESSAGE, FormatEvent, Object, finished, skipped
+from worker.agents.command.formats.format import (
+    BROKEN_OFF,
+    NEW_MESSAGE,
+    UNREAD,
+    FormatEvent,
+    Object,
+    finished,
+    skipped,
+)
 from worker.agents.command.formats.growing_text import GrowingText
 from worker.agents.protocol import AgentConversation
 from worker.agents.token_counts import token_count, token_usage
 
 _SILENT = {
     "session",
-    "agent_start",
     "turn_start",
     "turn_end",
     "queue_update",
-    "compaction_start",
-    "compaction_end",
-    "auto_retry_start",
+    "entry_appended",
     "auto_retry_end",
 }
 
@@ -38,20 +43,25 @@ class Pi:
         self._completion = 0
         self._error: RunError | None = None
         self._done = False
+        self._going_on = False  # the agent had ended when the CLI began to compact the history
 
     def read(self, printed: Object) -> Iterator[FormatEvent]:
         match printed:
             case {"type": "message_start", "message": {"role": "assistant"}}:
                 self._parts.clear()
-                yield NEW_MESSAGE
+                yield BROKEN_OFF if self._error else NEW_MESSAGE
             case {"type": "message_update", "assistantMessageEvent": dict(update)}:
                 yield from self._update(update)
             case {"type": "message_end", "message": dict(message)} if message.get("role") == "assistant":
                 yield from self._end(message)
             case {"type": "tool_execution_start" | "tool_execution_update" | "tool_execution_end"}:
                 yield from _tool(printed)
-            case {"type": "agent_end"}:
+            case {"type": "agent_start" | "auto_retry_start" | "compaction_start"} | {"willRetry": True}:
+                self._going_on, self._done = self._done, False
+            case {"type": "agent_end" | "agent_settled"}:  # releases before 1.6 print no `agent_settled`
                 self._done = True
+            case {"type": "compaction_end"}:
+                self._done = self._done or self._going_on
             case {"type": "message_start" | "message_update" | "message_end"}:
                 pass
             case {"type": "session", "id": str(conversation)}:
@@ -60,6 +70,23 @@ class Pi:
                 pass
             case _:
                 yield skipped(printed)
+
+    @property
+    def over(self) -> bool:
+        return self._done
+
+    def read_head(self, head: Object) -> Iterable[FormatEvent] | None:
+        match head:
+            case {"type": "tool_execution_end", "toolName": str(name), "toolCallId": str(call)}:
+                return [ToolUse(phase="result", name=name, tool_call_id=call, result={"omitted": UNREAD})]
+            case {"type": "message_start" | "message_end", "message": {"role": "user" | "toolResult"}}:
+                return []
+            case {"type": "message_update" | "turn_end" | "tool_execution_update"}:  # `message_end` repeats an update
+                return []
+            case {"type": "agent_end"}:  # it repeats the whole conversation
+                return self.read({"type": "agent_end"})
+            case _:
+                return None
 
     def failure(self, code: int) -> RunError | None:
         if self._error:
@@ -75,7 +102,12 @@ class Pi:
 
     def _end(self, message: Object) -> Iterator[FormatEvent]:
         content = message.get("content")
-        for place, part in enumerate(content if isinstance(content, list) else []):
+        parts = content if isinstance(content, list) else []
+        if not all(self._parts[place].continues(str(part.get("text"))) for place, part in _texts(parts)):
+            yield BROKEN_OFF  # an update was damaged
+            for place, _ in _texts(parts):
+                self._parts[place] = GrowingText()
+        for place, part in enumerate(parts):
             match part:
                 case {"type": "text", "text": str(text)}:
                     yield self._parts[place].snapshot(text)
@@ -91,6 +123,11 @@ class Pi:
                 self._prompt += sum(token_count(usage.get(name)) for name in ("input", "cacheRead", "cacheWrite"))
                 self._completion += token_count(usage.get("output"))
                 yield token_usage(prompt=self._prompt, completion=self._completion)
+
+
+def _texts(parts: Sequence[object]) -> list[tuple[int, Object]]:
+    """The parts that are text, with their places."""
+    return [(place, part) for place, part in enumerate(parts) if isinstance(part, dict) and part.get("type") == "text"]
 
 
 def _tool(printed: Object) -> Iterator[FormatEvent]:

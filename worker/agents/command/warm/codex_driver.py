@@ -2,15 +2,15 @@
 
 A process has a thread, which the first turn starts in the directory of the session. A turn ends with `turn/completed`.
 The app server prints text in pieces, which `codex exec` does not. Its items are those of `codex exec` with names in
-camelCase, so the format of `codex exec` reads the tools. Other threads belong to subagents, and their events are not
-part of the answer.
+camelCase, so the format of `codex exec` reads the tools. Other threads belong to subagents, and other turns to work
+that the CLI has begun by itself; their events are not part of the answer.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count as counter
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from shared.run.events import Reasoning
 from shared.run.release import RELEASE
 from worker.agents.agent_errors import agent_error, incomplete
 from worker.agents.command.formats.codex import Codex
-from worker.agents.command.formats.format import NEW_MESSAGE, FormatEvent, Object
+from worker.agents.command.formats.format import BROKEN_OFF, NEW_MESSAGE, FormatEvent, Object
 from worker.agents.command.formats.growing_text import GrowingText
 from worker.agents.token_counts import token_count, token_usage
 
@@ -54,6 +54,7 @@ class CodexDriver:
 
 class CodexTurn:
     last = False
+    again = True  # each event has the id of its turn
 
     def __init__(self, driver: CodexDriver, prompt: str, folder: Path | None) -> None:
         self.over = False
@@ -64,6 +65,8 @@ class CodexTurn:
         self._begun: set[str] = set()  # messages, by item
         self._tools = Codex()
         self._completed = False
+        self._turn = ""  # its id
+        self._message = ""  # the item that is written now
         self.outgoing: list[Object] = []
         self._requests: set[int] = set()  # ids of requests
         if driver.thread:
@@ -81,8 +84,30 @@ class CodexTurn:
             case {"id": int(name), "result": {"thread": {"id": str(thread)}}} if name in self._requests:
                 self._driver.thread = thread
                 self._start()
-            case {"method": str(method), "params": dict(params)} if params.get("threadId") == self._driver.thread:
+            case {"id": int(name), "result": {"turn": {"id": str(turn)}}} if name in self._requests:
+                self._turn = turn
+            case {"method": str(method), "params": dict(params)} if self._is_ours(method, params):
                 yield from self._notification(method, params)
+
+    def read_head(self, head: Object) -> Iterable[FormatEvent] | None:
+        match head:
+            case {"method": "item/completed" | "item/started", "params": {"item": {"type": str(kind)}}}:
+                return None if kind == "agentMessage" else []
+            case {"method": str(method)} if method.startswith("item/"):
+                return []  # `item/completed` repeats what a delta had
+            case _:
+                return None
+
+    def _is_ours(self, method: str, params: Object) -> bool:
+        """Whether the event belongs to this turn. A turn of the CLI's own has another id. Counts of tokens and releases
+        that print no id are the thread's."""
+        if params.get("threadId") != self._driver.thread:
+            return False
+        match params:
+            case {"turnId": str(turn)} | {"turn": {"id": str(turn)}}:
+                return turn == self._turn or method == "thread/tokenUsage/updated"
+            case _:
+                return True
 
     def failure(self, code: int) -> RunError | None:
         return None if code or self._completed else incomplete()
@@ -114,7 +139,12 @@ class CodexTurn:
     def _item(self, phase: str, name: str, item: Object) -> Iterator[FormatEvent]:
         match item:
             case {"type": "agentMessage", "text": str(text)}:
+                if not self._texts[name].continues(text):  # a piece was damaged
+                    yield BROKEN_OFF
+                    self._texts[name] = GrowingText()
                 yield from self._message_text(name, self._texts[name].snapshot(text))
+                if phase == "completed" and name == self._message:
+                    self._message = ""
             case {"type": "reasoning", "summary": list(parts)}:
                 if rest := self._texts[name].snapshot("\n\n".join(map(str, parts))):
                     yield Reasoning(delta=rest)
@@ -126,7 +156,8 @@ class CodexTurn:
     def _message_text(self, item: str, text: str) -> Iterator[FormatEvent]:
         if text and item not in self._begun:
             self._begun.add(item)
-            yield NEW_MESSAGE
+            yield BROKEN_OFF if self._message else NEW_MESSAGE
+            self._message = item
         yield text
 
     def _counted(self, total: Object) -> Iterator[FormatEvent]:

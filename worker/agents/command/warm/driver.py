@@ -21,12 +21,18 @@ class CliTurn(Format, Protocol):
 
     @property
     def over(self) -> bool:
-        """Whether the answer is complete. The CLI waits for its next turn."""
+        """Whether the answer is complete. Unless the turn is the `last`, the CLI waits for its next turn."""
         ...
 
     @property
     def last(self) -> bool:
-        """Whether the CLI shall end after this turn."""
+        """Whether the CLI shall end after this turn, because only its exit shows that the answer is complete. May
+        become true while the turn goes on."""
+        ...
+
+    @property
+    def again(self) -> bool:
+        """Whether the CLI may take another turn: the next answer can be told from everything else that it prints."""
         ...
 
 

@@ -7,7 +7,7 @@ CLI printed before it accepted the prompt belong to no turn of ours.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from shared.run.errors import RunError
@@ -32,6 +32,7 @@ class PiDriver:
 
 class PiTurn:
     last = False
+    again = True  # the CLI refuses a prompt while it works by itself
 
     def __init__(self, prompt: str) -> None:
         self.over = False
@@ -50,6 +51,14 @@ class PiTurn:
             case _ if self._accepted:
                 yield from self._format.read(printed)
                 self._follow(printed)
+
+    def read_head(self, head: Object) -> Iterable[FormatEvent] | None:
+        if not self._accepted:
+            return []
+        events = self._format.read_head(head)
+        if events is not None:
+            self._follow(head)
+        return events
 
     def failure(self, code: int) -> RunError | None:
         return self._format.failure(code)

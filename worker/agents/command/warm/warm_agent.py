@@ -103,6 +103,7 @@ class Starter:
                 folder=folder,
                 fresh=fresh,
                 check=self._limits.check,
+                listener=self._command.listener,
             )
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 
-from shared.run.errors import RunError
 from shared.run.flat_text import WholeText
 from worker.agents.command.child import Child
 from worker.agents.command.formats.format import Object
-from worker.agents.command.formats.format_parser import MAX_LINE, FormatParser, object_of
+from worker.agents.command.formats.format_parser import MAX_LINE, FormatParser, objects_in
+from worker.agents.command.listening import Listener
 from worker.agents.command.prompt_text import render
-from worker.agents.command.stdout_parsers import LineSplitter
+from worker.agents.command.stdout_parsers import LineSplitter, LongLine
 from worker.agents.command.warm.driver import CliDriver
 from worker.agents.command.warm.process_transcript import ProcessTranscript
 from worker.agents.command.warm.ready_folder import ReadyFolder
@@ -35,12 +36,13 @@ class WarmProcess:
         folder: Path | None,
         fresh: ReadyFolder | None,
         check: Callable[[int], None],
+        listener: Callable[[Child], Listener],
     ) -> None:
         """`name` is the format's. `running` ends the child, and `holds` releases its directory after that.
 
         `folder` is the directory of the session. It is None when all sessions share one, or when the session is not
         known yet; in the latter case the process was started in `fresh`. `check` raises RunError for an exit code that
-        shows more than the format knows.
+        shows more than the format knows. `listener` makes the listener of a turn.
         """
         self.child = child
         self.folder = folder
@@ -53,8 +55,9 @@ class WarmProcess:
         self._name = name
         self._running = running
         self._check = check
+        self._listener = listener
         self._splitter = LineSplitter(max_line=MAX_LINE)
-        self._lines: deque[bytes] = deque()
+        self._lines: deque[bytes | LongLine] = deque()
         self._write(driver.opening())
 
     async def turn(self, input: AgentInput) -> AsyncGenerator[AgentEvent, None]:
@@ -69,29 +72,36 @@ class WarmProcess:
         turn = self._driver.turn(input.message if self.transcript else render(input), self.folder)
         parser, answer = FormatParser(self._name, turn), WholeText()
         self._send(turn.outgoing)
-        if turn.last:
-            self.child.end_input()
-        while not turn.over and (line := await self._line()):
-            for output in parser.feed(line):
+        listener, ending = self._listener(self.child), False
+        while True:
+            if turn.last and not ending:
+                ending = True
+                self.child.end_input()
+            if turn.over and not turn.last:
+                break
+            line = await self._line(listener, over=turn.over)
+            if line is None:
+                break
+            for output in parser.line(line):
+                listener.note(output)
                 answer.feed(output)
                 if not isinstance(output, AgentConversation):  # the CLI's conversation ends with the process
                     yield output
             self._send(turn.outgoing)
         list(parser.end())  # logs the skipped lines; there is no unfinished line
-        code = 0 if turn.over else await self.child.exit_code()
+        code = 0 if turn.over and not turn.last else await listener.exit_code(over=turn.over)
         self._check(code)
         parser.ended(code)
         self.turns += 1
         self.transcript = before.and_then(input, str(answer))
-        self.usable = turn.over and not turn.last
+        self.usable = turn.over and turn.again and not turn.last
 
     async def idle(self) -> None:
         """Returns when the process has ended or works without a request. It is not usable then."""
-        with suppress(RunError):  # a line without end
-            while line := await self._line():
-                printed = object_of(line)
-                if printed is not None and self._driver.is_unsolicited(printed):
-                    break
+        silent = Listener(self.child, silent_seconds=None, patience_seconds=math.inf)
+        while (line := await self._line(silent, over=False)) is not None:
+            if isinstance(line, LongLine) or any(map(self._driver.is_unsolicited, objects_in(line).objects)):
+                break
         self.usable = False
 
     async def close(self) -> None:
@@ -100,14 +110,15 @@ class WarmProcess:
         async with self.holds:
             await self._running.aclose()
 
-    async def _line(self) -> bytes:
-        """The next line with its end; empty when stdout has ended. An unfinished last line is left out."""
+    async def _line(self, listener: Listener, *, over: bool) -> bytes | LongLine | None:
+        """The next line; None when stdout has ended, or when the CLI has told its end and stays. Leaves out an
+        unfinished last line."""
         while not self._lines:
-            chunk = await self.child.read()
+            chunk = await listener.read(over=over)
             if not chunk:
-                return b""
+                return None
             self._lines.extend(self._splitter.feed(chunk))
-        return self._lines.popleft() + b"\n"
+        return self._lines.popleft()
 
     def _send(self, outgoing: list[Object]) -> None:
         self._write(outgoing)

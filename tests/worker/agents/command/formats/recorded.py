@@ -29,7 +29,7 @@ class Record:
     def __init__(self, cli: str, case: str) -> None:
         about = json.loads((FIXTURES / cli / "about.json").read_text())
         self.code: int = about["exits"][case]
-        self._reading = FORMATS[cli]()
+        self._reading = FORMATS[cli.split("-")[0]]()
         self._printed = (FIXTURES / cli / f"{case}.jsonl").read_bytes()
 
     def heard(self) -> list[AgentOutput]:

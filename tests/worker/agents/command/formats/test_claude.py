@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.run.errors import RunError
 from shared.run.events import Delta, FinishReason, Reasoning, ToolUse, Usage
+from shared.run.flat_text import WholeText
 from tests.worker.agents.command.formats.recorded import CODES, failure, read, said
+from worker.agents.command.formats.claude import Claude
 from worker.agents.protocol import Finished
 
 
@@ -67,7 +72,8 @@ def test_what_the_models_server_refuses(case: str, message: str) -> None:
     assert failure("claude", case) == (CODES[case], message)
 
 
-RESULT = {"type": "result", "subtype": "success", "is_error": False, "result": "Hello you"}
+RESULT = {"type": "result", "subtype": "success", "is_error": False}
+TOLD = {**RESULT, "result": "Hello you"}  # as the CLI prints it
 
 
 def message(*content: object, name: str = "m1", **more: object) -> dict[str, object]:
@@ -113,7 +119,7 @@ def test_what_a_subagent_says_is_not_the_answer() -> None:
 def test_a_tool_that_failed() -> None:
     call = message({"type": "tool_use", "id": "t1", "name": "Read", "input": {}})
     outcome = {"type": "tool_result", "tool_use_id": "t1", "content": "no such file", "is_error": True}
-    *_, result, _ = read("claude", call, {"type": "user", "message": {"content": [outcome]}}, RESULT)
+    *_, result = read("claude", call, {"type": "user", "message": {"content": [outcome]}}, RESULT)
     assert result == ToolUse(phase="result", name="Read", tool_call_id="t1", result={"error": "no such file"})
 
 
@@ -130,7 +136,7 @@ def test_other_reasons_are_none_of_a_clients(sent: object) -> None:
 
 
 def test_an_answer_that_no_model_gave() -> None:
-    assert read("claude", RESULT) == [Delta(delta="Hello you")]
+    assert read("claude", TOLD) == [Delta(delta="Hello you")]
 
 
 @pytest.mark.parametrize(
@@ -146,3 +152,88 @@ def test_the_clis_own_failures(result: dict[str, object], sent: str) -> None:
     with pytest.raises(RunError) as failed:
         read("claude", {"type": "result", **result})
     assert (failed.value.code, failed.value.message) == ("agent_failed", sent)
+
+
+def retold(*printed: Mapping[str, Any]) -> str:
+    """The whole answer."""
+    whole = WholeText()
+    for event in read("claude", *printed):
+        whole.feed(event)
+    return str(whole)
+
+
+def test_the_answer_ends_with_what_the_cli_tells_as_its_result() -> None:
+    assert (
+        retold(message(text("Let me count them.")), {**RESULT, "result": '{"n":3}'}) == 'Let me count them.\n\n{"n":3}'
+    )
+    assert retold(message(text("Three. ")), {**RESULT, "result": "Three."}) == "Three. "
+
+
+def starts(name: str) -> dict[str, object]:
+    return {"type": "stream_event", "event": {"type": "message_start", "message": {"id": name}}}
+
+
+STOPS = {"type": "stream_event", "event": {"type": "message_delta", "delta": {"stop_reason": "end_turn"}}}
+
+
+def test_a_message_that_broke_off_is_no_part_of_the_answer() -> None:
+    whole = "The capital of France is Paris."
+    again: list[Mapping[str, Any]] = [starts("m2"), piece(whole), message(text(whole), name="m2"), STOPS]
+    broken: list[Mapping[str, Any]] = [message(text("I look."), name="m0"), starts("m1"), piece("The capital of Fra")]
+    assert retold(*broken, *again, {**RESULT, "result": whole}) == f"I look.\n\n{whole}"
+    assert retold(*broken, {**RESULT, "result": whole}) == f"I look.\n\n{whole}"
+
+
+def test_a_damaged_piece_is_mended_by_the_whole_message() -> None:
+    assert retold(starts("m1"), piece("One "), piece("three"), message(text("One two three")), STOPS, RESULT) == (
+        "One two three"
+    )
+
+
+TASK = {"type": "system", "subtype": "task_started", "task_id": "t1", "is_backgrounded": True}
+TASK_ENDED = {"type": "system", "subtype": "task_notification", "task_id": "t1", "status": "completed"}
+
+
+def test_a_result_is_not_the_end_while_something_works_in_the_background() -> None:
+    format, over = Claude(), []
+    init = {"type": "system", "subtype": "init", "session_id": "c"}
+    later = message(text("It is done."), name="m2")
+    told = {**RESULT, "result": "It is done."}
+    for line in (init, message(text("I wait.")), TASK, {**RESULT, "result": "I wait."}, TASK_ENDED, init, later, told):
+        list(format.read(line))
+        over.append(format.over)
+    assert over == [False, False, False, False, True, False, False, True]
+    assert format.worked_aside
+    list(format.read(init))
+    failure = format.failure(0)
+    assert failure
+    assert failure.code == "agent_protocol_error"
+
+
+@pytest.mark.parametrize("status", ["completed", "failed", "killed", "of a later release"])
+def test_a_task_whose_state_ends_it_is_over(status: str) -> None:
+    format = Claude()
+    for line in (TASK, {"type": "system", "subtype": "task_updated", "task_id": "t1", "patch": {"status": status}}):
+        list(format.read(line))
+    list(format.read(RESULT))
+    assert format.over
+
+
+def notice(words: str) -> dict[str, object]:
+    return {"type": "assistant", "message": {"id": "n", "model": "<synthetic>", "content": [text(words)]}}
+
+
+def test_a_notice_is_no_answer() -> None:
+    words = "No response requested."
+    with pytest.raises(RunError, match=words):
+        read("claude", notice(words), {**RESULT, "result": words, "terminal_reason": "completed"})
+    assert retold(notice("Tokens: 12k"), {**RESULT, "result": "Tokens: 12k"}) == "Tokens: 12k"  # of `/context`
+
+
+def test_a_limit_that_is_told_in_words_is_one_and_so_is_when_it_ends() -> None:
+    words = "You've hit your weekly limit \u00b7 resets Monday 3pm (UTC)"
+    event = {"type": "rate_limit_event", "rate_limit_info": {"status": "rejected", "resetsAt": 1_800_000_000}}
+    with pytest.raises(RunError) as failed:
+        read("claude", event, notice(words), {**RESULT, "result": words})
+    assert (failed.value.code, failed.value.retry_at) == ("rate_limit_exceeded", 1_800_000_000)
+    assert "resets Monday 3pm" in failed.value.message

@@ -14,13 +14,14 @@ from structlog.testing import capture_logs
 
 from shared.run.errors import ErrorCode, RunError
 from shared.run.events import Delta, from_json, make_event, to_json
+from tests.worker.agents.asking import text
 from tests.worker.agents.command.formats.recorded import FIXTURES, lines, read
 from tests.worker.agents.command.test_stdout_parsers import cut
 from worker.agents.command.cli_conversation import is_id
 from worker.agents.command.formats.format import FormatEvent, Skipped
 from worker.agents.command.formats.format_parser import MAX_LINE, FormatParser
 from worker.agents.command.formats.format_registry import FORMATS
-from worker.agents.protocol import AgentConversation, Finished
+from worker.agents.protocol import AgentConversation, AgentOutput, Finished
 
 RECORDS = sorted(record for record in FIXTURES.glob("*/*.jsonl") if record.stat().st_size)  # a CLI may print nothing
 
@@ -30,6 +31,11 @@ class Parrot:
 
     def read(self, printed: Mapping[str, object]) -> Iterator[FormatEvent]:
         yield str(printed["say"]) if "say" in printed else Skipped(str(printed.get("type")))
+
+    over = False
+
+    def read_head(self, head: Mapping[str, object]) -> list[FormatEvent] | None:
+        return ["(unread)"] if head.get("type") == "tool" else None
 
     def failure(self, code: int) -> RunError | None:
         return RunError(ErrorCode.AGENT_FAILED, "Too cold.") if code == 41 else None
@@ -75,6 +81,52 @@ def test_a_line_without_end_fails_the_run_in_every_format(name: str) -> None:
         for _ in range(MAX_LINE // len(chunk) + 2):
             list(reading.feed(chunk))
     assert failed.value.code is ErrorCode.OUTPUT_TOO_LARGE
+
+
+LONG = b'{"type": "tool", "x": "' + b"x" * MAX_LINE + b'"}'
+
+
+def test_a_line_of_a_tool_that_is_too_long_is_passed_over() -> None:
+    reading = FormatParser("parrot", Parrot())
+    chunks = [b'{"say": "a"}\n', LONG, LONG, b'"}\n{"say": "b"}\n']
+    assert text(event for chunk in chunks for event in reading.feed(chunk)) == "a(unread)b"
+    assert reading.skipped == {"too long": 1}
+
+
+@pytest.mark.parametrize(
+    "dirt",
+    [
+        b"\x1b]0;a title\x07",
+        b"\x1b]8;;http://x\x1b\\link\x1b[0m",
+        b"\x1b[2K\r\x1b[1;31m",
+        b"Working... {really} [3/4] ",
+        b"\xff\x00\x08",
+        b'{"say": "b"}',
+    ],
+)
+def test_dirt_before_an_object_is_passed_over(dirt: bytes) -> None:
+    reading = FormatParser("parrot", Parrot())
+    heard = text(reading.feed(b'{"say": "a"}\n' + dirt + b'{"say": "c\\u001b[0m"}\x1b[0m \n'))
+    assert heard.replace("b", "") == "ac\x1b[0m"
+    assert reading.skipped == {}
+
+
+def read_all(reading: FormatParser, printed: bytes) -> list[AgentOutput]:
+    return [*reading.feed(printed), *reading.end()]
+
+
+@pytest.mark.parametrize("line", [b'{"type": "text", "say": "a', b'{"type": "x", "say": "a}\n', b'x{"type": "x", 2}\n'])
+def test_a_damaged_line_that_may_be_of_the_answer_fails_the_run(line: bytes) -> None:
+    reading = FormatParser("parrot", Parrot())
+    with pytest.raises(RunError) as failed:
+        read_all(reading, line)
+    assert failed.value.code is ErrorCode.AGENT_PROTOCOL_ERROR
+
+
+def test_a_damaged_line_of_a_tool_or_of_nothing_known_is_passed_over() -> None:
+    reading = FormatParser("parrot", Parrot())
+    assert text(reading.feed(b'{"type": "tool", "x": "a}\n{"debug": 1, 2}\n')) == "(unread)"
+    assert reading.skipped == {"damaged": 1, "no JSON object": 1}
 
 
 def test_half_a_character_is_replaced() -> None:
@@ -151,7 +203,7 @@ def test_a_record_says_the_same_wherever_it_was_cut(record: Path, places: list[i
 
 def outcome(record: Path, chunks: Iterable[bytes]) -> list[object]:
     """All output, and the failure, if there is one."""
-    reading, said = FORMATS[record.parent.name](), list[object]()
+    reading, said = FORMATS[record.parent.name.split("-")[0]](), list[object]()
     try:
         for chunk in chunks:
             said += reading.feed(chunk)

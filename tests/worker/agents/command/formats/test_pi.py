@@ -21,7 +21,7 @@ def test_text_comes_in_pieces() -> None:
 
 
 def test_a_tool() -> None:
-    outcome = {"content": [{"type": "text", "text": "Successfully wrote 14 bytes to note.txt"}]}
+    outcome = {"content": [{"type": "text", "text": "Successfully wrote to note.txt"}]}
     file = {"path": "note.txt", "content": "from the agent"}
     assert said("pi", "note") == [
         Delta(delta="I shall writ"),

@@ -15,8 +15,7 @@ def shout(printed: bytes) -> list[AgentEvent]:
 
 def read(*chunks: bytes) -> str:
     output = SingleObjectParser(shout)
-    assert [event for chunk in chunks for event in output.feed(chunk)] == []
-    return text(output.end())
+    return text([*(event for chunk in chunks for event in output.feed(chunk)), *output.end()])
 
 
 def test_all_is_one_object() -> None:
@@ -27,11 +26,17 @@ def test_a_banner_before_it_is_passed_over() -> None:
     assert read(b"Welcome {you}\nto it\n", b"{}") == "<{}>"
 
 
+def test_a_complete_object_is_read_although_the_cli_stays() -> None:
+    output = SingleObjectParser(shout)
+    assert text([*output.feed(b'{"a": {}'), *output.feed(b"}\n")]) == '<{"a": {}}\n>'
+    assert list(output.end()) == []
+
+
 def test_nothing_is_nothing() -> None:
     assert read() == read(b" \n") == ""
 
 
 def test_it_is_bounded() -> None:
     with pytest.raises(RunError) as failed:
-        SingleObjectParser(shout).feed(b"x" * (MAX_BYTES + 1))
+        list(SingleObjectParser(shout).feed(b"x" * (MAX_BYTES + 1)))
     assert failed.value.code is ErrorCode.OUTPUT_TOO_LARGE

@@ -22,7 +22,9 @@ def answer(text: str, name: str) -> None:
 def main() -> None:
     prompts: list[str] = []
     for line in sys.stdin:
-        prompts.append(json.loads(line)["message"]["content"])
+        given = json.loads(line)
+        prompts.append(given["message"]["content"])
+        say(type="user", isReplay=True, uuid=given["uuid"], message=given["message"])
         knows = {"pid": os.getpid(), "folder": os.getcwd(), "prompts": prompts, "variables": dict(os.environ)}  # noqa: PTH109
         match prompts[-1].split()[-1]:
             case "hang":

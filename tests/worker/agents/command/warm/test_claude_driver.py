@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 
 from tests.worker.agents.command.warm.playback import Playback
@@ -11,12 +13,14 @@ RESULT = {"type": "result", "subtype": "success", "is_error": False, "result": "
 def test_a_turn_is_a_line() -> None:
     playback = Playback("claude", RESULT)
     playback.turn('-p "x"\n\u2028')
-    assert playback.written == [{"type": "user", "message": {"role": "user", "content": '-p "x"\n\u2028'}}]
+    (line,) = playback.written
+    assert line["message"] == {"role": "user", "content": '-p "x"\n\u2028'}
+    assert UUID(str(line["uuid"]))
 
 
 @pytest.mark.parametrize(("prompt", "last"), [("/clear", True), ("\n /compact", True), ("a /clear", False)])
 def test_a_command_of_the_cli_is_a_processs_last_turn(prompt: str, last: bool) -> None:
-    assert ClaudeTurn(prompt).last is last
+    assert ClaudeTurn(prompt, first=True).last is last
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from worker.agents.openai.openai_config import OpenAIConfig
 from worker.agents.protocol import Agent
 from worker.agents.python.agent_loops import Loops
 from worker.agents.python.python_config import PythonConfig
+from worker.agents.silence import BoundedSilence
 
 AgentConfig = CommandConfig | PythonConfig | OpenAIConfig | DemoConfig
 
@@ -41,11 +42,17 @@ class Surroundings:
 
 
 async def open_agent(agent_id: str, config: AgentConfig, around: Surroundings) -> Agent:
-    """Opens an agent. Raises SettingsError when the agent cannot run on this machine.
+    """Opens an agent that may be silent for as long as its table allows. Raises SettingsError when the agent cannot run
+    on this machine."""
+    agent = await _opened(agent_id, config, around)
+    if config.silent_seconds is None or isinstance(config, CommandConfig):  # a command has more signs of life
+        return agent
+    return BoundedSilence(agent, config.silent_seconds)
 
-    Each case imports its agent itself: the OpenAI client takes half a second to import, and `make run` reads the keys
-    of agents without opening an agent.
-    """
+
+async def _opened(agent_id: str, config: AgentConfig, around: Surroundings) -> Agent:
+    """Each case imports its agent itself: the OpenAI client takes half a second to import, and `make run` reads the
+    keys of agents without opening an agent."""
     match config:
         case CommandConfig():
             from worker.agents.command.command_agent import CommandAgent

@@ -76,9 +76,9 @@ def command_agent(
     return CommandAgent(config, PATH if environment is None else environment, work_root=work_root, grace=grace)
 
 
-def script(source: str, *, output: str = "text") -> CommandAgent:
+def script(source: str, *, output: str = "text", **keys: object) -> CommandAgent:
     """An agent that is a Python script."""
-    return command_agent(sys.executable, "-c", source, output=output)
+    return command_agent(sys.executable, "-c", source, output=output, **keys)
 
 
 async def until(look: Callable[[], Seen], *, seconds: float = 20) -> Seen:

@@ -1,20 +1,16 @@
 """Listens to the stdout of a command: bounds how long it may be silent, and how long it may stay after its end.
 
 A command that has told the end of its answer gets a short patience to exit; then its answer counts without its exit. A
-command that gives no sign of life for `silent_seconds`, neither on stdout nor on stderr, fails its run. While one of
-its tools runs the command may be silent for any time.
+command's signs of life are what it prints, to stdout or to stderr.
 """
 
 from __future__ import annotations
 
-import math
-
 import anyio
 
-from shared.run.errors import ErrorCode, RunError
-from shared.run.events import ToolUse
 from worker.agents.command.child import Child
 from worker.agents.protocol import AgentOutput
+from worker.agents.silence import Silence
 
 
 class Listener:
@@ -22,16 +18,11 @@ class Listener:
 
     def __init__(self, child: Child, *, silent_seconds: float | None, patience_seconds: float) -> None:
         self._child = child
-        self._silent = silent_seconds or math.inf
+        self._silence = Silence(silent_seconds)
         self._patience = patience_seconds
-        self._tools: set[str] = set()  # that run now, by the ids of their calls
 
     def note(self, output: AgentOutput) -> None:
-        match output:
-            case ToolUse(phase="start", name=name, tool_call_id=call):
-                self._tools.add(call or name)
-            case ToolUse(phase="result", name=name, tool_call_id=call):
-                self._tools.discard(call or name)
+        self._silence.note(output)
 
     async def read(self, *, over: bool) -> bytes:
         """The next bytes of stdout. Empty at its end, and when the command has told its end (`over`) and stays.
@@ -40,24 +31,17 @@ class Listener:
         """
         while True:
             heard = self._child.errors_heard
-            chunk = await self._child.read(within=self._patience if over else self._bound())
+            chunk = await self._child.read(within=self._patience if over else self._silence.bound)
             if chunk or over or self._child.at_end:
                 return chunk
             if self._child.errors_heard == heard:
-                raise _silent(self._silent)
+                raise self._silence.broken()
 
     async def exit_code(self, *, over: bool) -> int:
         """The exit code; 0 for a command that has told its end and stays. Raises RunError when the command has closed
         its stdout and neither exits nor tells anything."""
-        with anyio.move_on_after(self._patience if over else self._bound()):
+        with anyio.move_on_after(self._patience if over else self._silence.bound):
             return await self._child.exit_code()
         if over:
             return 0
-        raise _silent(self._silent)
-
-    def _bound(self) -> float:
-        return math.inf if self._tools else self._silent
-
-
-def _silent(seconds: float) -> RunError:
-    return RunError(ErrorCode.AGENT_SILENT, f"The agent gave no sign of life for {seconds:g} seconds.")
+        raise self._silence.broken()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+import anyio
 import openai
 import structlog
 from openai import AsyncOpenAI, AsyncStream
@@ -45,11 +46,18 @@ class OpenAIAgent:
             stream = await self._request(input)
         with upstream_errors(key, answering=True):
             async with stream:
-                async for chunk in stream:
+                while chunk := await self._chunk(stream, over=answer.over):
                     for event in answer.feed(chunk):
                         yield event
         for event in answer.end():
             yield event
+
+    async def _chunk(self, stream: AsyncStream[ChatCompletionChunk], *, over: bool) -> ChatCompletionChunk | None:
+        """The next chunk. None at the end, and when the server has told the end of the answer (`over`) and keeps the
+        connection."""
+        with anyio.move_on_after(self._config.patience_seconds if over else None):
+            return await anext(aiter(stream), None)
+        return None
 
     async def _request(self, input: AgentInput) -> AsyncStream[ChatCompletionChunk]:
         try:

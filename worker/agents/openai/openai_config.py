@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 from shared.run.json_object import JsonObject
 from shared.run.model_params import PARAMS, TOOLS, USUAL
-from worker.agents.common_config import CommonConfig, VariableName
+from worker.agents.common_config import PATIENCE_SECONDS, CommonConfig, Patience, VariableName
 
 
 def _http_url(text: str) -> str:
@@ -48,4 +48,5 @@ class OpenAIConfig(CommonConfig):
     api_key_env: VariableName | None = None  # the variable that holds the key; None: the server needs no key
     allowed_params: tuple[ParamName, ...] = (TOOLS, *USUAL)  # fields of a request that the model gets
     params: Annotated[JsonObject, AfterValidator(_fixed)] = Field({})  # fields with the same value in all requests
+    patience_seconds: Patience = PATIENCE_SECONDS
     max_retries: int = Field(2, ge=0, le=10)  # after failures before the first byte of an answer

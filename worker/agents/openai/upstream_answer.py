@@ -43,6 +43,11 @@ class UpstreamAnswerParser:
         self._calls = _Calls()
         self._reason: str | None = None
 
+    @property
+    def over(self) -> bool:
+        """Whether the model has told why it stopped. Only token counts may follow."""
+        return self._reason is not None
+
     def feed(self, chunk: ChatCompletionChunk) -> Iterator[AgentEvent]:
         self._usage = chunk.usage or self._usage  # some servers send it with every chunk: the last one counts
         for choice in chunk.choices or ():

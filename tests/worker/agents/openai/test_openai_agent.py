@@ -53,6 +53,13 @@ async def failure(*answers: Response) -> RunError:
     return failed.value
 
 
+async def test_an_upstream_that_keeps_the_connection_after_its_end_loses_no_answer() -> None:
+    async with talking(patience_seconds=0.1) as (agent, up):
+        up.hang(*(f"data: {json.dumps(frame)}\n\n" for frame in (chunk(content="Hello"), DONE)))
+        assert await answer(agent) == "Hello"
+        await up.left.wait()
+
+
 async def test_the_answer_is_streamed_with_its_usage() -> None:
     usage = chunk(choices=False, usage=dict(USAGE))
     answers = stream(chunk(role="assistant", content=""), chunk(content="Hel"), chunk(content="lo"), DONE, usage)

@@ -40,6 +40,7 @@ class AgentConversation(Value):
 
     id: str
     place: str = ""
+    complete: bool = True  # it is sure to hold the run's turn; otherwise no later run continues it
     spent: Tokens = Tokens()  # its tokens so far, for an agent whose `Usage` counts from the conversation's beginning
 
 

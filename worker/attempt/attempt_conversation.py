@@ -40,7 +40,7 @@ class AttemptConversation:
     def left(self, terminal: Terminal) -> StoredConversation | None:
         """The conversation that the session's next run may continue. Only a completed run leaves one."""
         own = self._last
-        if not (self._begun and own and isinstance(terminal, Completed)):
+        if not (self._begun and own and own.complete and isinstance(terminal, Completed)):
             return None
         agent_id = self._run.agent_id
         return StoredConversation(id=own.id, agent_id=agent_id, place=own.place, spent=own.spent, system=self._system)

@@ -70,6 +70,10 @@ class Child:
         self.at_end = self.at_end or self._reading.cancelled_caught
         return b""
 
+    @property
+    def ended(self) -> bool:
+        return self._process.returncode is not None
+
     async def exit_code(self) -> int:
         """Waits for the child's end. The code is negative when a signal ended it."""
         return await self._process.wait()

@@ -91,6 +91,8 @@ class CommandAgent:
                         listener.note(output)
                         yield output
                 code = await listener.exit_code(over=parser.over)
+                if not child.ended and parser.conversation:  # the command may not have stored its turn
+                    yield parser.conversation.model_copy(update={"complete": False})
                 self._config.limits.check(code)  # first: the parser would report an output that was cut off
                 for output in parser.end():
                     yield output

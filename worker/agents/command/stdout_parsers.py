@@ -10,7 +10,7 @@ from typing import Protocol
 
 from shared.run.errors import ErrorCode, RunError
 from shared.run.events import Delta
-from worker.agents.protocol import AgentOutput
+from worker.agents.protocol import AgentConversation, AgentOutput
 
 MAX_LINE = 1_048_576  # bytes, without the line's end
 LONG_HEAD = 65_536  # bytes that are kept of a longer line
@@ -24,6 +24,11 @@ class OutputParser(Protocol):
     @property
     def over(self) -> bool:
         """Whether the command has told the end of its answer, although it has not ended yet."""
+        ...
+
+    @property
+    def conversation(self) -> AgentConversation | None:
+        """The command's own conversation, as far as the command has named it."""
         ...
 
     def feed(self, chunk: bytes) -> Iterable[AgentOutput]:
@@ -43,6 +48,7 @@ class TextParser:
     """All of stdout is the answer. Bytes that are not UTF-8 become U+FFFD, wherever the chunks were cut."""
 
     over = False  # only the end of stdout ends an answer
+    conversation = None
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -110,6 +116,7 @@ class LinesParser:
     Without `parse_long` a line that is too long raises RunError."""
 
     over = False  # only the end of stdout ends an answer
+    conversation = None
 
     def __init__(
         self,

@@ -55,7 +55,7 @@ class FormatParser:
         self._format = format
         self._output = split(self.line, self.line)
         self._events = AgentEventParser()
-        self._conversation: AgentConversation | None = None
+        self.conversation: AgentConversation | None = None
         self._skipped = Counter[str]()
 
     @property
@@ -128,8 +128,8 @@ class FormatParser:
         """Yields the conversation only when it has changed, however often the CLI prints it."""
         if not is_id(own.id):
             self._skip("strange conversation")
-        elif own != self._conversation:
-            self._conversation = own
+        elif own != self.conversation:
+            self.conversation = own
             yield own
 
     def _skip(self, kind: str) -> None:

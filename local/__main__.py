@@ -30,6 +30,7 @@ from shared.redis.startup import answers
 from shared.run.errors import RunrelayError
 from shared.settings import read_settings
 from worker.agents.discovery import served_agents
+from worker.agents.preflight import check_agents
 
 REMINDER_SECONDS = 15.0
 LOOK_SECONDS = 0.05
@@ -54,6 +55,7 @@ def serve(given: Mapping[str, str], requests: Sequence[int]) -> None:
         check_address(settings.bind, settings.port)
         # The worker reads the agents, too, but its complaint would be hard to find among the lines of the others.
         served = served_agents(settings.agents_file, required="AGENTS_FILE" in environment, environment=environment)
+        check_agents(served.configs, environment)
         if needs_token(settings):
             token = local_token(folder / "token")
             environment = with_token(environment, token)

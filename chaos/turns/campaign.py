@@ -10,6 +10,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx
@@ -120,7 +121,11 @@ class Session:
 
     async def _ask(self, question: str, kind: str) -> None:
         prompt = json.dumps({"ask": question, "kind": kind, "seed": self._dice.getrandbits(31)})
-        body = {"model": self._agent, "user": self._user, "messages": [{"role": "user", "content": prompt}]}
+        body: dict[str, object] = {
+            "model": self._agent,
+            "user": self._user,
+            "messages": [{"role": "user", "content": prompt}],
+        }
         leaves = kind == "hangs"
         streams = leaves or self._dice.random() < 0.5
         run_id, shown, code = await (self._stream(body, leaves=leaves) if streams else self._whole(body))
@@ -174,9 +179,9 @@ class Session:
                     break
         return run_id, shown, code
 
-    async def _ended(self, run_id: str) -> dict[str, object]:
+    async def _ended(self, run_id: str) -> dict[str, Any]:
         while True:
             with suppress(httpx.TransportError):
-                stored: dict[str, object] = (await self._http.get(f"/v1/runs/{run_id}/wait?timeout=30")).json()
+                stored: dict[str, Any] = (await self._http.get(f"/v1/runs/{run_id}/wait?timeout=30")).json()
                 if stored["state"] not in ("queued", "running"):
                     return stored

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import typer
 from pydantic import BaseModel
 
 from cli.cli_error import CliError, ExitCode
 from cli.command_context import AsJson, CommandContext, command_context
+from cli.doctor.agent_checks import agents_file
 from cli.doctor.examination import examined
 from cli.doctor.finding import Finding
 from shared.run.errors import SettingsError
@@ -25,7 +27,8 @@ def doctor(context: typer.Context, as_json: AsJson = False) -> None:
     Exit code 1 when something has to be mended.
     """
     here = command_context(context)
-    found = asyncio.run(examined(_settings(here)))
+    settings = _settings(here)
+    found = asyncio.run(_all(settings, here.environment))
     if as_json:
         here.output.json(Findings(findings=found))
     else:
@@ -33,6 +36,10 @@ def doctor(context: typer.Context, as_json: AsJson = False) -> None:
         here.output.table(("", "CHECK", "SEEN", "WHAT TO DO"), rows)
     if any(one.level == "bad" for one in found):
         raise typer.Exit(ExitCode.FAILED)
+
+
+async def _all(settings: Settings, environment: Mapping[str, str]) -> list[Finding]:
+    return [*await examined(settings), *await agents_file(environment, settings.agents_file)]
 
 
 def _settings(here: CommandContext) -> Settings:

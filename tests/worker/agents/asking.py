@@ -78,7 +78,9 @@ def command_agent(
 
 def script(source: str, *, output: str = "text", **keys: object) -> CommandAgent:
     """An agent that is a Python script."""
-    return command_agent(sys.executable, "-c", source, output=output, **keys)
+    command = (sys.executable, "-c", source)
+    config = CommandConfig.model_validate({"kind": "command", "command": command, "output": output, **keys})
+    return CommandAgent(config, PATH, work_root=Path("/nowhere"))
 
 
 async def until(look: Callable[[], Seen], *, seconds: float = 20) -> Seen:

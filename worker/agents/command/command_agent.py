@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from functools import partial
@@ -18,6 +17,7 @@ from worker.agents.command.cli_conversation import is_id, resume_or_restart, uns
 from worker.agents.command.command_config import CommandConfig
 from worker.agents.command.formats.format_registry import FORMATS
 from worker.agents.command.listening import Listener
+from worker.agents.command.preflight import check_command, script_at
 from worker.agents.command.presets import SESSION_WORKDIR
 from worker.agents.command.process_family import GRACE_SECONDS, EndFamily, end_family
 from worker.agents.command.prompt_text import render
@@ -57,12 +57,12 @@ class CommandAgent:
         self._environment = {name: environment[name] for name in config.env if name in environment}
         self._work_root = work_root
         self._folder = None if config.workdir in (None, SESSION_WORKDIR) else Path(config.workdir)
-        self._command = _located((*config.command, *config.args), self._folder or Path.cwd())
+        self._command = _located((*config.command, *config.args), config.folder)
         self._end = end
         self._grace = grace
         if self._folder is not None and not self._folder.is_dir():
             raise SettingsError(f"workdir: {config.workdir} is not a directory")
-        _check_executable(self._command[0], self._environment.get("PATH", os.defpath))
+        check_command(self._command, folder=config.folder, path=self._environment.get("PATH", os.defpath))
 
     async def run(self, input: AgentInput) -> AsyncGenerator[AgentOutput, None]:
         async with self._workplace(input) as folder:
@@ -168,14 +168,13 @@ def _named(input: AgentInput) -> dict[str, str]:
 
 def _located(command: Sequence[str], folder: Path) -> tuple[str, ...]:
     """`command` with relative paths of files in `folder` made absolute: a session has its own directory."""
-    return tuple(str((folder / item).absolute()) if _is_file(folder, item) else item for item in command)
+    script = script_at(command)
+    return tuple(
+        str((folder / item).absolute()) if _is_file(folder, item, is_script=place == script) else item
+        for place, item in enumerate(command)
+    )
 
 
-def _is_file(folder: Path, item: str) -> bool:
+def _is_file(folder: Path, item: str, *, is_script: bool) -> bool:
     # Not Path.is_file: it raises when an item is too long for a path, such as the text of a script.
-    return "/" in item and os.path.isfile(folder / item)  # noqa: PTH113
-
-
-def _check_executable(executable: str, path: str) -> None:
-    if shutil.which(executable, path=path) is None:
-        raise SettingsError(f"command: no executable {executable!r} on PATH ({path})")
+    return (is_script or "/" in item) and os.path.isfile(folder / item)  # noqa: PTH113

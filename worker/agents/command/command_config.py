@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -64,6 +65,11 @@ class CommandConfig(CommonConfig):
     limits: Limits = Limits()
     patience_seconds: Patience = PATIENCE_SECONDS
     warm: Annotated[Warm | None, BeforeValidator(_warm)] = None  # None: the worker starts the command for each run
+
+    @property
+    def folder(self) -> Path:
+        """Where the command's relative paths of files begin: its fixed directory, or the worker's."""
+        return Path.cwd() if self.workdir in (None, SESSION_WORKDIR) else Path(self.workdir)
 
     @model_validator(mode="before")
     @classmethod

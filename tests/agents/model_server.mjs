@@ -63,6 +63,27 @@ for (const [name, argument] of Object.entries(TOOLS)) {
   answer("Write the note", { content: "I shall write it.", toolCalls, ...usage(30, 10) }, (request) => offers(request, name));
 }
 
+// --- work in the background, an answer by a schema, a stream that breaks off: Claude Code -----------------------------
+
+const has = (request, words) => JSON.stringify(request.messages).includes(words);
+const background = { command: "sleep 1; echo done", description: "Wait", run_in_background: true };
+answer("What is 2+2", { content: "The answer is 4." });
+answer("Work in the background", { content: "It is done." }, (request) => has(request, "task-notification"));
+answer("Work in the background", { content: "I started it and will wait." }, written);
+answer("Work in the background", {
+  content: "I start it.",
+  toolCalls: [{ id: "call_1", name: "Bash", arguments: JSON.stringify(background) }],
+});
+answer("Count them", {
+  content: "Let me count them.",
+  toolCalls: [{ id: "call_1", name: "StructuredOutput", arguments: '{"n":3}' }],
+});
+
+const broken = { match: { predicate: (request) => said(request, "user").includes("Name the capital") && !broken.used++ } };
+broken.used = 0;
+server.addFixture({ ...broken, response: { content: "The capital of France is Lyon." }, truncateAfterChunks: 3 });
+answer("Name the capital", { content: "The capital of France is Paris." });
+
 // --- answers --------------------------------------------------------------------------------------------------------
 
 // Before the others: what was said earlier is still in the conversation.

@@ -126,9 +126,9 @@ class StandIn:
         sys.exit(0)
 
     def do_wakes(self, answer: str) -> None:
-        """It begins a turn by itself, soon after this one."""
+        """It begins a turn by itself, soon after this one or just when the next prompt comes."""
         self.do_plain(answer)
-        self.wake_at = time.monotonic() + self.dice.random() * 0.05
+        self.wake_at = time.monotonic() + (self.dice.random() * 0.05 if self.dice.random() < 0.5 else 3_600)
 
     def do_final_only(self, answer: str) -> None:
         self.message("Let me count them.")

@@ -11,7 +11,7 @@ import time
 
 from shared.run.errors import ErrorCode, RunError
 from shared.run.text import well_formed
-from worker.agents.model_refusal import LIMITED, refusal, without_secrets
+from worker.agents.model_refusal import LIMITED, NO_CREDENTIALS, Refusal, refusal, without_secrets
 
 _SHOWN = 1_000  # characters of a CLI's text that a client gets
 _KEPT = 2_000  # characters of it that operators get
@@ -21,6 +21,11 @@ _LIMITED = re.compile(
     r"too many requests|rate.?limit|resource.?exhausted|insufficient.?quota|out of (?:extra )?(?:usage|quota|credits)"
     r"|(?:usage|session|weekly|daily|monthly|spending|hour|quota|opus|sonnet) limit"
     r"|(?:hit|reached|exceeded|exhausted) (?:your|the)\b.{0,60}\b(?:limit|quota|allowance)",
+    re.IGNORECASE,
+)
+_NO_KEY = re.compile(
+    r"(?:incorrect|invalid|missing|expired|revoked) (?:x-)?(?:api.?key|credentials|(?:access |auth )?token)"
+    r"|authentication.?(?:error|failed)|unauthori[sz]ed",
     re.IGNORECASE,
 )
 _WHEN = re.compile(
@@ -36,13 +41,20 @@ def agent_error(words: str, status: int = 0, *, retry_at: int | None = None) -> 
     """`status` is that of the model's server, and `retry_at` when a limit is over, in s since the epoch. They are 0 and
     None when the CLI prints none apart from its text."""
     words = _clean(words)
-    refused = refusal(status or _status(words), words) or (LIMITED if _LIMITED.search(words) else None)
+    refused = refusal(status or _status(words), words) or _in_words(words)
     if refused is None:
         return quoted(words)
     if refused is not LIMITED:
         return RunError(refused.code, refused.message, words[:_KEPT])
     told = f" It says: {without_secrets(when[0]).strip()}." if (when := _WHEN.search(words)) else ""
     return RunError(refused.code, refused.message + told, words[:_KEPT], retry_at=retry_at or _retry_at(words))
+
+
+def _in_words(words: str) -> Refusal | None:
+    """The refusal that a CLI tells without a status."""
+    if _LIMITED.search(words):
+        return LIMITED
+    return NO_CREDENTIALS if _NO_KEY.search(words) else None
 
 
 def is_limit(words: str) -> bool:

@@ -117,8 +117,8 @@ OPENAI = '[agents.a]\nkind = "openai"\n'
 
 PI = '[agents.a]\nkind = "command"\npreset = "pi"\n'
 WARM = (
-    "[agents.a] warm: is for a command that reads one turn after the other: output = one of claude, codex, pi, and "
-    'input = "stdin"'
+    "[agents.a] warm: is for a command that reads one turn after the other: output = one of claude, codex, gemini, "
+    'opencode, pi, and input = "stdin"'
 )
 PLACE = (
     "[agents.a] command: {prompt} is allowed as an item of its own, or as --option={prompt}, "
@@ -177,7 +177,7 @@ PLACE = (
             "[agents.a] limits.cpu_seconds: must be greater than or equal to 1",
         ),
         (AGENT + "warm = 1\n", WARM),
-        (AGENT + 'output = "gemini"\nwarm = 1\n', WARM),
+        (AGENT + 'output = "openclaw"\nwarm = 1\n', WARM),
         (AGENT + 'output = "pi"\ninput = "argument"\nwarm = 1\n', WARM),
         (
             PI + "warm = 0\n",

@@ -59,6 +59,7 @@ PRESETS: Mapping[str, Preset] = {
         _GOOGLE + "GEMINI_MODEL GEMINI_CLI_HOME GOOGLE_GEMINI_BASE_URL GOOGLE_CLOUD_PROJECT GOOGLE_CLOUD_LOCATION "
         "GOOGLE_GENAI_USE_VERTEXAI GOOGLE_APPLICATION_CREDENTIALS",
         SILENT_SECONDS,
+        "gemini --acp --approval-mode auto_edit --skip-trust",
     ),
     "opencode": Preset(
         "opencode run --format json --thinking",
@@ -67,6 +68,7 @@ PRESETS: Mapping[str, Preset] = {
         _ANY + "OPENCODE_API_KEY OPENCODE_CONFIG OPENCODE_DISABLE_AUTOUPDATE OPENCODE_DISABLE_MODELS_FETCH "
         "XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CACHE_HOME",
         SILENT_SECONDS,
+        "opencode acp",
     ),
     "pi": Preset(
         "pi --mode json -p",

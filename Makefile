@@ -17,7 +17,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-lo
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick settings pictures chaos matrix bench bench-smoke test-agents record-agents lint format types check lock clean
+.PHONY: help run test quick settings pictures chaos turns matrix bench bench-smoke test-agents record-agents lint format types check lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,9 @@ pictures: .venv/.dev ## Take the pictures of the monitor page again, in some min
 
 chaos: .venv/.dev ## Kill, pause, cut and restart everything under load; ARGS="--runs 1000 --seed 7"
 	@$(BIN)/python -m chaos $(ARGS)
+
+turns: .venv/.dev ## Ask a CLI that misbehaves, in many sessions at once; ARGS="--turns 1000 --seed 7"
+	@$(BIN)/python -m chaos.turns $(ARGS)
 
 matrix: .venv/.dev ## Test on every Redis that is here, and with every redis-py; ARGS="--server PATH --redis-py 8.1.0"
 	@$(BIN)/python -m tests.matrix $(ARGS)

@@ -40,6 +40,10 @@ def test_a_wrong_setting(folder: Path) -> None:
     [
         ("[agents.main\n", "runrelay: agents.toml: is not TOML: "),
         ('[agents.main]\nkind = "magic"\n', "runrelay: agents.toml: [agents.main] kind: must be one of "),
+        (
+            '[agents.main]\nkind = "command"\ncommand = ["python3"]\nargs = ["nosuch.py"]\n',
+            "runrelay: [agents.main] command: python3 should run 'nosuch.py', which is no file in ",
+        ),
     ],
 )
 def test_a_broken_agents_file(folder: Path, text: str, line: str) -> None:

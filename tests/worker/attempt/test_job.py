@@ -10,6 +10,7 @@ import pytest
 import stamina
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from shared.ledger.ledger import Claim, Ledger
 from shared.log.event_log import EventLog, Head
@@ -612,16 +613,22 @@ async def test_a_run_that_waited_too_long_never_starts(bench: Bench, broker: Bro
 
 async def test_a_run_whose_log_is_lost_is_told_to_be(bench: Bench) -> None:
     claimed, agent = await running(bench.ledger), Waits((HI,))
+    with capture_logs() as logs:
+        await lose_log(bench, claimed, agent)
+    record = await bench.ledger.record(claimed.run.run_id)
+    assert record is not None
+    assert (record.state, record.code) == (State.FAILED, "run_lost")
+    assert agent.closed
+    assert "run.lost" in [line["event"] for line in logs]  # also when the record is lost, so that no end is logged
+
+
+async def lose_log(bench: Bench, claimed: Claim, agent: Waits) -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(bench.job({"main": agent}).run, Execution(claimed))
         await agent.waiting.wait()
         await anyio.wait_all_tasks_blocked()
         await bench.log.discard(claimed.run.run_id)
         agent.go_on.set()
-    record = await bench.ledger.record(claimed.run.run_id)
-    assert record is not None
-    assert (record.state, record.code) == (State.FAILED, "run_lost")
-    assert agent.closed
 
 
 async def test_a_log_that_is_lost_when_the_agent_has_ended_is_noticed_too(bench: Bench) -> None:

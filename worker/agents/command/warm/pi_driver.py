@@ -14,6 +14,7 @@ from shared.run.errors import RunError
 from worker.agents.agent_errors import agent_error
 from worker.agents.command.formats.format import FormatEvent, Object
 from worker.agents.command.formats.pi import Pi
+from worker.agents.command.warm.driver import PromptRefused
 
 _DIALOGS = {"select", "confirm", "input", "editor"}  # of extensions, which wait for an answer
 
@@ -72,7 +73,8 @@ class PiTurn:
                 busy = state.get("isStreaming") or state.get("isCompacting") or state.get("pendingMessageCount")
                 self.over = self._accepted and not busy and not self._working
             case {"success": False}:
-                raise agent_error(str(response.get("error")))
+                why = agent_error(str(response.get("error")))
+                raise why if self._accepted else PromptRefused(why.code, why.message, why.detail)
 
     def _follow(self, printed: Object) -> None:
         match printed:

@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, closing
 from pathlib import Path
 
+import structlog
 from anyio import to_thread
 
 from shared.run.errors import RunError
@@ -21,12 +22,15 @@ from worker.agents.cleanup import to_its_end
 from worker.agents.command.command_agent import CommandAgent
 from worker.agents.command.command_config import CommandConfig, Warm
 from worker.agents.command.presets import SESSION_WORKDIR
+from worker.agents.command.warm.driver import PromptRefused
 from worker.agents.command.warm.driver_registry import DRIVERS
 from worker.agents.command.warm.pool import REST_SECONDS, Key, Pool
 from worker.agents.command.warm.ready_folder import ReadyFolder, sweep
 from worker.agents.command.warm.warm_process import WarmProcess
 from worker.agents.command.workdir import folder_name, session_folder
 from worker.agents.protocol import AgentEvent, AgentInput
+
+logger = structlog.get_logger()
 
 SWEEP_SECONDS = 3_600.0  # at least, between two searches for directories of killed workers
 
@@ -119,11 +123,23 @@ class WarmAgent:
         self.pool = pool
 
     async def run(self, input: AgentInput) -> AsyncGenerator[AgentEvent, None]:
-        process = await self._process(input)
+        try:
+            async with aclosing(self._turn(await self._process(input), input)) as events:
+                async for event in events:
+                    yield event
+        except PromptRefused as refused:
+            logger.info("agent.prompt_refused", run=input.run_id, why=refused.detail or refused.message)
+            async with aclosing(self._turn(await self._starter.for_session(input), input)) as events:
+                async for event in events:
+                    yield event
+
+    async def _turn(self, process: WarmProcess, input: AgentInput) -> AsyncGenerator[AgentEvent, None]:
         try:
             async with aclosing(process.turn(input)) as events:
                 async for event in events:
                     yield event
+        except PromptRefused:
+            raise
         except RunError as failure:
             raise await self._starter.explained(failure, process) from None
         finally:

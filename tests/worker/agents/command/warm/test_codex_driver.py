@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from shared.run.events import Delta, Reasoning, Usage
+from shared.run.flat_text import WholeText
 from tests.worker.agents.asking import text
 from tests.worker.agents.command.warm.playback import Playback
 
@@ -113,3 +114,19 @@ def test_who_asks_for_approval_is_refused() -> None:
 )
 def test_a_turn_that_nobody_has_asked_for(printed: dict[str, Any], own: bool) -> None:
     assert Playback("codex").is_unsolicited(printed) is own
+
+
+def test_what_happens_in_a_turn_of_the_clis_own_is_not_the_answer() -> None:
+    """Such as a turn for a command in the background that has ended."""
+    other = notification("turn/completed", turn={"id": "other", "status": "completed"})
+    lines = [piece("Nobody asked.", item="x", turnId="other"), other, piece("a", turnId="u"), ended()]
+    assert text(Playback("codex", THREAD, *lines).turn()) == "a"
+
+
+def test_a_message_that_broke_off_is_no_part_of_the_answer() -> None:
+    whole_text = WholeText()
+    for event in Playback(
+        "codex", THREAD, piece("The capital of Fra"), whole("It is Paris.", item="m2"), ended()
+    ).turn():
+        whole_text.feed(event)
+    assert str(whole_text) == "It is Paris."

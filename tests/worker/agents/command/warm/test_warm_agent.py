@@ -14,8 +14,11 @@ import pytest
 from shared.run.errors import ErrorCode, RunError
 from shared.run.events import Delta
 from shared.run.run import Turn
-from tests.worker.agents.asking import answer, gone, until
+from tests.worker.agents.asking import PATH, answer, gone, until
 from tests.worker.agents.command.warm.warm_sessions import Session, opened, processes, started_ahead
+from worker.agents.command.command_agent import CommandAgent
+from worker.agents.command.command_config import CommandConfig
+from worker.agents.command.warm.warm_agent import open_warm
 from worker.agents.command.workdir import folder_name
 
 pytestmark = pytest.mark.slow
@@ -254,3 +257,38 @@ async def test_a_worker_that_is_told_to_stop_leaves_none(tmp_path: Path) -> None
         worker.send_signal(signal.SIGINT)
         worker.wait()
         assert gone(*(child.pid for child in children))
+
+
+REFUSES_THE_SECOND = """
+import json, os, sys
+def say(**line): print(json.dumps(line), flush=True)
+turns = 0
+for line in sys.stdin:
+    command = json.loads(line)
+    if command["type"] == "prompt":
+        turns += 1
+        say(type="response", command="prompt", success=turns == 1, error="Agent is already processing")
+        if turns == 1:
+            say(type="agent_start")
+            say(type="message_start", message={"role": "assistant"})
+            content = [{"type": "text", "text": str(os.getpid())}]
+            say(type="message_end", message={"role": "assistant", "content": content, "stopReason": "stop"})
+            say(type="agent_end")
+    else:
+        say(type="response", command="get_state", success=True, data={"isStreaming": False})
+"""
+
+
+async def test_a_kept_process_that_refuses_the_prompt_is_replaced(tmp_path: Path) -> None:
+    """Such as pi, while an extension works by itself."""
+    keys = {"command": (sys.executable, "-c", REFUSES_THE_SECOND), "output": "pi", "warm": {"ready": 0}}
+    it = CommandConfig.model_validate({"kind": "command", "workdir": "{session}", **keys})
+    assert it.warm
+    command = CommandAgent(it, PATH, work_root=tmp_path)
+    async with open_warm("main", command, it, it.warm, tmp_path, rest=0) as agent:
+        ann = Session(agent)
+        first = await answer(agent, ann.input("One"))
+        ann.history += [Turn(role="user", content="One"), Turn(role="assistant", content=first)]
+        second = await answer(agent, ann.input("Two"))
+        assert second != first
+        assert gone(int(first))

@@ -16,8 +16,8 @@ from worker.agents.command.formats.format import Format, Object
 
 
 class PromptRefused(RunError):
-    """The CLI did not take the prompt, because it works by itself or is not ready otherwise. It has done nothing for the
-    prompt, so another process may get it."""
+    """The CLI did not take the prompt, because it works by itself or is not ready otherwise. It has done nothing
+    for the prompt, so another process may get it."""
 
 
 class CliTurn(Format, Protocol):

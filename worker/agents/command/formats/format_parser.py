@@ -17,7 +17,7 @@ from shared.run.text import well_formed
 from worker.agents.command.cli_conversation import is_id
 from worker.agents.command.formats.format import BrokenOff, Format, FormatEvent, NewMessage, Object, Skipped
 from worker.agents.command.formats.single_object import SingleObjectParser
-from worker.agents.command.stdout_parsers import LinesParser, LongLine, OutputParser, Parser, check_exit
+from worker.agents.command.stdout_parsers import LONG_HEAD, LinesParser, LongLine, OutputParser, Parser, check_exit
 from worker.agents.jsonl import AgentEventParser
 from worker.agents.protocol import AgentConversation, AgentOutput
 
@@ -92,7 +92,7 @@ class FormatParser:
                 for event in self._format.read(printed):
                     yield from self._outputs(event)
             if found.damaged:
-                yield from self._unread(head_of(found.damaged), DAMAGED)
+                yield from self._unread(head_of(found.damaged[:LONG_HEAD]), DAMAGED)
         except ValidationError:  # nested deeper than our events may be
             self._skip("too deep")
         except RunError:
@@ -198,8 +198,9 @@ def _no_number(name: str) -> None:
 
 
 _DECODER = json.JSONDecoder(parse_constant=_no_number, strict=False)
+# Terminals' sequences, and control characters that JSON never holds as they are.
 _DIRT = re.compile(
-    r"\x1b[\]P^_X][^\x07\x1b]*(?:\x07|\x1b\\\\)|\x1b\[[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+    r"\x1b[\]P^_X][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b\[[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-~]|[\x00-\x08\x0b-\x1f]"
 )
 _BEGIN = re.compile(r'\{\s*"')
-_FIELDS = re.compile(r'\{(?:\s*"[^"\\]*"\s*:\s*(?:"[^"\\]*"|\{|\[\{?)\s*,?)*')
+_FIELDS = re.compile(r'\{(?:\s*"[^"\\]*"\s*:\s*(?:"[^"\\]*"\s*,|\{|\[\{?))*')

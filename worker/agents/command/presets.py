@@ -12,7 +12,9 @@ from dataclasses import dataclass
 SESSION_WORKDIR = "{session}"
 DEFAULT_ENV = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR")
 
-SILENT_SECONDS = 600.0  # a model may think for long before it says a word; a tool's time does not count
+# A model may think for long before it says a word. The time of a tool does not count.
+SILENT_SECONDS = 300.0
+SILENT_BETWEEN_MESSAGES = 480.0  # for a CLI that prints only whole messages
 
 _NETWORK = "HTTP_PROXY HTTPS_PROXY NO_PROXY NODE_EXTRA_CA_CERTS SSL_CERT_FILE "
 _ANTHROPIC = "ANTHROPIC_API_KEY ANTHROPIC_BASE_URL "
@@ -49,7 +51,7 @@ PRESETS: Mapping[str, Preset] = {
         "resume {conversation} -",
         "--ephemeral",
         _OPENAI + "CODEX_API_KEY CODEX_HOME",
-        SILENT_SECONDS,
+        SILENT_BETWEEN_MESSAGES,
         "codex app-server -c sandbox_mode=workspace-write -c approval_policy=never",
     ),
     "gemini": Preset(
@@ -67,7 +69,7 @@ PRESETS: Mapping[str, Preset] = {
         "",
         _ANY + "OPENCODE_API_KEY OPENCODE_CONFIG OPENCODE_DISABLE_AUTOUPDATE OPENCODE_DISABLE_MODELS_FETCH "
         "XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CACHE_HOME",
-        SILENT_SECONDS,
+        SILENT_BETWEEN_MESSAGES,
         "opencode acp",
     ),
     "pi": Preset(

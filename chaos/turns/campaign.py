@@ -19,7 +19,7 @@ from chaos.turns import stand_in
 from tests.e2e.service import ALICE
 
 AGENTS = ("cold", "resumed", "warm")
-SILENT_SECONDS = 1.5
+SILENT_SECONDS = 3.0
 
 # The kinds of misbehaviour after which clients get the whole answer, and those after which their run fails, with the
 # codes that it may fail with. Each comes as often as its weight.

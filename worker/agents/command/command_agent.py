@@ -86,7 +86,7 @@ class CommandAgent:
         async with self._child(folder, input) as child:
             listener = self.listener(child)
             try:
-                while chunk := await listener.read(over=parser.over):
+                while chunk := await listener.read(over=parser.over, busy=parser.busy):
                     for output in parser.feed(chunk):
                         listener.note(output)
                         yield output

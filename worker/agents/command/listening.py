@@ -6,6 +6,8 @@ command's signs of life are what it prints, to stdout or to stderr.
 
 from __future__ import annotations
 
+import math
+
 import anyio
 
 from worker.agents.command.child import Child
@@ -24,14 +26,16 @@ class Listener:
     def note(self, output: AgentOutput) -> None:
         self._silence.note(output)
 
-    async def read(self, *, over: bool) -> bytes:
+    async def read(self, *, over: bool, busy: bool = False) -> bytes:
         """The next bytes of stdout. Empty at its end, and when the command has told its end (`over`) and stays.
 
-        Raises RunError when the command is silent for too long.
+        Raises RunError when the command is silent for too long, which it may be while it waits for its own work in the
+        background (`busy`).
         """
         while True:
             heard = self._child.errors_heard
-            chunk = await self._child.read(within=self._patience if over else self._silence.bound)
+            bound = math.inf if busy else self._silence.bound
+            chunk = await self._child.read(within=self._patience if over else bound)
             if chunk or over or self._child.at_end:
                 return chunk
             if self._child.errors_heard == heard:

@@ -27,6 +27,11 @@ class OutputParser(Protocol):
         ...
 
     @property
+    def busy(self) -> bool:
+        """Whether the command waits for work that it has begun in the background, and may be silent meanwhile."""
+        ...
+
+    @property
     def conversation(self) -> AgentConversation | None:
         """The command's own conversation, as far as the command has named it."""
         ...
@@ -48,6 +53,7 @@ class TextParser:
     """All of stdout is the answer. Bytes that are not UTF-8 become U+FFFD, wherever the chunks were cut."""
 
     over = False  # only the end of stdout ends an answer
+    busy = False
     conversation = None
 
     def __init__(self) -> None:
@@ -116,6 +122,7 @@ class LinesParser:
     Without `parse_long` a line that is too long raises RunError."""
 
     over = False  # only the end of stdout ends an answer
+    busy = False
     conversation = None
 
     def __init__(

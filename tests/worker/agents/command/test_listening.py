@@ -33,9 +33,9 @@ async def test_one_that_closes_its_stdout_and_stays_loses_none_either() -> None:
 
 async def test_work_in_the_background_is_waited_for() -> None:
     """The command stays for longer than the patience, and then tells more."""
-    later = f"import time; time.sleep(0.6); {printing(TASK_ENDED, {**RESULT, 'result': 'It is done.'})}"
+    later = f"import time; time.sleep(1.8); {printing(TASK_ENDED, {**RESULT, 'result': 'It is done.'})}"
     code = printing(TASK, {**RESULT, "result": "I wait."}) + later
-    agent = script(code, output="claude", patience_seconds=0.2)
+    agent = script(code, output="claude", patience_seconds=0.2, silent_seconds=1.5)
     assert text(await said(agent, asked())) == "I wait.\n\nIt is done."
 
 
@@ -47,17 +47,17 @@ async def test_what_a_command_has_not_told_to_be_its_end_is_none() -> None:
 async def test_a_silent_command_fails_its_run_and_ends() -> None:
     code = "import os; print(os.getpid(), flush=True);" + STAYS
     deltas: list[str] = []
-    agent = script(code, silent_seconds=0.3)
-    with pytest.raises(RunError, match=r"no sign of life for 0\.3 seconds"):
+    agent = script(code, silent_seconds=1.5)
+    with pytest.raises(RunError, match=r"no sign of life for 1\.5 seconds"):
         async for event in agent.run(asked()):
             deltas += [event.delta] if isinstance(event, Delta) else []
     assert gone(int("".join(deltas)))
 
 
 async def test_stderr_is_a_sign_of_life() -> None:
-    code = "import sys, time; [(print('.', file=sys.stderr, flush=True), time.sleep(0.1)) for _ in '12345678']"
+    code = "import sys, time; [(print('.', file=sys.stderr, flush=True), time.sleep(0.3)) for _ in '123456']"
     code += "; print('a')"
-    assert text(await said(script(code, silent_seconds=0.4), asked())) == "a\n"
+    assert text(await said(script(code, silent_seconds=1.2), asked())) == "a\n"
 
 
 async def test_a_silent_command_that_has_closed_its_stdout_fails_its_run() -> None:

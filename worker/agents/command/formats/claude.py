@@ -86,6 +86,10 @@ class Claude:
     def over(self) -> bool:
         return self._done and not self._background
 
+    @property
+    def busy(self) -> bool:
+        return bool(self._background)
+
     def read_head(self, head: Object) -> Iterable[FormatEvent] | None:
         match head:
             case {"type": "user", "message": {"content": [{"tool_use_id": str(call)}, *_]}}:

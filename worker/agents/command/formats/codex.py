@@ -30,6 +30,8 @@ _TOOLS: dict[str, tuple[str, ...]] = {
 
 
 class Codex:
+    busy = False  # it tells of no work in the background
+
     def __init__(self) -> None:
         self._texts: dict[str, GrowingText] = defaultdict(GrowingText)  # by item
         self._started: set[str] = set()  # tools, by item

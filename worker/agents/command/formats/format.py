@@ -49,6 +49,11 @@ class Format(Protocol):
         """Whether the CLI has told its end, and has no work of its own under way that would lead to another."""
         ...
 
+    @property
+    def busy(self) -> bool:
+        """Whether the CLI waits for work that it has begun in the background, and may be silent meanwhile."""
+        ...
+
     def read(self, printed: Object) -> Iterable[FormatEvent]:
         """Takes the next object. Raises RunError when the object reports a final failure."""
         ...

@@ -67,6 +67,10 @@ class FormatParser:
     def over(self) -> bool:
         return self._format.over
 
+    @property
+    def busy(self) -> bool:
+        return self._format.busy
+
     def feed(self, chunk: bytes) -> Iterable[AgentOutput]:
         return self._output.feed(chunk)
 

@@ -28,6 +28,8 @@ _EXITS = {
 
 
 class Gemini:
+    busy = False  # it tells of no work in the background
+
     def __init__(self) -> None:
         self._tools: dict[str, str] = {}  # name by id, for results
         self._error = ""  # the last one

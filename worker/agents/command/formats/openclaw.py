@@ -16,6 +16,8 @@ from worker.agents.token_counts import token_count, token_usage
 
 
 class OpenClaw:
+    busy = False  # it tells of no work in the background
+
     def __init__(self) -> None:
         self._done = False
 

@@ -20,6 +20,8 @@ from worker.agents.token_counts import token_count, token_usage
 
 
 class OpenCode:
+    busy = False  # it tells of no work in the background
+
     def __init__(self) -> None:
         self._message = ""  # id of the current assistant message
         self._texts: dict[str, GrowingText] = defaultdict(GrowingText)  # by part

@@ -37,6 +37,8 @@ _SILENT = {
 
 
 class Pi:
+    busy = False  # it tells of no work in the background
+
     def __init__(self) -> None:
         self._parts: dict[int, GrowingText] = defaultdict(GrowingText)  # of the current message, by their place in it
         self._prompt = 0  # tokens of all messages so far

@@ -17,6 +17,7 @@ class SingleObjectParser:
     that line."""
 
     over = False  # the format knows
+    busy = False
     conversation = None
 
     def __init__(self, parse: Parser) -> None:

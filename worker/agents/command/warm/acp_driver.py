@@ -69,6 +69,7 @@ class AcpDriver:
 class AcpTurn:
     last = False
     again = True  # the response that ends a turn has the id of its request
+    busy = False  # it tells of no work in the background
 
     def __init__(self, driver: AcpDriver, prompt: str, folder: Path) -> None:
         self.over = False

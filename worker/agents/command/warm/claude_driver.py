@@ -56,6 +56,10 @@ class ClaudeTurn:
         return self._format.over
 
     @property
+    def busy(self) -> bool:
+        return self._format.busy
+
+    @property
     def last(self) -> bool:
         return self._is_command or self._format.worked_aside
 

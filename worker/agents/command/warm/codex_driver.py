@@ -55,6 +55,7 @@ class CodexDriver:
 class CodexTurn:
     last = False
     again = True  # each event has the id of its turn
+    busy = False  # it tells of no work in the background
 
     def __init__(self, driver: CodexDriver, prompt: str, folder: Path | None) -> None:
         self.over = False

@@ -34,6 +34,7 @@ class PiDriver:
 class PiTurn:
     last = False
     again = True  # the CLI refuses a prompt while it works by itself
+    busy = False  # it tells of no work in the background
 
     def __init__(self, prompt: str) -> None:
         self.over = False

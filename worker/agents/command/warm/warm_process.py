@@ -79,7 +79,7 @@ class WarmProcess:
                 self.child.end_input()
             if turn.over and not turn.last:
                 break
-            line = await self._line(listener, over=turn.over)
+            line = await self._line(listener, over=turn.over, busy=turn.busy)
             if line is None:
                 break
             for output in parser.line(line):
@@ -110,11 +110,11 @@ class WarmProcess:
         async with self.holds:
             await self._running.aclose()
 
-    async def _line(self, listener: Listener, *, over: bool) -> bytes | LongLine | None:
+    async def _line(self, listener: Listener, *, over: bool, busy: bool = False) -> bytes | LongLine | None:
         """The next line; None when stdout has ended, or when the CLI has told its end and stays. Leaves out an
         unfinished last line."""
         while not self._lines:
-            chunk = await listener.read(over=over)
+            chunk = await listener.read(over=over, busy=busy)
             if not chunk:
                 return None
             self._lines.extend(self._splitter.feed(chunk))

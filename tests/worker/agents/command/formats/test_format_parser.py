@@ -32,7 +32,7 @@ class Parrot:
     def read(self, printed: Mapping[str, object]) -> Iterator[FormatEvent]:
         yield str(printed["say"]) if "say" in printed else Skipped(str(printed.get("type")))
 
-    over = False
+    over = busy = False
 
     def read_head(self, head: Mapping[str, object]) -> list[FormatEvent] | None:
         return ["(unread)"] if head.get("type") == "tool" else None

@@ -7,8 +7,8 @@ tools, and its text is not part of the answer. The CLI makes up a message of the
 a notice, which `result` has too.
 
 A `result` is not the end while commands or subagents work in the background: when one of them has ended, the CLI begins
-another turn by itself. A message that came in pieces has broken off when it has no reason to stop: the CLI asks the
-model again.
+another turn by itself. A message has broken off when text came in pieces and then neither as a whole nor with a reason
+to stop, or when the CLI says before that reason that it asks the model again.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ class Claude:
         self._text = GrowingText()  # of the current part of the message
         self._thought = GrowingText()
         self._said = ""  # the current message of the answer
-        self._open = False  # a message has come in pieces and not stopped yet
+        self._open = False  # text of the message has come in pieces, and not as a whole
+        self._stopped = False  # the message has a reason to stop
         self._notice = ""  # the last text of a made-up message
         self._tools: dict[str, str] = {}  # name by id, for results
         self._background: set[str] = set()  # ids of tasks that are under way
@@ -103,8 +104,10 @@ class Claude:
         return None if code or self._done else incomplete()
 
     def _follow(self, kind: str, printed: Object) -> None:
-        """Notes what works in the background."""
+        """Notes what works in the background, and that the CLI asks the model again."""
         match kind, printed:
+            case "api_retry", _:
+                self._open = bool(self._said) and self._streamed and not self._stopped
             case "background_tasks_changed", {"tasks": list(tasks)}:
                 self._background = {str(task.get("task_id")) for task in objects(tasks)}
             case "task_started", {"task_id": str(task)} if printed.get("is_backgrounded") is not False:
@@ -120,24 +123,25 @@ class Claude:
         match event:
             case {"type": "message_start", "message": {"id": str(name)}}:
                 yield from self._begin(name)
-                self._streamed = self._open = True
-                self._done = False
+                self._streamed, self._done = True, False
             case {"type": "content_block_start"}:
                 self._text, self._thought = GrowingText(), GrowingText()
             case {"type": "content_block_delta", "delta": {"type": "text_delta", "text": str(text)}}:
+                self._open = True
                 yield from self._new_text(self._text.add(text))
             case {"type": "content_block_delta", "delta": {"type": "thinking_delta", "thinking": str(text)}}:
                 yield Reasoning(delta=self._thought.add(text))
             case {"type": "message_delta", "delta": {"stop_reason": reason}}:
                 self._cut_off = reason == "max_tokens"
-                self._open = self._open and reason is None
+                self._stopped = reason is not None
+                self._open = self._open and not self._stopped
 
     def _begin(self, message: str) -> Iterator[FormatEvent]:
         if message != self._message and not self._cut_off:
             yield from self._next()
         if message != self._message:
             self._text, self._thought = GrowingText(), GrowingText()
-            self._message, self._cut_off, self._streamed = message, False, False
+            self._message, self._cut_off, self._streamed, self._stopped = message, False, False, False
 
     def _next(self) -> Iterator[FormatEvent]:
         yield BROKEN_OFF if self._open else NEW_MESSAGE
@@ -165,6 +169,7 @@ class Claude:
                     self._said, self._text = "", GrowingText()
                     yield from self._new_text(before)
                 yield from self._new_text(self._text.snapshot(text))
+                self._open = False
             case {"type": "thinking", "thinking": str(text)} if rest := self._thought.snapshot(text):
                 yield Reasoning(delta=rest)
 
@@ -201,6 +206,8 @@ class Claude:
                 if self._open or not self._said.strip().endswith(text.strip()):
                     yield from self._next()
                     yield from self._new_text(text)
+            case _ if self._open:
+                raise incomplete()
 
     def _check_notice(self, text: str, printed: Object) -> None:
         """Raises RunError when the result is a notice of the CLI's own. A slash command's answer is none, although the

@@ -184,6 +184,26 @@ def test_a_message_that_broke_off_is_no_part_of_the_answer() -> None:
     assert retold(*broken, {**RESULT, "result": whole}) == f"I look.\n\n{whole}"
 
 
+def test_a_message_that_is_asked_for_again_has_broken_off() -> None:
+    """Its text had come as a whole already, but not the call of a tool behind it."""
+    retry = {"type": "system", "subtype": "api_retry", "attempt": 1}
+    first: list[Mapping[str, Any]] = [starts("m1"), piece("I look."), message(text("I look."))]
+    again: list[Mapping[str, Any]] = [starts("m2"), piece("I look."), message(text("I look."), name="m2"), STOPS]
+    assert retold(*first, retry, *again, RESULT) == "I look."
+
+
+def test_a_server_that_gives_no_reason_to_stop_is_no_retry() -> None:
+    lines = [starts("m1"), piece("One."), message(text("One."))]
+    lines += [starts("m2"), piece("Two."), message(text("Two."), name="m2")]
+    heard = read("claude", *lines, {**RESULT, "result": "Two."})
+    assert heard == [Delta(delta="One."), Delta(delta="Two.", message=1)]
+
+
+def test_an_end_after_half_a_message_is_none() -> None:
+    with pytest.raises(RunError):
+        read("claude", starts("m1"), piece("The capital of Fra"), RESULT)
+
+
 def test_a_damaged_piece_is_mended_by_the_whole_message() -> None:
     assert retold(starts("m1"), piece("One "), piece("three"), message(text("One two three")), STOPS, RESULT) == (
         "One two three"

@@ -17,7 +17,8 @@ from worker.guardian import FAREWELL, Guardian, LedgerPlace, watch
 
 pytestmark = pytest.mark.slow
 
-STAY = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+# In one write: two processes share the pipe.
+STAY = "import os, time; os.write(1, b'%d\\n' % os.getpid()); time.sleep(600)"
 DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {STAY}"
 
 # A worker with one command, which has started a process in a session of its own. Its stdin decides how it ends.

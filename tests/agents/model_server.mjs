@@ -84,6 +84,15 @@ broken.used = 0;
 server.addFixture({ ...broken, response: { content: "The capital of France is Lyon." }, truncateAfterChunks: 3 });
 answer("Name the capital", { content: "The capital of France is Paris." });
 
+// --- a tool that prints for a while: pi tells all of it with every line ------------------------------------------------
+
+const build = "for line in $(seq 60); do echo line $line of the build; sleep 0.05; done";
+answer("Build it", { content: "It is built." }, written);
+answer("Build it", {
+  content: "I build it.",
+  toolCalls: [{ id: "call_1", name: "bash", arguments: JSON.stringify({ command: build }) }],
+});
+
 // --- answers --------------------------------------------------------------------------------------------------------
 
 // Before the others: what was said earlier is still in the conversation.

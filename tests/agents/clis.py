@@ -177,3 +177,12 @@ REFUSED_KEY = "Refuse my key"
 RATE_LIMIT = "Limit my rate"
 SERVER_ERROR = "Break down"
 TOO_LONG = "Refuse my length"
+
+# The tool with which each writes the note, by the name that it prints. OpenClaw prints none.
+TOOLS = {
+    "claude": "Bash",
+    "codex": "command_execution",
+    "gemini": "write_file",
+    "opencode": "apply_patch",
+    "pi": "write",
+}

@@ -8,7 +8,7 @@ import pytest
 
 from shared.run.errors import ErrorCode, RunError
 from shared.run.events import Reasoning, ToolUse, Usage
-from tests.agents.clis import CLIS, HELLO, NOTE, RATE_LIMIT, REFUSED_KEY, THINKING, TOO_LONG, Cli
+from tests.agents.clis import CLIS, HELLO, NOTE, RATE_LIMIT, REFUSED_KEY, THINKING, TOO_LONG, TOOLS, Cli
 from tests.worker.agents.asking import asked, said, text
 from worker.agents.command.command_agent import CommandAgent
 from worker.agents.command.command_config import CommandConfig
@@ -17,13 +17,6 @@ from worker.agents.protocol import AgentEvent
 pytestmark = pytest.mark.timeout(300)
 
 
-TOOLS = {
-    "claude": "Bash",
-    "codex": "command_execution",
-    "gemini": "write_file",
-    "opencode": "apply_patch",
-    "pi": "write",
-}
 THINKERS = {"claude", "codex", "opencode", "pi"}
 
 

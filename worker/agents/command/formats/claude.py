@@ -21,12 +21,12 @@ from worker.agents.agent_errors import agent_error, incomplete, is_limit
 from worker.agents.command.formats.format import (
     BROKEN_OFF,
     NEW_MESSAGE,
-    UNREAD,
     FormatEvent,
     Object,
     finished,
     objects,
     skipped,
+    unread,
 )
 from worker.agents.command.formats.growing_text import GrowingText
 from worker.agents.protocol import AgentConversation
@@ -94,7 +94,7 @@ class Claude:
     def read_head(self, head: Object) -> Iterable[FormatEvent] | None:
         match head:
             case {"type": "user", "message": {"content": [{"tool_use_id": str(call)}, *_]}}:
-                return [self._outcome(call, {"omitted": UNREAD})]
+                return [unread(self._tools.get(call, ""), call)]
             case {"type": "user" | "system" | "stream_event" | "rate_limit_event" | "tool_progress"}:
                 return []  # the line `assistant` repeats a `stream_event`
             case _:
@@ -188,11 +188,8 @@ class Claude:
         match part:
             case {"type": "tool_result", "tool_use_id": str(call)}:
                 content = part.get("content")
-                yield self._outcome(call, {"error": content} if part.get("is_error") is True else content)
-
-    def _outcome(self, call: str, result: object) -> ToolUse:
-        name = self._tools.get(call, "")
-        return ToolUse.model_validate({"phase": "result", "name": name, "toolCallId": call, "result": result})
+                result = {"error": content} if part.get("is_error") is True else content
+                yield ToolUse(phase="result", name=self._tools.get(call, ""), tool_call_id=call, result=result)
 
     def _result(self, printed: Object) -> Iterator[FormatEvent]:
         yield from self._counted(printed)

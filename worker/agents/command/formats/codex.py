@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from shared.run.errors import RunError
 from shared.run.events import Reasoning, Tokens, ToolUse
 from worker.agents.agent_errors import agent_error, incomplete
-from worker.agents.command.formats.format import NEW_MESSAGE, UNREAD, FormatEvent, Object, skipped
+from worker.agents.command.formats.format import NEW_MESSAGE, FormatEvent, Object, skipped, unread
 from worker.agents.command.formats.growing_text import GrowingText
 from worker.agents.protocol import AgentConversation
 from worker.agents.token_counts import token_count, token_usage
@@ -67,7 +67,7 @@ class Codex:
             case {"item": {"type": "reasoning" | "error"}}:
                 return []
             case {"item": {"id": str(name), "type": str(tool)}} if tool in _TOOLS:
-                return [ToolUse(phase="result", name=tool, tool_call_id=name, result={"omitted": UNREAD})]
+                return [unread(tool, name)]
             case _:
                 return None
 

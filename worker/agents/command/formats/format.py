@@ -92,4 +92,7 @@ def objects(value: object) -> list[Object]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-UNREAD = "the agent's line about it cannot be read"  # why a tool's result is not in the log
+def unread(name: str, call: str) -> ToolUse:
+    """The result of a tool whose line cannot be read."""
+    note = {"omitted": "the agent's line about it cannot be read"}
+    return ToolUse(phase="result", name=name, tool_call_id=call, result=note)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from shared.run.errors import ErrorCode, RunError
 from shared.run.events import ToolUse, Usage
 from worker.agents.agent_errors import agent_error, incomplete
-from worker.agents.command.formats.format import NEW_MESSAGE, UNREAD, FormatEvent, Object, skipped
+from worker.agents.command.formats.format import NEW_MESSAGE, FormatEvent, Object, skipped, unread
 from worker.agents.protocol import AgentConversation
 from worker.agents.token_counts import token_count
 
@@ -65,8 +65,7 @@ class Gemini:
     def read_head(self, head: Object) -> Iterable[FormatEvent] | None:
         match head:
             case {"type": "tool_result", "tool_id": str(call)}:
-                name = self._tools.get(call, "")
-                return [ToolUse(phase="result", name=name, tool_call_id=call, result={"omitted": UNREAD})]
+                return [unread(self._tools.get(call, ""), call)]
             case {"type": "tool_use"}:
                 return [NEW_MESSAGE]
             case _:

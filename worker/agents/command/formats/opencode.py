@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from shared.run.errors import RunError
 from shared.run.events import Reasoning, ToolUse
 from worker.agents.agent_errors import agent_error, incomplete
-from worker.agents.command.formats.format import NEW_MESSAGE, UNREAD, FormatEvent, Object, finished, skipped
+from worker.agents.command.formats.format import NEW_MESSAGE, FormatEvent, Object, finished, skipped, unread
 from worker.agents.command.formats.growing_text import GrowingText
 from worker.agents.protocol import AgentConversation
 from worker.agents.token_counts import token_count, token_usage
@@ -65,7 +65,7 @@ class OpenCode:
         match head:
             case {"type": "tool_use", "part": dict(part)}:
                 name, call = str(part.get("tool", "")), str(part.get("callID", ""))
-                return [ToolUse(phase="result", name=name, tool_call_id=call, result={"omitted": UNREAD})]
+                return [unread(name, call)]
             case {"type": "reasoning" | "step_start"}:
                 return []
             case _:

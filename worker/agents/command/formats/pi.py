@@ -16,11 +16,11 @@ from worker.agents.agent_errors import agent_error, incomplete
 from worker.agents.command.formats.format import (
     BROKEN_OFF,
     NEW_MESSAGE,
-    UNREAD,
     FormatEvent,
     Object,
     finished,
     skipped,
+    unread,
 )
 from worker.agents.command.formats.growing_text import GrowingText
 from worker.agents.protocol import AgentConversation
@@ -80,7 +80,7 @@ class Pi:
     def read_head(self, head: Object) -> Iterable[FormatEvent] | None:
         match head:
             case {"type": "tool_execution_end", "toolName": str(name), "toolCallId": str(call)}:
-                return [ToolUse(phase="result", name=name, tool_call_id=call, result={"omitted": UNREAD})]
+                return [unread(name, call)]
             case {"type": "message_start" | "message_end", "message": {"role": "user" | "toolResult"}}:
                 return []
             case {"type": "message_update" | "turn_end" | "tool_execution_update"}:  # `message_end` repeats an update

@@ -18,12 +18,12 @@ from shared.run.release import RELEASE
 from worker.agents.agent_errors import agent_error, incomplete
 from worker.agents.command.formats.format import (
     NEW_MESSAGE,
-    UNREAD,
     FormatEvent,
     Object,
     finished,
     objects,
     skipped,
+    unread,
 )
 from worker.agents.token_counts import token_count, token_usage
 
@@ -104,8 +104,7 @@ class AcpTurn:
     def read_head(self, head: Object) -> Iterable[FormatEvent] | None:
         match head:
             case {"params": {"update": {"sessionUpdate": "tool_call_update", "toolCallId": str(call)}}}:
-                name = self._tools.get(call, "")
-                return [ToolUse(phase="result", name=name, tool_call_id=call, result={"omitted": UNREAD})]
+                return [unread(self._tools.get(call, ""), call)]
             case {"params": {"update": {"sessionUpdate": str(kind)}}}:
                 return None if kind == "agent_message_chunk" else []
             case _:

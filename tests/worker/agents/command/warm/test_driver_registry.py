@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.run.events import Reasoning, ToolUse, Usage
+from tests.agents.clis import TOOLS
 from tests.worker.agents.asking import text
 from tests.worker.agents.command.warm.playback import recorded
 from worker.agents.command.presets import PRESETS
@@ -12,13 +13,6 @@ from worker.agents.command.warm.driver_registry import DRIVERS
 from worker.agents.protocol import AgentEvent
 
 HELLO = "Hello from the model, said in several pieces."
-TOOLS = {
-    "claude": "Bash",
-    "codex": "command_execution",
-    "gemini": "write_file",
-    "opencode": "apply_patch",
-    "pi": "write",
-}
 
 
 def counted(said: list[AgentEvent]) -> Usage:
